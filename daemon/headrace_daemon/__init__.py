@@ -1,0 +1,1 @@
+"""What the host needs: the daemon that plans and moves, and the `headraced` command."""

@@ -1,0 +1,108 @@
+"""What the core tells about itself. Metrics, log and report are sinks: they listen and change nothing.
+
+The core calls these methods on whatever it was given; this base class does nothing, so that every part runs and is
+tested without a sink. Methods must be quick and must not raise. Seconds are floats, sizes bytes.
+"""
+
+from headrace_queue.jobs import Item
+
+
+class Facts:
+    """A sink for facts; override what is of interest."""
+
+    # -- the wire -------------------------------------------------------------------------------------------------
+
+    def request(
+        self, remote: str, endpoint: str, operation: str, status: int, seconds: float, sent: int, received: int
+    ) -> None:
+        """One HTTP request ended. status 0: no answer."""
+
+    def retried(self, remote: str, endpoint: str, operation: str, reason: str) -> None:
+        """A request will be sent again; reason is the error's code."""
+
+    def endpoint(self, remote: str, endpoint: str, healthy: bool, reason: str) -> None:
+        """An endpoint was set aside or taken back."""
+
+    def inflight(self, remote: str, endpoint: str, requests: int, limit: int) -> None:
+        """How many requests an endpoint carries, and how many it may."""
+
+    def clock_skew(self, remote: str, seconds: float) -> None:
+        """The service's clock minus ours, from a Date header."""
+
+    def credentials_expire(self, remote: str, timestamp: float) -> None:
+        """When the credentials in use end; seconds since the epoch."""
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def object_done(self, job: int, direction: str, item: Item, outcome: "Outcome") -> None:
+        """One object of a batch reached its end, well or not."""
+
+    def integrity_failure(self, job: int, remote: str, key: str) -> None:
+        """Bytes differed between both ends; the object was not recorded as done."""
+
+    def lease_lost(self, job: int) -> None:
+        """A completion was fenced off."""
+
+    def leases_expired(self, count: int) -> None:
+        """Leases of dead workers came back to the queue."""
+
+    def job_event(self, job: int, event: str, detail: str) -> None:
+        """started, waiting, resumed, finished, failed, cancelled … for the log."""
+
+    # -- the machine ----------------------------------------------------------------------------------------------
+
+    def committed(self, seconds: float, operations: int) -> None:
+        """One group commit of the queue."""
+
+    def synced(self, seconds: float, files: int) -> None:
+        """One group of files made durable."""
+
+    def loop_lag(self, seconds: float) -> None:
+        """How late the event loop ran a timer."""
+
+
+class Outcome:
+    """How one object ended: a line of the report."""
+
+    __slots__ = (
+        "attempts",
+        "crc64nvme",
+        "destination_endpoint",
+        "error",
+        "etag",
+        "message",
+        "proof",
+        "seconds",
+        "size",
+        "source_endpoint",
+        "state",
+    )
+
+    def __init__(
+        self,
+        state: str,
+        *,
+        size: int = 0,
+        seconds: float = 0.0,
+        attempts: int = 1,
+        source_endpoint: str = "",
+        destination_endpoint: str = "",
+        etag: str = "",
+        crc64nvme: str = "",
+        proof: str = "",
+        error: str = "",
+        message: str = "",
+    ) -> None:
+        """state: transferred, copied (by the server), deleted, created (a folder), vanished, skipped, failed, or
+        with a dry run would_transfer, would_delete. proof names what showed that both ends hold the same bytes."""
+        self.state = state
+        self.size = size
+        self.seconds = seconds
+        self.attempts = attempts
+        self.source_endpoint = source_endpoint
+        self.destination_endpoint = destination_endpoint
+        self.etag = etag
+        self.crc64nvme = crc64nvme
+        self.proof = proof
+        self.error = error
+        self.message = message

@@ -1,0 +1,1 @@
+"""Sinks that only listen: metrics, log, report."""

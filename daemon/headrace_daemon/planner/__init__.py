@@ -1,0 +1,1 @@
+"""From two listings to batches: listing, filters, merge, comparison."""

@@ -1,0 +1,50 @@
+"""The errors of the client side, named by what the caller should do about them."""
+
+
+class HeadraceError(Exception):
+    """The base of every error that Headrace raises on purpose."""
+
+
+class UsageError(HeadraceError):
+    """Wrong use or configuration: nothing was started and nothing changed; exit code 2.
+
+    what: the thing that is wrong, as the user wrote it. why: the rule it breaks. remedy: what to type or edit.
+    """
+
+    def __init__(self, what: str, why: str, remedy: str) -> None:
+        super().__init__(f"{what}: {why}. {remedy}")
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+
+
+class QueueError(HeadraceError):
+    """The queue cannot be used as it is; a person has to act."""
+
+
+class UnsafeQueue(QueueError):
+    """The file system or the SQLite library below the queue can lose or corrupt it: do not open it."""
+
+
+class SchemaMismatch(QueueError):
+    """The queue file was written by another version of Headrace: upgrade or move it away."""
+
+
+class QueueFull(QueueError):
+    """The disk below the queue is full: free space, then everything goes on by itself."""
+
+
+class UnknownJob(HeadraceError):
+    """There is no job of this number: look at `headrace jobs`."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}: no such job. `headrace jobs` lists those that exist.")
+        self.job_id = job_id
+
+
+class IllegalTransition(HeadraceError):
+    """The state table has no such move: read the state again and decide anew."""
+
+
+class LeaseLost(HeadraceError):
+    """Another worker owns this work now: discard the result, record nothing."""

@@ -1,0 +1,274 @@
+"""Jobs, batches and what hangs on them: plain frozen data, as it stands in the queue.
+
+Sizes are bytes, times of files and objects are integer nanoseconds since the epoch, times of the queue are float
+seconds since the epoch.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from headrace_queue.states import BatchState, JobState
+
+
+class Kind(StrEnum):
+    """What a job does with its source."""
+
+    SYNC = "sync"  # everything below the source, compared with what the destination has
+    COPY = "copy"  # exactly one object or file
+
+
+class Compare(StrEnum):
+    """When an object that exists on both sides is sent again."""
+
+    SIZE = "size"  # sizes differ: the safe mode
+    MTIME = "mtime"  # sizes differ, or the source is newer
+    CHECKSUM = "checksum"  # sizes differ, or checksums do
+    ALWAYS = "always"  # without looking
+
+
+class Via(StrEnum):
+    """How bytes travel between two buckets."""
+
+    AUTO = "auto"  # the server copies where it can, else they are streamed
+    SERVER = "server"
+    STREAM = "stream"
+
+
+class Phase(StrEnum):
+    """What the planner of a job is at. Deletions are planned by a second listing, after the last transfer."""
+
+    COPY = "copy"
+    DELETE = "delete"
+    DONE = "done"
+
+
+class Rule(NamedTuple):
+    """One --include or --exclude, in the order in which they were given."""
+
+    include: bool
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may say of a job beside source and destination."""
+
+    rules: tuple[Rule, ...] = ()
+    compare: Compare = Compare.SIZE
+    no_clobber: bool = False
+    delete: bool = False
+    max_delete: int | None = 1000  # objects; None lifts the limit
+    dry_run: bool = False
+    via: Via = Via.AUTO
+    bandwidth: int | None = None  # bytes a second
+    storage_class: str | None = None
+    sse: str | None = None  # AES256, aws:kms or aws:kms:KEY
+    preserve: bool = False  # POSIX metadata in the keys that FSx uses
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as it is enqueued. source and destination are location texts, paths absolute."""
+
+    kind: Kind
+    source: str
+    destination: str
+    options: Options = Options()
+    priority: int = 0  # higher goes first
+    submission_id: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What is known of a job's progress; all only grow, except by retry. Also used as a difference to add."""
+
+    listed: int = 0  # objects seen at the source
+    excluded: int = 0
+    unchanged: int = 0  # compared and left as they are
+    unchanged_bytes: int = 0
+    planned: int = 0  # objects to transfer
+    planned_bytes: int = 0
+    done: int = 0
+    done_bytes: int = 0
+    deleted: int = 0
+    vanished: int = 0  # gone from the source between listing and transfer: no failure
+    failed: int = 0
+    retries: int = 0  # requests sent again
+    extra: int = 0  # objects that only the destination has
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the queue."""
+
+    id: int
+    spec: JobSpec
+    state: JobState
+    phase: Phase
+    counters: Counters
+    created: float
+    started: float | None
+    finished: float | None
+    error: str | None  # why it failed as a whole
+    waiting: str | None  # what it waits for, for a person to read: a dead remote, a full disk
+
+
+class Action(StrEnum):
+    """What is to be done with one object of a batch."""
+
+    COPY = "copy"
+    DELETE = "delete"
+
+
+class Item(NamedTuple):
+    """One object of a batch. key is relative to the roots of source and destination; '' where the root is the object."""
+
+    key: str
+    size: int
+    mtime_ns: int
+    etag: str = ""
+    action: Action = Action.COPY
+
+
+def encode_items(items: Sequence[Item]) -> bytes:
+    """The payload of a batch: compressed JSON, about 25 bytes an object."""
+    rows = [[item.key, item.size, item.mtime_ns, item.etag, item.action] for item in items]
+    return zlib.compress(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+
+
+def decode_items(payload: bytes) -> list[Item]:
+    """The objects of a payload, in their order."""
+    rows = json.loads(zlib.decompress(payload))
+    return [Item(key, size, mtime_ns, etag, Action(action)) for key, size, mtime_ns, etag, action in rows]
+
+
+class Bitmap:
+    """Which objects of a batch are finished, one bit each, least significant bit first."""
+
+    __slots__ = ("bits",)
+
+    def __init__(self, bits: int = 0) -> None:
+        self.bits = bits
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Bitmap":
+        return cls(int.from_bytes(raw, "little"))
+
+    def to_bytes(self) -> bytes:
+        return self.bits.to_bytes((self.bits.bit_length() + 7) // 8, "little")
+
+    def add(self, indexes: Iterable[int]) -> None:
+        for index in indexes:
+            self.bits |= 1 << index
+
+    def __contains__(self, index: int) -> bool:
+        return bool(self.bits >> index & 1)
+
+    def __len__(self) -> int:
+        return self.bits.bit_count()
+
+
+class Lease(NamedTuple):
+    """The fencing token of a batch: a completion counts only with all three right."""
+
+    batch_id: int
+    worker_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A leased batch, as a worker gets it."""
+
+    lease: Lease
+    job: Job
+    state: BatchState
+    items: list[Item]
+    finished: Bitmap = field(default_factory=Bitmap)
+
+    def open_items(self) -> list[tuple[int, Item]]:
+        """What is still to be done, with each object's index in the batch."""
+        return [(index, item) for index, item in enumerate(self.items) if index not in self.finished]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLease:
+    """The right of one worker to plan one job. cursor: the last key whose plan is committed, '' at the start."""
+
+    job: Job
+    worker_id: str
+    attempt: int
+    phase: Phase
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """What a planner commits in one transaction: batches, how far it came, and what it saw on the way."""
+
+    batches: tuple[tuple[Item, ...], ...]
+    cursor: str
+    counters: Counters
+    failures: tuple["Failure", ...] = ()
+    finished: bool = False  # the listing of this phase reached its end without an error
+
+
+class Failure(NamedTuple):
+    """One object that could not be moved, and why. attempts: how often it was tried."""
+
+    item: Item
+    error: str  # a short, stable word: access_denied, source_unstable, integrity, …
+    message: str
+    attempts: int = 1
+
+
+class PartRecord(NamedTuple):
+    """One part that is safe at the destination. number counts from 1."""
+
+    number: int
+    size: int
+    etag: str
+    crc64nvme: str  # base64 of 8 bytes big-endian, as S3 writes it
+
+
+@dataclass(frozen=True, slots=True)
+class Multipart:
+    """A large object under way, committed before its first part is sent; what a restart needs to go on.
+
+    token is the upload id at the destination, or the temporary file's name for a download. fingerprint names the exact
+    source (ETag, or device, inode, size and times): when it differs, everything starts over.
+    """
+
+    job_id: int
+    key: str
+    token: str
+    size: int
+    part_size: int
+    fingerprint: str
+    write_token: str  # stored with the object, proves that a lost Complete was ours
+    parts: tuple[PartRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One running daemon. host, pid and started (clock ticks since boot) tell whether the process still lives."""
+
+    id: str
+    host: str
+    pid: int
+    started: int
+    heartbeat: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How much is waiting, for metrics and health."""
+
+    jobs: dict[JobState, int]
+    batches: dict[BatchState, int]
+    oldest_ready: float | None  # seconds since the epoch: when the oldest batch that could run became ready

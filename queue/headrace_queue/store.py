@@ -1,0 +1,188 @@
+"""The one interface to the durable queue. SQL stands in the engines below it and nowhere else.
+
+Every method is one transaction, synchronous, and safe to call from one thread at a time. `group()` joins several into
+one commit; a method that raises inside a group undoes only itself. The daemon drives a store from one writer thread
+(`headrace_queue.writer`); the command uses it directly. tests/integration/test_store_conformance.py is what every engine has to pass.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from headrace_queue.errors import UsageError
+from headrace_queue.jobs import (
+    Batch,
+    Counters,
+    Failure,
+    Job,
+    JobSpec,
+    Lease,
+    Multipart,
+    PartRecord,
+    PlanLease,
+    PlanStep,
+    QueueDepth,
+    Worker,
+)
+from headrace_queue.states import JobState
+
+
+class Store(Protocol):
+    """A durable queue. Raises QueueError leaves where the engine fails; LeaseLost where a fence holds."""
+
+    def close(self) -> None: ...
+
+    def group(self) -> AbstractContextManager[None]:
+        """One commit for everything called inside. On return all of it is durable."""
+        ...
+
+    def version(self) -> int:
+        """A number that changes whenever another connection committed; cheap enough to poll ten times a second."""
+        ...
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def enqueue(self, spec: JobSpec) -> tuple[Job, bool]:
+        """The job and True, or the job that already has this submission id and False.
+
+        Raises UsageError where the submission id belongs to a job with another spec.
+        """
+        ...
+
+    def job(self, job_id: int) -> Job:
+        """Raises UnknownJob."""
+        ...
+
+    def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]:
+        """Newest first. states: only these, all where empty. before: only ids below it, to page."""
+        ...
+
+    def pause(self, job_id: int) -> Job:
+        """Raises UnknownJob, IllegalTransition."""
+        ...
+
+    def resume(self, job_id: int) -> Job:
+        """Raises UnknownJob, IllegalTransition."""
+        ...
+
+    def cancel(self, job_id: int) -> Job:
+        """Ready batches go at once, leased ones as their workers let go. Raises UnknownJob, IllegalTransition."""
+        ...
+
+    def retry(self, job_id: int) -> Job:
+        """Only what failed: its failures become batches again; planning goes on where it stopped.
+
+        Counters of failed are taken back. Raises UnknownJob, IllegalTransition (nothing to retry on a job that is done).
+        """
+        ...
+
+    def fail(self, job_id: int, error: str) -> Job:
+        """The job as a whole cannot go on. Ready batches stay for a retry. Raises UnknownJob, IllegalTransition."""
+        ...
+
+    def set_waiting(self, job_id: int, reason: str | None) -> None:
+        """What a running job waits for, for people to read."""
+        ...
+
+    def purge(self, finished_before: float, limit: int = 100) -> list[int]:
+        """Remove jobs that ended before then, with everything that hangs on them; their ids."""
+        ...
+
+    def failures(self, job_id: int, after: int = 0, limit: int = 1000) -> list[tuple[int, Failure]]:
+        """What failed, in the order in which it did, each with a row number to page by."""
+        ...
+
+    def depth(self) -> QueueDepth: ...
+
+    # -- workers --------------------------------------------------------------------------------------------------
+
+    def register(self, worker: Worker) -> None: ...
+
+    def heartbeat(self, worker_id: str) -> bool:
+        """False where the worker was expired by another: its leases are gone, it must register again."""
+        ...
+
+    def workers(self) -> list[Worker]: ...
+
+    def retire(self, worker_id: str) -> None:
+        """A worker that leaves in peace: its leases become ready, their attempts are given back."""
+        ...
+
+    def expire(self, worker_ids: Sequence[str]) -> int:
+        """Workers that died: their leases become ready or, after the last attempt, dead; how many leases it were."""
+        ...
+
+    # -- planning -------------------------------------------------------------------------------------------------
+
+    def claim_plan(self, worker_id: str, max_waiting: int) -> PlanLease | None:
+        """A job to plan, highest priority first, whose ready batches are fewer than max_waiting.
+
+        A queued job starts by it. The phase DELETE is handed out only when no batch of the job is left.
+        """
+        ...
+
+    def commit_plan(self, lease: PlanLease, step: PlanStep) -> int:
+        """Batches, cursor and counters in one transaction; how many batches of the job wait now.
+
+        finished=True ends the phase: after COPY comes DELETE where the job asks for it, else DONE. When the phase is
+        DONE and no batch is left, the job ends here. Raises LeaseLost, also when the job was paused or cancelled.
+        """
+        ...
+
+    def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
+        """Let go of a plan that is not finished; anyone may claim it from not_before on."""
+        ...
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def claim(self, worker_id: str, limit: int) -> list[Batch]:
+        """Ready batches of running jobs, highest priority first, jobs of one priority taking turns. Counts an attempt."""
+        ...
+
+    def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
+        """Objects of a batch that are finished, well or not, by index. Raises LeaseLost."""
+        ...
+
+    def complete(self, lease: Lease) -> Job:
+        """The batch is finished: its row goes. Ends the job where it was the last. Raises LeaseLost."""
+        ...
+
+    def snooze(self, lease: Lease, until: float, reason: str) -> None:
+        """Try again then; the attempt is given back. reason becomes the job's waiting text. Raises LeaseLost."""
+        ...
+
+    def give_back(self, lease: Lease, until: float, error: str) -> bool:
+        """The batch failed as a whole and the attempt counts; False where it was the last: it is dead now, its open
+        objects stand among the failures. Raises LeaseLost."""
+        ...
+
+    # -- large objects --------------------------------------------------------------------------------------------
+
+    def multipart(self, job_id: int, key: str) -> Multipart | None: ...
+
+    def begin_multipart(self, lease: Lease, multipart: Multipart) -> None:
+        """Committed before part 1 is sent; takes the place of an older one of the same job and key. Raises LeaseLost."""
+        ...
+
+    def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord]) -> None:
+        """Parts that are safe at the destination. Raises LeaseLost."""
+        ...
+
+    def end_multipart(self, job_id: int, key: str) -> None: ...
+
+    def multiparts(self, job_id: int) -> list[Multipart]:
+        """Without their parts: what a cancelled job has to abort."""
+        ...
+
+
+def open_store(url: str, *, read_only: bool = False) -> Store:
+    """The store behind `sqlite:///absolute/path`.
+
+    Raises UsageError for an unknown scheme, UnsafeQueue, SchemaMismatch.
+    """
+    scheme, separator, path = url.partition("://")
+    if scheme == "sqlite" and separator:
+        from headrace_queue.sqlite import SqliteStore
+
+        return SqliteStore(path, read_only=read_only)
+    raise UsageError(f"queue = {url!r}", "only sqlite:///absolute/path is understood", "Correct `queue` in config.toml.")
