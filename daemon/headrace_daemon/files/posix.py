@@ -1,0 +1,57 @@
+"""POSIX metadata in user metadata, in the keys and forms that FSx for Lustre itself reads and writes
+(https://docs.aws.amazon.com/fsx/latest/LustreGuide/posix-metadata-support.html)."""
+
+from dataclasses import dataclass
+
+_MODE = "file-permissions"
+_OWNER = "file-owner"
+_GROUP = "file-group"
+_MTIME = "file-mtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Posix:
+    """What of a file's metadata travels. mode as st_mode; None where an object does not say."""
+
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    mtime_ns: int | None = None
+
+
+def to_metadata(posix: Posix) -> dict[str, str]:
+    """FSx's keys: octal mode with the file type, decimal ids, times in nanoseconds with the suffix ns."""
+    fields = {
+        _MODE: None if posix.mode is None else f"{posix.mode:07o}",
+        _OWNER: None if posix.uid is None else str(posix.uid),
+        _GROUP: None if posix.gid is None else str(posix.gid),
+        _MTIME: None if posix.mtime_ns is None else f"{posix.mtime_ns}ns",
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def from_metadata(metadata: dict[str, str]) -> Posix:
+    """What an object says, read tolerantly: a value that is no number counts as not said.
+
+    A time without the suffix is in milliseconds.
+    """
+    return Posix(
+        mode=_number(metadata.get(_MODE), 8),
+        uid=_number(metadata.get(_OWNER), 10),
+        gid=_number(metadata.get(_GROUP), 10),
+        mtime_ns=_time(metadata.get(_MTIME)),
+    )
+
+
+def _number(text: str | None, base: int) -> int | None:
+    try:
+        return int(text, base) if text else None
+    except ValueError:
+        return None
+
+
+def _time(text: str | None) -> int | None:
+    if text and text.endswith("ns"):
+        return _number(text[:-2], 10)
+    milliseconds = _number(text, 10)
+    return None if milliseconds is None else milliseconds * 1_000_000

@@ -1,0 +1,52 @@
+"""A budget of bytes for buffers in flight, so that memory is bounded by configuration and not by the data."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class MemoryBudget:
+    """At most `limit` bytes lent at once, first come first served.
+
+    A request larger than the whole budget is cut to it, so that one part that is too large still moves, alone.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    @asynccontextmanager
+    async def lend(self, size: int) -> AsyncIterator[None]:
+        """Hold `size` bytes of the budget for the length of the block."""
+        size = min(size, self.limit)
+        await self._acquire(size)
+        try:
+            yield
+        finally:
+            self.used -= size
+            self._wake()
+
+    async def _acquire(self, size: int) -> None:
+        if not self._waiting and self.used + size <= self.limit:
+            self.used += size
+            return
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((ready, size))
+        try:
+            await ready
+        except asyncio.CancelledError:
+            if ready.done() and not ready.cancelled():
+                self.used -= size  # it was lent in the same turn in which the waiter was cancelled
+            else:
+                self._waiting.remove((ready, size))
+            self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting and self.used + self._waiting[0][1] <= self.limit:
+            ready, size = self._waiting.popleft()
+            if not ready.done():
+                self.used += size
+                ready.set_result(None)

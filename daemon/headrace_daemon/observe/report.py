@@ -1,0 +1,81 @@
+"""Writes a job's report: JSON Lines, one line an object, appended before the queue records the object."""
+
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace_daemon.facts import Outcome
+from headrace_queue.jobs import Item
+from headrace_queue.report_file import report_path
+
+MAX_OPEN = 32
+
+
+class ReportWriter:
+    """Appends to the reports of many jobs. Several daemons may append to one file: each write is whole lines."""
+
+    def __init__(self, state_dir: Path, clock: Callable[[], float] = time.time) -> None:
+        self._state_dir = state_dir
+        self._clock = clock
+        self._lines: dict[int, list[str]] = {}
+        self._files: OrderedDict[int, int] = OrderedDict()
+
+    def write(self, job: int, item: Item, outcome: Outcome) -> None:
+        """Keep a line; it is in the file when `flush` returns."""
+        line = {
+            "key": item.key,
+            "outcome": outcome.state,
+            "bytes": outcome.size,
+            "seconds": round(outcome.seconds, 6),
+            "attempts": outcome.attempts,
+            "source_endpoint": outcome.source_endpoint,
+            "destination_endpoint": outcome.destination_endpoint,
+            "etag": outcome.etag,
+            "crc64nvme": outcome.crc64nvme,
+            "proof": outcome.proof,
+            "error": outcome.error,
+            "message": outcome.message,
+            "time": round(self._clock(), 3),
+        }
+        self._lines.setdefault(job, []).append(json.dumps(line, separators=(",", ":")))
+
+    def flush(self, job: int) -> None:
+        """Append the kept lines of a job. Raises OSError; the lines are kept then."""
+        lines = self._lines.get(job)
+        if not lines:
+            return
+        data = ("\n".join(lines) + "\n").encode()
+        fd = self._open(job)
+        while data:
+            data = data[os.write(fd, data) :]
+        del self._lines[job]
+
+    def _open(self, job: int) -> int:
+        fd = self._files.get(job)
+        if fd is None:
+            path = report_path(self._state_dir, job)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            _end_torn_line(fd)
+            self._files[job] = fd
+            if len(self._files) > MAX_OPEN:
+                os.close(self._files.popitem(last=False)[1])
+        self._files.move_to_end(job)
+        return fd
+
+    def close(self) -> None:
+        """Write what is left and close. Raises OSError."""
+        for job in list(self._lines):
+            self.flush(job)
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+
+def _end_torn_line(fd: int) -> None:
+    """A crash may have left half a line: end it, so that it swallows no line that follows."""
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        os.write(fd, b"\n")

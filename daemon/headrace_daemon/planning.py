@@ -1,0 +1,194 @@
+"""Runs one plan: opens the ends of its job, hands the planner its ports, and says what became of it."""
+
+import asyncio
+import errno
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace_daemon.content import content_crc
+from headrace_daemon.facts import Facts, Outcome
+from headrace_daemon.files.names import RootLost
+from headrace_daemon.planner.batches import BatchLimits
+from headrace_daemon.planner.compare import FILES, Route, Side
+from headrace_daemon.planner.deletion import DeletePlan
+from headrace_daemon.planner.entries import Entry, Lister
+from headrace_daemon.planner.errors import JobFailure
+from headrace_daemon.planner.listing import list_files, list_remote
+from headrace_daemon.planner.plan import CopyPlan
+from headrace_daemon.planner.single import plan_one
+from headrace_daemon.planner.task import PlanEnd, PlanLimits, PlanPorts, PlanTask
+from headrace_daemon.s3.errors import (
+    CredentialsExpired,
+    NoSuchBucket,
+    NotFound,
+    RemoteDown,
+    ServerFault,
+    Throttled,
+    TransportError,
+)
+from headrace_daemon.session import Session, Sessions
+from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd
+from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost
+from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
+from headrace_queue.writer import Queue
+
+MAX_WAITING = 200
+ROOM_SECONDS = 0.2
+AGAIN_SECONDS = 5.0
+
+_PASSING = (RemoteDown, CredentialsExpired, Throttled, TransportError, ServerFault, RootLost)
+"""What ends by itself or by a person's hand elsewhere: the job waits for it and says so."""
+
+
+async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Facts, now: Callable[[], float]) -> None:
+    """Plan until the phase is over, until enough waits, or until it cannot go on. Raises nothing but faults of ours."""
+    job_id = lease.job.id
+    try:
+        session = await sessions.open(lease.job)
+        await _Planning(session, lease, queue).run()
+    except LeaseLost:
+        facts.lease_lost(job_id)
+    except asyncio.CancelledError:
+        await queue.write(lambda store: store.release_plan(lease))
+        raise
+    except _PASSING as error:
+        reason, until = str(error), now() + AGAIN_SECONDS
+        facts.job_event(job_id, "waiting", reason)
+        await queue.write(lambda store: store.set_waiting(job_id, reason))
+        await queue.write(lambda store: store.release_plan(lease, until))
+    except (HeadraceError, OSError) as error:
+        await fail_job(job_id, str(error), queue, facts)
+
+
+async def fail_job(job_id: int, reason: str, queue: Queue, facts: Facts) -> None:
+    """The job cannot go on: it ends, with a reason for people."""
+    facts.job_event(job_id, "failed", reason)
+    try:
+        await queue.write(lambda store: store.fail(job_id, reason))
+    except IllegalTransition as error:
+        # a person cancelled it, or a batch failed it, in the same moment: it has ended all the same
+        facts.job_event(job_id, "failed_already", str(error))
+
+
+class _Planning:
+    """The ports of one planner run."""
+
+    def __init__(self, session: Session, lease: PlanLease, queue: Queue) -> None:
+        self._session = session
+        self._lease = lease
+        self._queue = queue
+        self._cursor = lease.cursor
+        self._route = Route(_side(session.source), _side(session.destination))
+
+    async def run(self) -> None:
+        ports = PlanPorts(self._commit, self._room, self._same, self._tell, time.monotonic)
+        end = await self._plan(ports)
+        if end is PlanEnd.PAUSED:
+            await self._queue.write(lambda store: store.release_plan(self._lease))
+
+    async def _plan(self, ports: PlanPorts) -> PlanEnd:
+        session = self._session
+        if self._lease.job.spec.kind is Kind.COPY:
+            return await plan_one(
+                self._lease,
+                lambda: _look(session, session.source),
+                lambda: _look(session, session.destination),
+                self._route,
+                ports,
+            )
+        config = session.host.config.transfer
+        limits = PlanLimits(batches=BatchLimits(large=config.multipart_threshold), max_waiting=MAX_WAITING)
+        task = PlanTask(
+            self._lease,
+            _lister(session, session.source),
+            _lister(session, session.destination),
+            self._route,
+            session.scratch,
+            limits,
+        )
+        plan = DeletePlan(task, ports) if self._lease.phase is Phase.DELETE else CopyPlan(task, ports)
+        return await plan.run()
+
+    async def _commit(self, step: PlanStep) -> int:
+        """The report's lines first, as with transfers."""
+        host, job_id = self._session.host, self._lease.job.id
+        for failure in step.failures:
+            outcome = Outcome("failed", error=failure.error, message=failure.message, attempts=failure.attempts)
+            host.report.write(job_id, failure.item, outcome)
+        host.report.flush(job_id)
+        self._cursor = step.cursor
+        return await self._queue.write(lambda store: store.commit_plan(self._lease, step))
+
+    async def _room(self, waiting: int) -> bool:
+        """Wait with both listings open until half of what waits is done; an empty step tells how much that is, and
+        that the lease still holds."""
+        while waiting > MAX_WAITING // 2:
+            await asyncio.sleep(ROOM_SECONDS)
+            waiting = await self._commit(PlanStep((), self._cursor, Counters()))
+        return True
+
+    async def _same(self, entry: Entry, other: Entry | None) -> bool:
+        session = self._session
+        threads = session.host.threads
+        if other is None:
+            return await threads.run(_is_folder, session.destination, entry.key)
+        ours = await content_crc(session.source, entry.key, threads)
+        return ours == await content_crc(session.destination, entry.key, threads)
+
+    def _tell(self, item: Item, reason: str) -> None:
+        state = "would_delete" if item.action is Action.DELETE else "would_transfer"
+        outcome = Outcome(state, size=item.size, message=reason, attempts=0)
+        self._session.host.report.write(self._lease.job.id, item, outcome)
+
+
+def _side(end: End) -> Side:
+    if isinstance(end, FilesEnd):
+        return FILES
+    profile = end.remote.profile
+    return Side(files=False, md5_etags=profile.etag_md5, max_object=profile.max_object)
+
+
+def _lister(session: Session, end: End) -> Lister:
+    if isinstance(end, BucketEnd):
+        return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch)
+    return lambda after: list_files(end.root, session.host.threads, after)
+
+
+async def _look(session: Session, end: End) -> Entry | None:
+    """The one object or file that a copy is about."""
+    if isinstance(end, FilesEnd):
+        return await session.host.threads.run(_look_at_file, end)
+    try:
+        info = await end.remote.head(end.bucket, end.prefix)
+    except NoSuchBucket:
+        raise
+    except NotFound:
+        return None
+    return Entry("", info.size, info.mtime_ns, info.etag)
+
+
+def _look_at_file(end: FilesEnd) -> Entry | None:
+    try:
+        status = end.root.status(end.prefix)
+        if stat.S_ISLNK(status.st_mode):
+            status = end.root.status_beyond(end.prefix)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise JobFailure(
+            f"{Path(end.root.path) / end.prefix}: it is no regular file. Use `headrace sync` for a folder."
+        )
+    return Entry("", status.st_size, status.st_mtime_ns)
+
+
+def _is_folder(end: End, key: str) -> bool:
+    if not isinstance(end, FilesEnd):
+        raise TypeError("only a tree of files has folders")
+    try:
+        return stat.S_ISDIR(end.root.status(end.key(key)).st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return False
+        raise

@@ -1,0 +1,204 @@
+"""The life of one worker: start, run, drain, stop. Everything is composed here and nowhere else."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from headrace_daemon.dispatcher import Dispatcher
+from headrace_daemon.facts import Facts
+from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.flow.bandwidth import Bandwidth
+from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.heartbeat import Heartbeat, this_worker
+from headrace_daemon.observe.fan_out import FanOut
+from headrace_daemon.observe.http import StatusServer
+from headrace_daemon.observe.log import LogFacts, set_up
+from headrace_daemon.observe.metrics import Metrics
+from headrace_daemon.observe.notify import Notifier
+from headrace_daemon.observe.report import ReportWriter
+from headrace_daemon.s3.connect import Remotes
+from headrace_daemon.session import Host, Sessions
+from headrace_daemon.transfer.tally import TallyFacts
+from headrace_daemon.watchdog import Watchdog
+from headrace_queue.config import Config
+from headrace_queue.jobs import Job
+from headrace_queue.states import EXIT_CODE, JobState
+from headrace_queue.store import Store, open_store
+from headrace_queue.writer import Queue
+
+DEPTH_SECONDS = 2.0
+IDLE_LOOK_SECONDS = 0.1
+FILE_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The parts of a running worker that its commands drive."""
+
+    config: Config
+    queue: Queue
+    dispatcher: Dispatcher
+    heartbeat: Heartbeat
+    metrics: Metrics
+    facts: Facts
+
+
+async def serve(config: Config) -> int:
+    """Work until SIGTERM or SIGINT, then drain. Raises UsageError, QueueError. The exit code: 0."""
+    set_up()
+    stop = asyncio.Event()
+    notifier = Notifier(os.environ)
+    async with _worker(config) as worker, _signals(stop):
+        watchdog = _watchdog(worker, notifier)
+        status = StatusServer(config.daemon.listen, worker.metrics, watchdog.problems, lambda: not stop.is_set())
+        await status.start()
+        try:
+            async with _background(worker, watchdog):
+                notifier.ready()
+                worker.facts.job_event(0, "serving", f"{config.queue_url} http://{config.daemon.listen}")
+                await stop.wait()
+                notifier.stopping(config.daemon.drain_seconds)
+                await _stop(worker, config.daemon.drain_seconds)
+        finally:
+            await status.close()
+    return 0
+
+
+async def drain(config: Config, only_job: int | None = None) -> int:
+    """Work until nothing is left to do. The exit code is that of the worst job this worker had a part in.
+
+    only_job: work on this one and leave the rest. Raises UsageError, QueueError, UnknownJob.
+    """
+    set_up()
+    stop = asyncio.Event()
+    async with _worker(config, only_job) as worker, _signals(stop), _background(worker, None):
+        while not stop.is_set() and not await worker.dispatcher.idle():
+            await _wait(stop, IDLE_LOOK_SECONDS)
+        await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
+        jobs = await worker.queue.read(lambda store: [store.job(job_id) for job_id in worker.dispatcher.touched])
+    return worst(jobs)
+
+
+def worst(jobs: list[Job]) -> int:
+    """The highest exit code of these jobs; one that is not at its end counts as cancelled: it was not finished."""
+    return max((EXIT_CODE.get(job.state, EXIT_CODE[JobState.CANCELLED]) for job in jobs), default=0)
+
+
+async def _stop(worker: Worker, seconds: float) -> None:
+    worker.dispatcher.stop()
+    await worker.dispatcher.finish(seconds)
+    await worker.heartbeat.retire()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+@asynccontextmanager
+async def _background(worker: Worker, watchdog: Watchdog | None) -> AsyncIterator[None]:
+    """The tasks beside the transfers. The first that fails ends the worker with its error."""
+    async with asyncio.TaskGroup() as owned:
+        tasks = [
+            owned.create_task(worker.dispatcher.run(), name="dispatcher"),
+            owned.create_task(worker.heartbeat.run(), name="heartbeat"),
+            owned.create_task(_measure_depth(worker), name="queue depth"),
+        ]
+        if watchdog is not None:
+            tasks.append(owned.create_task(watchdog.run(), name="watchdog"))
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def _measure_depth(worker: Worker) -> None:
+    while True:
+        worker.metrics.set_depth(await worker.queue.read(lambda store: store.depth()))
+        await asyncio.sleep(DEPTH_SECONDS)
+
+
+def _watchdog(worker: Worker, notifier: Notifier) -> Watchdog:
+    markers = {
+        "queue writer": lambda: worker.queue.progress_marker,
+        "dispatcher": lambda: worker.dispatcher.turns,
+    }
+    return Watchdog(markers, notifier, worker.facts, time.monotonic)
+
+
+@asynccontextmanager
+async def _worker(config: Config, only_job: int | None = None) -> AsyncIterator[Worker]:
+    """Open everything, in order; close it in the reverse order, whatever happens."""
+    metrics = Metrics(version("headrace"))
+    facts = FanOut(metrics, LogFacts(), TallyFacts())
+    queue = Queue(lambda: _open(config), lambda: _open(config, read_only=True), facts.committed)
+    await queue.start()
+    threads = FileThreads(FILE_THREADS)
+    report = ReportWriter(config.state_dir)
+    remotes = Remotes(config, facts)
+    try:
+        host = _host(config, queue, remotes, threads, report, facts)
+        row = this_worker()
+        heartbeat = Heartbeat(queue, row, facts, time.time)
+        await heartbeat.start()
+        dispatcher = Dispatcher(queue, row.id, Sessions(host), facts, time.time, only_job)
+        try:
+            yield Worker(config, queue, dispatcher, heartbeat, metrics, facts)
+        finally:
+            await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
+    finally:
+        await remotes.close()
+        report.close()
+        threads.close()
+        await queue.close()
+
+
+def _host(
+    config: Config, queue: Queue, remotes: Remotes, threads: FileThreads, report: ReportWriter, facts: Facts
+) -> Host:
+    rate = config.transfer.bandwidth
+    return Host(
+        config=config,
+        queue=queue,
+        remotes=remotes,
+        threads=threads,
+        memory=MemoryBudget(config.transfer.memory),
+        slots=asyncio.Semaphore(config.transfer.objects),
+        bandwidth=[] if rate is None else [Bandwidth(rate, time.monotonic)],
+        report=report,
+        facts=facts,
+        now=time.time,
+    )
+
+
+def _open(config: Config, *, read_only: bool = False) -> Store:
+    return open_store(config.queue_url, read_only=read_only)
+
+
+@asynccontextmanager
+async def _signals(stop: asyncio.Event) -> AsyncIterator[None]:
+    """The first SIGTERM or SIGINT asks for a drain; the second one ends the process at once.
+
+    What is in flight then is safe: leases come back, and objects are only ever recorded after they are durable.
+    """
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,157 @@
+"""Opens the two ends of a job in this process, and chooses what moves between them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace_daemon.facts import Facts
+from headrace_daemon.files.landing import Landing
+from headrace_daemon.files.root import Root
+from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.flow.bandwidth import Bandwidth
+from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.s3.connect import Remotes
+from headrace_daemon.transfer.batch import BatchRun
+from headrace_daemon.transfer.download import Download
+from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, Work
+from headrace_daemon.transfer.mover import Mover
+from headrace_daemon.transfer.recorder import Recorder, Report
+from headrace_daemon.transfer.relay import Relay
+from headrace_daemon.transfer.server_copy import ServerCopy
+from headrace_daemon.transfer.upload import Upload
+from headrace_queue.config import Config
+from headrace_queue.jobs import Batch, Job, Kind, Via
+from headrace_queue.locations import Location
+from headrace_queue.writer import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all jobs of this process share."""
+
+    config: Config
+    queue: Queue
+    remotes: Remotes
+    threads: FileThreads
+    memory: MemoryBudget
+    slots: asyncio.Semaphore
+    bandwidth: Sequence[Bandwidth]
+    report: Report
+    facts: Facts
+    now: Callable[[], float]
+
+
+class Session:
+    """One job's ends, open in this process."""
+
+    def __init__(self, host: Host, job: Job, source: End, destination: End) -> None:
+        self.host = host
+        self.source = source
+        self.destination = destination
+        self.scratch = host.config.state_dir
+        limits = list(host.bandwidth)
+        if job.spec.options.bandwidth is not None:
+            limits.append(Bandwidth(job.spec.options.bandwidth, time.monotonic))
+        self.work = Work(
+            job=job,
+            config=host.config.transfer,
+            queue=host.queue,
+            threads=host.threads,
+            memory=host.memory,
+            slots=host.slots,
+            bandwidth=limits,
+            facts=host.facts,
+        )
+        self._mover = _mover_for(self.work, source, destination)
+
+    def batch_run(self, batch: Batch) -> BatchRun:
+        """What runs one batch. Each has its own mover state where something waits to be settled."""
+        mover = self._mover()
+        host = self.host
+        recorder = Recorder(batch, host.queue, host.report, host.facts, mover.direction, time.monotonic)
+        return BatchRun(batch, self.work, mover, self.destination, recorder, host.facts, host.now)
+
+    def close(self) -> None:
+        """Let go of directories. Synchronous: run it off the loop."""
+        for end in (self.source, self.destination):
+            if isinstance(end, FilesEnd):
+                if end.landing is not None:
+                    end.landing.close()
+                end.root.close()
+
+
+def _mover_for(work: Work, source: End, destination: End) -> Callable[[], Mover]:
+    """A factory, for the choice is the job's, and what waits to be settled is the batch's."""
+    if isinstance(source, FilesEnd) and isinstance(destination, BucketEnd):
+        return lambda: Upload(work, source, destination)
+    if isinstance(source, BucketEnd) and isinstance(destination, FilesEnd):
+        return lambda: Download(work, source, destination)
+    if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
+        return _between_buckets(work, source, destination)
+    raise AssertionError("two paths are refused before they are enqueued")
+
+
+def _between_buckets(work: Work, source: BucketEnd, destination: BucketEnd) -> Callable[[], Mover]:
+    via = work.job.spec.options.via
+    one_service = source.remote is destination.remote and source.remote.profile.server_copy
+    if via is Via.STREAM or not (one_service or via is Via.SERVER):
+        return lambda: Relay(work, source, destination)
+    refusal = [False]  # the job's, not the batch's: a service that will not copy is asked once
+    return lambda: ServerCopy(work, source, destination, Relay(work, source, destination), refusal)
+
+
+class Sessions:
+    """The open sessions, by job."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._open: dict[int, Session] = {}
+        self._opening = asyncio.Lock()
+
+    @property
+    def open_jobs(self) -> set[int]:
+        return set(self._open)
+
+    async def open(self, job: Job) -> Session:
+        """The job's session, opened at its first use. Raises UsageError (a remote that is not configured), FileError,
+        OSError (a source that is not there, credentials that cannot be read)."""
+        async with self._opening:
+            session = self._open.get(job.id)
+            if session is None:
+                session = self._open[job.id] = await self._start(job)
+            return session
+
+    async def _start(self, job: Job) -> Session:
+        source = Location.parse(job.spec.source)
+        destination = Location.parse(job.spec.destination)
+        whole = job.spec.kind is Kind.COPY
+        start = await self._end(source, job, whole=whole, writes=False)
+        end = await self._end(destination, job, whole=whole, writes=not job.spec.options.dry_run)
+        return Session(self._host, job, start, end)
+
+    async def _end(self, location: Location, job: Job, *, whole: bool, writes: bool) -> End:
+        if location.path is None:
+            remote = self._host.remotes.get(location.remote or "s3")
+            return BucketEnd(remote, location.bucket, location.key)
+        return await self._host.threads.run(_files_end, location.path, job.id, self._host.config, whole, writes)
+
+    async def end(self, job_id: int) -> None:
+        """The job ended: let go of what it held open."""
+        session = self._open.pop(job_id, None)
+        if session is not None:
+            await self._host.threads.run(session.close)
+
+    async def close(self) -> None:
+        for job_id in list(self._open):
+            await self.end(job_id)
+
+
+def _files_end(path: Path, job_id: int, config: Config, whole: bool, writes: bool) -> FilesEnd:
+    """A copy of one file works in its folder, under its name; a sync in the folder itself."""
+    folder, name = (path.parent, path.name) if whole else (path, "")
+    if not writes:
+        return FilesEnd(Root.source(str(folder)), name)
+    root = Root.destination(str(folder))
+    return FilesEnd(root, name, Landing(root, job_id, config.transfer.fsync))

@@ -1,0 +1,175 @@
+"""Runs one leased batch from its first object to its end, whatever the end is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from headrace_daemon.facts import Facts, Outcome
+from headrace_daemon.transfer.ends import End, Work
+from headrace_daemon.transfer.judge import JobFailed, Pause
+from headrace_daemon.transfer.lanes import in_lanes
+from headrace_daemon.transfer.mover import Mover, Numbered
+from headrace_daemon.transfer.recorder import Recorder
+from headrace_daemon.transfer.remove import remove
+from headrace_queue.errors import LeaseLost
+from headrace_queue.jobs import Action, Batch, Item, Job
+
+GROUP_OBJECTS = 8
+GROUP_BYTES = 2**20
+DELETE_GROUP = 1000
+CRASH_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one lane does at a time: a group of small objects, one large object, or deletions."""
+
+    group: tuple[Numbered, ...]
+    large: bool = False
+    delete: bool = False
+
+    @property
+    def size(self) -> int:
+        return sum(item.size for _, item in self.group)
+
+
+def cut(items: Sequence[Numbered], threshold: int, lanes: int) -> Iterator[Piece]:
+    """Cut a batch into pieces, large objects first, so that the longest work does not start last.
+
+    Groups save a thread hop an object; they are no larger than keeps all lanes busy.
+    """
+    deletes = [one for one in items if one[1].action is Action.DELETE]
+    copies = [one for one in items if one[1].action is Action.COPY]
+    for one in copies:
+        if one[1].size >= threshold:
+            yield Piece((one,), large=True)
+    small = [one for one in copies if one[1].size < threshold]
+    limit = max(1, min(GROUP_OBJECTS, len(small) // lanes))
+    group: list[Numbered] = []
+    size = 0
+    for one in small:
+        if group and (len(group) >= limit or size + one[1].size > GROUP_BYTES):
+            yield Piece(tuple(group))
+            group, size = [], 0
+        group.append(one)
+        size += one[1].size
+    if group:
+        yield Piece(tuple(group))
+    for start in range(0, len(deletes), DELETE_GROUP):
+        yield Piece(tuple(deletes[start : start + DELETE_GROUP]), delete=True)
+
+
+class BatchRun:
+    """One batch, its mover and its recorder."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        work: Work,
+        mover: Mover,
+        destination: End,
+        recorder: Recorder,
+        facts: Facts,
+        now: Callable[[], float],
+    ) -> None:
+        self._batch = batch
+        self._work = work
+        self._mover = mover
+        self._destination = destination
+        self._recorder = recorder
+        self._facts = facts
+        self._now = now
+        self._told: set[int] = set()
+        self.cancelled_by_user = False
+
+    async def run(self) -> Job | None:
+        """Runs to the end; the job as it stands then, or None where the batch goes back to the queue."""
+        try:
+            await self._move()
+            return await self._recorder.complete()
+        except LeaseLost:
+            self._facts.lease_lost(self._batch.job.id)
+        except asyncio.CancelledError:
+            await self._stopped()
+            raise
+        except Pause as pause:
+            await self._paused(pause)
+        except JobFailed as failure:
+            await self._job_failed(failure)
+        except Exception as error:  # noqa: BLE001 - a failing batch never stops the daemon
+            await self._crashed(error)
+        return None
+
+    async def _move(self) -> None:
+        lanes = self._work.config.objects
+        pieces = list(cut(self._batch.open_items(), self._work.config.multipart_threshold, lanes))
+        await in_lanes(pieces, max(1, min(lanes, len(pieces))), self._piece)
+        await self._mover.settle(self._tell)
+
+    async def _piece(self, piece: Piece) -> None:
+        async with self._work.slots:
+            if piece.delete:
+                await remove(self._work, self._destination, piece.group, self._tell)
+            elif piece.large:
+                await self._mover.large(piece.group[0], self._batch.lease, self._tell)
+            else:
+                async with self._work.memory.lend(piece.size):
+                    await self._mover.small(piece.group, self._tell)
+
+    async def _tell(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
+        self._told.add(index)
+        await self._recorder.done(index, item, outcome, retries)
+
+    def _untold(self) -> list[Item]:
+        return [item for index, item in self._batch.open_items() if index not in self._told]
+
+    async def _leave(self) -> None:
+        """Record what is finished, remove what is half done."""
+        await self._quietly(self._mover.abandon(self._untold()))
+        await self._quietly(self._recorder.flush())
+
+    async def _paused(self, pause: Pause) -> None:
+        lease, until = self._batch.lease, self._now() + pause.seconds
+        self._facts.job_event(self._batch.job.id, "waiting", pause.reason)
+        await self._leave()
+        await self._quietly(self._work.queue.write(lambda store: store.snooze(lease, until, pause.reason)))
+
+    async def _job_failed(self, failure: JobFailed) -> None:
+        job_id = self._batch.job.id
+        self._facts.job_event(job_id, "failed", str(failure))
+        await self._leave()
+        await self._quietly(self._work.queue.write(lambda store: store.fail(job_id, str(failure))))
+        await self._release(str(failure))
+
+    async def _crashed(self, error: Exception) -> None:
+        """A fault of ours, or of the machine: the attempt counts, so that it cannot go on for ever."""
+        lease, until = self._batch.lease, self._now() + CRASH_PAUSE
+        text = f"{type(error).__name__}: {error}"
+        self._facts.job_event(self._batch.job.id, "batch_failed", text)
+        await self._leave()
+        await self._quietly(self._work.queue.write(lambda store: store.give_back(lease, until, text)))
+
+    async def _stopped(self) -> None:
+        """Cancelled from outside: by the user, then nothing is kept; by the end of a drain, then the next worker
+        goes on with it."""
+        if self.cancelled_by_user:
+            await self._quietly(self._mover.abandon(self._untold()))
+            await self._quietly(self._mover.forget(self._untold()))
+            await self._quietly(self._recorder.flush())
+            await self._release("cancelled")
+            return
+        await self._leave()
+        await self._release("the worker was stopped")
+
+    async def _release(self, reason: str) -> None:
+        lease, now = self._batch.lease, self._now()
+        await self._quietly(self._work.queue.write(lambda store: store.snooze(lease, now, reason)))
+
+    async def _quietly(self, step: Awaitable[object]) -> None:
+        """A step on the way out: what fails here is told, and must not hide why the batch ended."""
+        try:
+            await step
+        except LeaseLost:
+            self._facts.lease_lost(self._batch.job.id)
+        except Exception as error:  # noqa: BLE001 - told, and must not hide why the batch ended
+            self._facts.job_event(self._batch.job.id, "cleanup_failed", f"{type(error).__name__}: {error}")

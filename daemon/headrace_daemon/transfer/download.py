@@ -1,0 +1,173 @@
+"""Bucket -> file system. Nothing is told before it is durable under its own name (invariant 2)."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from headrace_daemon.facts import Outcome
+from headrace_daemon.files.landing import Landing, Pending, Write
+from headrace_daemon.files.names import AlreadyThere, DurabilityLost
+from headrace_daemon.flow.bandwidth import take_all
+from headrace_daemon.s3.checksum import crc64nvme, to_text
+from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.types import ObjectInfo
+from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
+from headrace_daemon.transfer.mover import Numbered, Tell, attempt
+from headrace_daemon.transfer.proof import prove
+from headrace_daemon.transfer.receive import receive_object
+from headrace_daemon.transfer.tally import Tally, new_tally
+from headrace_queue.jobs import Item, Lease
+
+
+class Download:
+    """Small objects are written in groups to temporary names and made durable together; large ones come in ranges."""
+
+    direction = "download"
+
+    def __init__(self, work: Work, source: BucketEnd, target: FilesEnd) -> None:
+        self._work = work
+        self._source = source
+        self._target = target
+        if target.landing is None:
+            raise AssertionError("a destination has a landing")
+        self._landing: Landing = target.landing
+        self._no_clobber = work.job.spec.options.no_clobber
+        self._written: list[tuple[int, Item, Pending, Outcome, int]] = []
+        self._settling = asyncio.Lock()
+
+    async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
+        tally = new_tally()
+        fetched: list[tuple[int, Item, Outcome, ObjectInfo, Buffer, int]] = []
+        for index, item in group:
+            if item.key.endswith("/"):
+                await self._folder(index, item, tell, tally)
+                continue
+            got: list[tuple[ObjectInfo, Buffer]] = []
+            outcome = await attempt(
+                lambda item=item, got=got: self._get(item, got),  # type: ignore[misc]
+                self._work.facts,
+                self._work.job.id,
+                item.key,
+                tally,
+            )
+            if got and outcome.state == "transferred":
+                info, data = got[-1]
+                fetched.append((index, item, outcome, info, data, tally.take()))
+            else:
+                await tell(index, item, outcome, tally.take())
+        await self._write(fetched, tell)
+
+    async def _folder(self, index: int, item: Item, tell: Tell, tally: Tally) -> None:
+        async def once() -> Outcome:
+            await self._work.threads.run(self._landing.make_directory, self._target.key(item.key))
+            return Outcome("created")
+
+        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        await tell(index, item, outcome, tally.take())
+
+    async def _get(self, item: Item, got: list[tuple[ObjectInfo, Buffer]]) -> Outcome:
+        started = time.monotonic()
+        await take_all(self._work.bandwidth, item.size)
+        remote = self._source.remote
+        info, data = await remote.get(self._source.bucket, self._source.key(item.key))
+        crc = to_text(crc64nvme(data))
+        proof = prove(
+            item.key,
+            data,
+            crc,
+            theirs_crc=info.checksums.get("crc64nvme", ""),
+            theirs_etag=info.etag,
+            etag_is_md5=remote.profile.etag_md5 and not info.opaque_etag,
+        )
+        got.append((info, data))
+        return Outcome(
+            "transferred",
+            size=len(data),
+            seconds=time.monotonic() - started,
+            source_endpoint=info.endpoint,
+            etag=info.etag,
+            crc64nvme=crc,
+            proof=proof,
+        )
+
+    async def _write(self, fetched: Sequence[tuple[int, Item, Outcome, ObjectInfo, Buffer, int]], tell: Tell) -> None:
+        """All of a group in one step off the loop."""
+        if not fetched:
+            return
+        files = [
+            Write(self._target.key(item.key), memoryview(data), info.mtime_ns) for _, item, _, info, data, _ in fetched
+        ]
+        written = await self._work.threads.run(lambda: self._landing.write_many(files, no_clobber=self._no_clobber))
+        for (index, item, outcome, _, _, retries), result in zip(fetched, written, strict=True):
+            if isinstance(result, Exception):
+                await tell(index, item, await self._failed(item, result), retries)
+            else:
+                self._written.append((index, item, result, outcome, retries))
+
+    async def _failed(self, item: Item, error: Exception) -> Outcome:
+        if isinstance(error, AlreadyThere):
+            return Outcome("skipped", size=item.size, message="exists already")
+
+        async def once() -> Outcome:
+            raise error
+
+        return await attempt(once, self._work.facts, self._work.job.id, item.key, Tally())
+
+    async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
+        index, item = one
+        tally = new_tally()
+        pending: list[Pending] = []
+
+        async def once() -> Outcome:
+            started = time.monotonic()
+            info = await self._source.remote.head(self._source.bucket, self._source.key(item.key))
+            target_key = self._target.key(item.key)
+            outcome, written = await receive_object(
+                self._work, lease, item, info, self._source, self._landing, target_key
+            )
+            pending.append(written)
+            outcome.seconds = time.monotonic() - started
+            return outcome
+
+        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        if outcome.state == "transferred":
+            self._written.append((index, item, pending[-1], outcome, tally.take()))
+            return
+        await self.forget([item])
+        await tell(index, item, outcome, tally.take())
+
+    async def settle(self, tell: Tell) -> None:
+        """Sync, rename and sync the folders of everything written so far; then tell it."""
+        async with self._settling:
+            written, self._written = self._written, []
+            if not written:
+                return
+            started = time.monotonic()
+            results = await self._work.threads.run(self._landing.settle, [pending for _, _, pending, _, _ in written])
+            self._work.facts.synced(time.monotonic() - started, len(written))
+            job_id = self._work.job.id
+            unsafe: Exception | None = None
+            for (index, item, _, outcome, retries), error in zip(written, results, strict=True):
+                if isinstance(error, DurabilityLost):
+                    unsafe = error  # told by nobody: the batch runs again and fetches it anew
+                    continue
+                if error is not None:
+                    outcome = await self._failed(item, error)
+                elif item.size >= self._work.config.multipart_threshold:
+                    await self._work.queue.write(lambda store, key=item.key: store.end_multipart(job_id, key))  # type: ignore[misc]
+                await tell(index, item, outcome, retries)
+            if unsafe is not None:
+                raise unsafe
+
+    async def abandon(self, items: Sequence[Item]) -> None:
+        """Small temporary files go; those of large objects stay for the next run, their parts are recorded."""
+        small = [self._target.key(item.key) for item in items if item.size < self._work.config.multipart_threshold]
+        await self._work.threads.run(self._landing.sweep, small)
+
+    async def forget(self, items: Sequence[Item]) -> None:
+        keys = [self._target.key(item.key) for item in items]
+        await self._work.threads.run(self._landing.sweep, keys)
+        job_id = self._work.job.id
+        for item in items:
+            if item.size >= self._work.config.multipart_threshold:
+                await self._work.queue.write(lambda store, key=item.key: store.end_multipart(job_id, key))  # type: ignore[misc]

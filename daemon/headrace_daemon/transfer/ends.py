@@ -1,0 +1,57 @@
+"""The two ends of a job, as the movers see them, and what all movers of a job share."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace_daemon.facts import Facts
+from headrace_daemon.files.landing import Landing
+from headrace_daemon.files.root import Root
+from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.flow.bandwidth import Bandwidth
+from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.s3.remote import Remote
+from headrace_queue.config import TransferConfig
+from headrace_queue.jobs import Job
+from headrace_queue.writer import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEnd:
+    """A bucket and the prefix below which the job works; the whole key where the job copies one object."""
+
+    remote: Remote
+    bucket: str
+    prefix: str
+
+    def key(self, relative: str) -> str:
+        return self.prefix + relative
+
+
+@dataclass(frozen=True, slots=True)
+class FilesEnd:
+    """A root directory; prefix is '' for a tree, the file's name where the job copies one file."""
+
+    root: Root
+    prefix: str
+    landing: Landing | None = None  # of a destination
+
+    def key(self, relative: str) -> str:
+        return self.prefix + relative
+
+
+End = BucketEnd | FilesEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What everything that moves for one job shares."""
+
+    job: Job
+    config: TransferConfig
+    queue: Queue
+    threads: FileThreads
+    memory: MemoryBudget
+    slots: asyncio.Semaphore  # objects under way at once, over all jobs
+    bandwidth: Sequence[Bandwidth]
+    facts: Facts

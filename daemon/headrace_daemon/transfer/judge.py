@@ -1,0 +1,143 @@
+"""What an error means for the object, the batch and the job it happened in. One place, so that every direction
+treats the same failure the same way (invariant 7: a failing object never stops a job; a throttled or dead service
+and a full disk pause it and use up no attempt)."""
+
+import errno
+from dataclasses import dataclass
+
+from headrace_daemon.files.names import (
+    AccessRefused,
+    Blocked,
+    DestinationFull,
+    DurabilityLost,
+    FileFault,
+    NameRefused,
+    RootLost,
+    SourceChanged,
+    SourceVanished,
+)
+from headrace_daemon.s3.errors import (
+    AccessDenied,
+    BadDigest,
+    CredentialsExpired,
+    IntegrityError,
+    NoSuchBucket,
+    NotFound,
+    PreconditionFailed,
+    RemoteDown,
+    S3Error,
+    Throttled,
+    UploadLost,
+)
+from headrace_queue.errors import HeadraceError
+
+
+class Pause(HeadraceError):
+    """The batch cannot go on now, through no fault of its objects: put it back, give the attempt back."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.seconds = seconds
+
+
+class JobFailed(HeadraceError):
+    """No object of this job can ever be moved: the job ends, with this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The object should be tried anew from its beginning, a few times."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The object failed; word is the stable name of the reason."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The object left the source after it was listed. No failure."""
+
+
+Verdict = Again | Failed | Vanished
+
+_AGAIN: dict[type[Exception], str] = {
+    IntegrityError: "integrity",
+    BadDigest: "integrity",
+    SourceChanged: "source_unstable",
+    PreconditionFailed: "source_unstable",
+    DurabilityLost: "not_durable",
+    UploadLost: "upload_lost",
+}
+_FAILED: dict[type[Exception], str] = {
+    AccessDenied: "access_denied",
+    NameRefused: "name",
+    Blocked: "blocked",
+    AccessRefused: "access_denied",
+    FileFault: "file_fault",
+}
+_PAUSE: dict[type[Exception], tuple[str, float]] = {
+    RemoteDown: ("no endpoint answers", 5.0),
+    CredentialsExpired: ("credentials are not accepted", 30.0),
+    Throttled: ("the service asks to slow down", 5.0),
+    DestinationFull: ("the destination is full", 30.0),
+    RootLost: ("the file system is not there", 30.0),
+}
+_LOST_MOUNT = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN})
+
+
+def judge(error: Exception) -> Verdict:
+    """What to do with the object that `error` happened to. A NotFound must be the source's (see `at_destination`).
+
+    Raises Pause or JobFailed where more than the object is concerned, and the error itself where it is none of the
+    known ones: that is a fault of ours, and the batch counts an attempt.
+    """
+    for kind, (text, seconds) in _PAUSE.items():
+        if isinstance(error, kind):
+            raise Pause(f"{text} ({error})", seconds) from error
+    if isinstance(error, NoSuchBucket):
+        raise JobFailed(str(error)) from error
+    if isinstance(error, NotFound | SourceVanished):
+        return Vanished()
+    for kind, word in _AGAIN.items():
+        if isinstance(error, kind):
+            return Again(word)
+    for kind, word in _FAILED.items():
+        if isinstance(error, kind):
+            return Failed(word)
+    if isinstance(error, S3Error):
+        return Failed(error.code)
+    if isinstance(error, OSError):
+        return _judge_os(error)
+    if isinstance(error, HeadraceError):
+        return Failed("refused")
+    raise error
+
+
+def _judge_os(error: OSError) -> Verdict:
+    if error.errno in _LOST_MOUNT:
+        raise Pause(f"the file system is not there ({error})", 30.0) from error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise Pause(f"the destination is full ({error})", 30.0) from error
+    return Failed(errno.errorcode.get(error.errno or 0, "os_error").lower())
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The one error of a group that decides: a job's end before a pause before anything else."""
+    leaves = list(_leaves(error))
+    for kind in (JobFailed, Pause):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return leaves[0]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

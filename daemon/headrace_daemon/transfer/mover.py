@@ -1,0 +1,78 @@
+"""What every direction has in common: the shape of a mover, and how often one object is tried."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from headrace_daemon.facts import Facts, Outcome
+from headrace_daemon.s3.errors import BadDigest, IntegrityError, NoSuchBucket, NotFound, UploadLost
+from headrace_daemon.transfer.judge import Again, Vanished, judge
+from headrace_daemon.transfer.tally import Tally
+from headrace_queue.jobs import Item, Lease
+
+T = TypeVar("T")
+
+Numbered = tuple[int, Item]
+"""An object of a batch with its index there."""
+
+Tell = Callable[[int, Item, Outcome, int], Awaitable[None]]
+"""Called once for each object that ended: index, object, outcome, requests sent again."""
+
+OBJECT_TRIES = 4
+
+
+async def at_destination(call: Awaitable[T]) -> T:
+    """A 404 of the destination must never be taken for a source that vanished: raises UploadLost in its place."""
+    try:
+        return await call
+    except NoSuchBucket:
+        raise
+    except NotFound as error:
+        raise UploadLost(error.code, f"the destination answered: {error.message}", error.status) from error
+
+
+class Mover(Protocol):
+    """Moves objects in one direction. Errors that concern more than an object are raised as Pause or JobFailed."""
+
+    direction: str
+
+    async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
+        """A few objects, each below the multipart threshold, one after the other."""
+        ...
+
+    async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
+        """One object in parts."""
+        ...
+
+    async def settle(self, tell: Tell) -> None:
+        """Make durable and tell what is written but not yet safe."""
+        ...
+
+    async def abandon(self, items: Sequence[Item]) -> None:
+        """The batch ends early: remove what objects that were not told have left at the destination."""
+        ...
+
+    async def forget(self, items: Sequence[Item]) -> None:
+        """The job was cancelled: also give up what a later run could have gone on with."""
+        ...
+
+
+async def attempt(once: Callable[[], Awaitable[Outcome]], facts: Facts, job: int, key: str, tally: Tally) -> Outcome:
+    """Try one object until it is done, has failed, or has gone. Raises Pause, JobFailed, and faults of ours."""
+    for number in range(1, OBJECT_TRIES + 1):
+        try:
+            outcome = await once()
+        except Exception as error:  # noqa: BLE001 - judge raises again what is not the object's
+            verdict = judge(error)  # raises what is more than this object's
+            if isinstance(error, IntegrityError | BadDigest):
+                facts.integrity_failure(job, error.code, key)
+            if isinstance(verdict, Vanished):
+                return Outcome("vanished", message=str(error))
+            if isinstance(verdict, Again) and number < OBJECT_TRIES:
+                await asyncio.sleep(random.uniform(0.05, 0.2) * 2**number)
+                continue
+            return Outcome("failed", error=verdict.word, message=str(error), attempts=number + tally.retries)
+        outcome.attempts = number + tally.retries
+        return outcome
+    raise AssertionError("the loop returns at its last turn")

@@ -1,0 +1,33 @@
+"""From what the user asked of a job to how an object is written. Pure."""
+
+from headrace_daemon.s3.profiles import Profile
+from headrace_daemon.s3.types import ObjectInfo, WriteOptions
+from headrace_daemon.transfer.send import WRITE_TOKEN
+from headrace_queue.jobs import Options
+
+
+def write_options(
+    options: Options,
+    profile: Profile,
+    metadata: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> WriteOptions:
+    """How an object of a job is written to a service of this profile."""
+    return WriteOptions(
+        metadata=metadata or {},
+        headers=headers or {},
+        storage_class=options.storage_class,
+        sse=options.sse,
+        if_none_match=options.no_clobber and profile.conditional_writes,
+    )
+
+
+def carried_over(options: Options, profile: Profile, info: ObjectInfo) -> WriteOptions:
+    """An object of another bucket keeps its user metadata and system headers; the mark of a large upload is not its."""
+    metadata = {name: value for name, value in info.metadata.items() if name != WRITE_TOKEN}
+    return write_options(options, profile, metadata, dict(info.headers))
+
+
+def etag_is_md5(options: Options, profile: Profile) -> bool:
+    """Would the ETag of a single PUT be the MD5 of its bytes? Not under SSE-KMS."""
+    return profile.etag_md5 and not (options.sse or "").startswith("aws:kms")

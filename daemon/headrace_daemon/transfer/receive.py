@@ -1,0 +1,167 @@
+"""Receives one large object into a temporary file, in ranges, many at once.
+
+A part is recorded only after fdatasync has made it durable, in groups, so that a restart, even after a power cut,
+goes on with exactly what is on the disk.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from headrace_daemon.facts import Outcome
+from headrace_daemon.files.landing import Landing, LargeFile, Pending
+from headrace_daemon.flow.bandwidth import take_all
+from headrace_daemon.s3.checksum import EMPTY, combine, crc64nvme, to_text
+from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.errors import IntegrityError
+from headrace_daemon.s3.types import ObjectInfo
+from headrace_daemon.transfer.ends import BucketEnd, Work
+from headrace_daemon.transfer.lanes import in_lanes
+from headrace_daemon.transfer.ledger import Ledger, open_ledger
+from headrace_daemon.transfer.parts import choose_part_size
+from headrace_daemon.transfer.proof import agree
+from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
+
+CHUNK = 2**20
+"""Bytes written in one step: at least a Lustre stripe."""
+
+SYNC_BYTES = 256 * 2**20
+"""How much may have to be fetched again after a crash: parts are synced and recorded once so much is written."""
+
+LANES = 64
+
+NO_IDENTITY = "-"
+"""Where the file system cannot prove that a file is the same after a restart: such a download starts over."""
+
+
+async def receive_object(
+    work: Work,
+    lease: Lease,
+    item: Item,
+    info: ObjectInfo,
+    source: BucketEnd,
+    landing: Landing,
+    target_key: str,
+) -> tuple[Outcome, Pending]:
+    """The object in its temporary file, closed, not yet durable under its own name. Raises what `judge` knows."""
+    receiver = _Receiver(work, lease, item, info, source, landing, target_key)
+    return await receiver.run()
+
+
+class _Receiver:
+    def __init__(
+        self,
+        work: Work,
+        lease: Lease,
+        item: Item,
+        info: ObjectInfo,
+        source: BucketEnd,
+        landing: Landing,
+        target_key: str,
+    ) -> None:
+        self.work = work
+        self.lease = lease
+        self.item = item
+        self.info = info
+        self.source = source
+        self.landing = landing
+        self.target_key = target_key
+        self.endpoints: set[str] = set()
+        self._unsynced: list[PartRecord] = []
+        self._syncing = asyncio.Lock()
+        self._file: LargeFile | None = None
+
+    async def run(self) -> tuple[Outcome, Pending]:
+        ledger = await self._open()
+        file = self._opened()
+        try:
+            affordable = max(1, self.work.memory.limit // CHUNK)
+            missing = ledger.missing()
+            lanes = max(1, min(len(missing), affordable, LANES))
+            await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
+            await self._sync(ledger, file)
+            crc = ledger.crc64nvme()
+            proof = self._prove(crc)
+            no_clobber = self.work.job.spec.options.no_clobber
+            pending = await self.work.threads.run(lambda: file.finish(self.info.mtime_ns, no_clobber=no_clobber))
+        except IntegrityError:
+            await self.work.threads.run(file.discard)
+            await ledger.end()
+            raise
+        except BaseException:
+            await self.work.threads.run(file.close)  # what is recorded stays for the next run
+            raise
+        outcome = Outcome(
+            "transferred",
+            size=self.info.size,
+            source_endpoint=",".join(sorted(self.endpoints)),
+            etag=self.info.etag,
+            crc64nvme=crc,
+            proof=proof,
+        )
+        return outcome, pending
+
+    def _opened(self) -> LargeFile:
+        if self._file is None:
+            raise AssertionError("the ledger opens the file before it is used")
+        return self._file
+
+    async def _open(self) -> Ledger:
+        size = self.info.size
+        part_size = choose_part_size(size, self.work.config.part_size, self.source.remote.profile)
+        fingerprint = f"{self.info.etag} {size}"
+        plan = Multipart(self.work.job.id, self.item.key, "", size, part_size, fingerprint, "")
+
+        async def usable(record: Multipart) -> bool:
+            self._file = await self.work.threads.run(self.landing.open_large, self.target_key, size, record.token)
+            return self._file.reused
+
+        async def begin() -> str:
+            self._file = await self.work.threads.run(self.landing.open_large, self.target_key, size, None)
+            return self._file.identity or NO_IDENTITY
+
+        async def discard(record: Multipart) -> None:
+            if self._file is not None:
+                await self.work.threads.run(self._file.discard)
+                self._file = None
+
+        return await open_ledger(self.work.queue, self.lease, plan, usable, begin, discard)
+
+    async def _part(self, ledger: Ledger, file: LargeFile, number: int) -> None:
+        start, end = ledger.range_of(number)
+
+        async def write(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
+            total, offset = EMPTY, start
+            async for chunk in chunks:
+                await self.work.threads.run(file.pwrite_at, offset, memoryview(chunk))
+                total = combine(total, crc64nvme(chunk), len(chunk))
+                offset += len(chunk)
+            self.endpoints.add(endpoint)
+            return to_text(total)
+
+        async with self.work.memory.lend(CHUNK):
+            await take_all(self.work.bandwidth, end - start)
+            crc = await self.source.remote.get_range(
+                self.source.bucket,
+                self.source.key(self.item.key),
+                start,
+                end,
+                if_match=self.info.etag,
+                total=self.info.size,
+                consume=write,
+                chunk=CHUNK,
+            )
+        self._unsynced.append(PartRecord(number, end - start, "", crc))
+        if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
+            await self._sync(ledger, file)
+
+    async def _sync(self, ledger: Ledger, file: LargeFile) -> None:
+        async with self._syncing:
+            parts, self._unsynced = self._unsynced, []
+            if parts:
+                if self.work.config.fsync != "off":
+                    await self.work.threads.run(file.sync)
+                await ledger.add(parts)
+
+    def _prove(self, crc: str) -> str:
+        stored = self.info.checksums.get("crc64nvme", "")
+        return agree(self.item.key, crc, stored) if stored else "size"

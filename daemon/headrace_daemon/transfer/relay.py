@@ -1,0 +1,145 @@
+"""Bucket -> bucket through this host's memory, never its disk."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from headrace_daemon.facts import Outcome
+from headrace_daemon.flow.bandwidth import take_all
+from headrace_daemon.s3.checksum import crc64nvme, to_text
+from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.errors import IntegrityError, PreconditionFailed
+from headrace_daemon.s3.types import ObjectInfo
+from headrace_daemon.transfer.ends import BucketEnd, Work
+from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
+from headrace_daemon.transfer.options import carried_over, etag_is_md5
+from headrace_daemon.transfer.proof import prove
+from headrace_daemon.transfer.send import send_object
+from headrace_daemon.transfer.tally import new_tally
+from headrace_daemon.transfer.uploads import give_up_uploads
+from headrace_queue.jobs import Item, Lease
+
+
+class Relay:
+    """GET and PUT for a small object, ranges and parts for a large one; both sides' checksums are compared."""
+
+    direction = "relay"
+
+    def __init__(self, work: Work, source: BucketEnd, target: BucketEnd) -> None:
+        self._work = work
+        self._source = source
+        self._target = target
+        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
+
+    async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
+        tally = new_tally()
+        for index, item in group:
+            outcome = await attempt(
+                lambda item=item: self._one(item),  # type: ignore[misc]
+                self._work.facts,
+                self._work.job.id,
+                item.key,
+                tally,
+            )
+            await tell(index, item, outcome, tally.take())
+
+    async def _one(self, item: Item) -> Outcome:
+        started = time.monotonic()
+        await take_all(self._work.bandwidth, item.size)
+        source, target = self._source, self._target
+        info, data = await source.remote.get(source.bucket, source.key(item.key))
+        crc = to_text(crc64nvme(data))
+        self._prove_read(item, info, data, crc)
+        options = carried_over(self._work.job.spec.options, target.remote.profile, info)
+        try:
+            result = await at_destination(
+                target.remote.put(
+                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
+                )
+            )
+        except PreconditionFailed:
+            if not options.if_none_match:
+                raise
+            return Outcome("skipped", size=len(data), message="exists already")
+        proof = prove(
+            item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
+        )
+        return Outcome(
+            "transferred",
+            size=len(data),
+            seconds=time.monotonic() - started,
+            source_endpoint=info.endpoint,
+            destination_endpoint=result.endpoint,
+            etag=result.etag,
+            crc64nvme=crc,
+            proof=proof,
+        )
+
+    def _prove_read(self, item: Item, info: ObjectInfo, data: Buffer, crc: str) -> None:
+        prove(
+            f"{item.key} as it was read",
+            data,
+            crc,
+            theirs_crc=info.checksums.get("crc64nvme", ""),
+            theirs_etag=info.etag,
+            etag_is_md5=self._source.remote.profile.etag_md5 and not info.opaque_etag,
+        )
+
+    async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
+        index, item = one
+        tally = new_tally()
+
+        async def once() -> Outcome:
+            started = time.monotonic()
+            info = await self._source.remote.head(self._source.bucket, self._source.key(item.key))
+            parts = _ObjectParts(self._source, item, info)
+            options = carried_over(self._work.job.spec.options, self._target.remote.profile, info)
+            outcome = await send_object(self._work, lease, item, parts, self._target, options)
+            outcome.seconds = time.monotonic() - started
+            return outcome
+
+        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        if outcome.state == "failed":
+            await give_up_uploads(self._work, self._target, [item])
+        await tell(index, item, outcome, tally.take())
+
+    async def settle(self, tell: Tell) -> None:
+        """Nothing waits: an object is told when the service has confirmed it."""
+
+    async def abandon(self, items: Sequence[Item]) -> None:
+        """Parts that were sent stay: they are recorded, and the next run goes on with them."""
+
+    async def forget(self, items: Sequence[Item]) -> None:
+        await give_up_uploads(self._work, self._target, items)
+
+
+class _ObjectParts:
+    """The parts of an object, read by ranges that all demand the same ETag."""
+
+    def __init__(self, source: BucketEnd, item: Item, info: ObjectInfo) -> None:
+        self._source = source
+        self._key = source.key(item.key)
+        self._etag = info.etag
+        self.size = info.size
+        self.fingerprint = f"{info.etag} {info.size}"
+        self.stored_crc = info.checksums.get("crc64nvme", "")
+
+    async def part(self, start: int, end: int) -> tuple[Buffer, str]:
+        source = self._source
+
+        async def gather(chunks: AsyncIterator[Buffer], endpoint: str) -> tuple[Buffer, str]:
+            # one buffer of the part's size, filled as the bytes come: no second copy is ever held
+            buffer = bytearray(end - start)
+            filled = 0
+            async for chunk in chunks:
+                if filled + len(chunk) > len(buffer):
+                    raise IntegrityError("integrity", f"{self._key}: more bytes came than the range has")
+                buffer[filled : filled + len(chunk)] = memoryview(chunk)
+                filled += len(chunk)
+            return buffer, endpoint
+
+        return await source.remote.get_range(
+            source.bucket, self._key, start, end, if_match=self._etag, total=self.size, consume=gather
+        )
+
+    async def check(self) -> None:
+        """Each range demanded the ETag; the object was the same from first to last byte."""

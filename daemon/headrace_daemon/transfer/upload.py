@@ -1,0 +1,149 @@
+"""File system -> bucket."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from headrace_daemon.facts import Outcome
+from headrace_daemon.files.posix import Posix, to_metadata
+from headrace_daemon.files.reading import OpenSource, ReadFile, read_many, read_whole
+from headrace_daemon.flow.bandwidth import take_all
+from headrace_daemon.s3.checksum import crc64nvme, to_text
+from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.errors import PreconditionFailed
+from headrace_daemon.s3.types import WriteOptions
+from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
+from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
+from headrace_daemon.transfer.options import etag_is_md5, write_options
+from headrace_daemon.transfer.proof import prove
+from headrace_daemon.transfer.send import send_object
+from headrace_daemon.transfer.tally import new_tally
+from headrace_daemon.transfer.uploads import give_up_uploads
+from headrace_queue.jobs import Item, Lease
+
+
+class Upload:
+    """Reads files in whole steps off the loop; one PUT for a small one, parts for a large one."""
+
+    direction = "upload"
+
+    def __init__(self, work: Work, source: FilesEnd, target: BucketEnd) -> None:
+        self._work = work
+        self._source = source
+        self._target = target
+        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
+
+    async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
+        # the size may have changed since the listing; what is sent is what is there now
+        keys = [(self._source.key(item.key), None) for _, item in group]
+        limit = self._work.config.multipart_threshold
+        reads = await self._work.threads.run(read_many, self._source.root, keys, limit)
+        tally = new_tally()
+        for (index, item), read in zip(group, reads, strict=True):
+            once = self._first_then_again(item, read)
+            outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+            await tell(index, item, outcome, tally.take())
+
+    def _first_then_again(self, item: Item, read: ReadFile | Exception) -> Callable[[], Awaitable[Outcome]]:
+        """Send what was read with the group; every further try reads the file anew."""
+        kept = [read]
+
+        async def once() -> Outcome:
+            if kept:
+                found = kept.pop()
+            else:
+                key, limit = self._source.key(item.key), self._work.config.multipart_threshold
+                found = await self._work.threads.run(read_whole, self._source.root, key, None, limit)
+            if isinstance(found, Exception):
+                raise found
+            return await self._put(item, found)
+
+        return once
+
+    async def _put(self, item: Item, read: ReadFile) -> Outcome:
+        started = time.monotonic()
+        data, target = read.data, self._target
+        await take_all(self._work.bandwidth, len(data))
+        crc = to_text(crc64nvme(data))
+        options = self._options(read)
+        try:
+            result = await at_destination(
+                target.remote.put(
+                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
+                )
+            )
+        except PreconditionFailed:
+            if not options.if_none_match:
+                raise
+            return Outcome("skipped", size=len(data), message="exists already")
+        proof = prove(
+            item.key,
+            data,
+            crc,
+            theirs_crc=result.crc64nvme,
+            theirs_etag=result.etag,
+            etag_is_md5=self._etag_is_md5,
+        )
+        return Outcome(
+            "transferred",
+            size=len(data),
+            seconds=time.monotonic() - started,
+            destination_endpoint=result.endpoint,
+            etag=result.etag,
+            crc64nvme=crc,
+            proof=proof,
+        )
+
+    def _options(self, read: ReadFile | OpenSource) -> WriteOptions:
+        options = self._work.job.spec.options
+        metadata: dict[str, str] = {}
+        if options.preserve:
+            metadata = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns))
+        return write_options(options, self._target.remote.profile, metadata)
+
+    async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
+        index, item = one
+        tally = new_tally()
+
+        async def once() -> Outcome:
+            started = time.monotonic()
+            key = self._source.key(item.key)
+            source = await self._work.threads.run(OpenSource, self._source.root, key)
+            try:
+                parts = _FileParts(self._work, source)
+                outcome = await send_object(self._work, lease, item, parts, self._target, self._options(source))
+            finally:
+                await self._work.threads.run(source.close)
+            outcome.seconds = time.monotonic() - started
+            return outcome
+
+        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        if outcome.state == "failed":
+            await give_up_uploads(self._work, self._target, [item])
+        await tell(index, item, outcome, tally.take())
+
+    async def settle(self, tell: Tell) -> None:
+        """Nothing waits: an object is told when the service has confirmed it."""
+
+    async def abandon(self, items: Sequence[Item]) -> None:
+        """Parts that were sent stay: they are recorded, and the next run goes on with them."""
+
+    async def forget(self, items: Sequence[Item]) -> None:
+        await give_up_uploads(self._work, self._target, items)
+
+
+class _FileParts:
+    """The parts of an open file."""
+
+    stored_crc = ""
+
+    def __init__(self, work: Work, source: OpenSource) -> None:
+        self._work = work
+        self._source = source
+        self.size = source.size
+        self.fingerprint = source.fingerprint
+
+    async def part(self, start: int, end: int) -> tuple[Buffer, str]:
+        return await self._work.threads.run(self._source.read_at, start, end - start), ""
+
+    async def check(self) -> None:
+        await self._work.threads.run(self._source.check)
