@@ -16,6 +16,7 @@ class MemoryBudget:
         self.limit = limit
         self.used = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._idle: list[bytearray] = []  # buffers to use again; they count as used by nobody, and are few
 
     @asynccontextmanager
     async def lend(self, size: int) -> AsyncIterator[None]:
@@ -27,6 +28,24 @@ class MemoryBudget:
         finally:
             self.used -= size
             self._wake()
+
+    @asynccontextmanager
+    async def buffer(self, size: int) -> AsyncIterator[memoryview]:
+        """A buffer of `size` bytes out of the budget, used again afterwards: fresh pages cost more than the copy.
+
+        Where the block raises, the buffer is not used again: a request that was given up may still read from it.
+        """
+        async with self.lend(size):
+            whole = self._take(size)
+            yield memoryview(whole)[:size]
+            self._idle.append(whole)
+
+    def _take(self, size: int) -> bytearray:
+        for index, idle in enumerate(self._idle):
+            if len(idle) >= size:
+                return self._idle.pop(index)
+        self._idle.clear()  # parts have grown: what lies here is too small for them
+        return bytearray(size)
 
     async def _acquire(self, size: int) -> None:
         if not self._waiting and self.used + size <= self.limit:

@@ -48,6 +48,10 @@ class NoSuchBucket(NotFound):
     """The bucket itself is not there: the job fails as a whole."""
 
 
+class UploadLost(S3Error):
+    """The service has no such multipart upload any more: begin the object anew."""
+
+
 class PreconditionFailed(S3Error):
     """If-Match or If-None-Match did not hold (412), or a race was lost (409): look again before anything else."""
 

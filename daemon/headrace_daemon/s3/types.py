@@ -15,10 +15,14 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a listing, in the service's order. token: how to ask for the next page; None at the end."""
+    """One page of a listing, in the service's order. token: how to ask for the next page; None at the end.
+
+    server: what the service calls itself, for the few whose order depends on it.
+    """
 
     objects: list[Listed]
     token: str | None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class ObjectInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     endpoint: str = ""
+    opaque_etag: bool = False  # encrypted with KMS or a customer's key: the ETag is no MD5
 
 
 class PutResult(NamedTuple):
@@ -42,6 +47,7 @@ class PutResult(NamedTuple):
     etag: str
     crc64nvme: str
     endpoint: str
+    opaque_etag: bool = False  # as of ObjectInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,125 @@
+"""From config.toml to remotes that work."""
+
+import difflib
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from headrace_daemon.facts import Facts
+from headrace_daemon.flow.retry import Retry
+from headrace_daemon.s3.credentials import CredentialSource, loader
+from headrace_daemon.s3.endpoints import Endpoint, Endpoints
+from headrace_daemon.s3.engine import EngineOptions
+from headrace_daemon.s3.engine_aiohttp import AiohttpEngine
+from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
+from headrace_daemon.s3.engines import Engines
+from headrace_daemon.s3.pipeline import Pipeline
+from headrace_daemon.s3.places import Place, Places
+from headrace_daemon.s3.pool import PATIENCE, Pool
+from headrace_daemon.s3.profiles import profile_for
+from headrace_daemon.s3.remote import Remote
+from headrace_daemon.s3.request import Clocks
+from headrace_queue.config import Config, RemoteConfig
+from headrace_queue.errors import UsageError
+
+SYSTEM_CLOCKS = Clocks(steady=time.monotonic, wall=time.time, random=random.random)
+DEFAULT_REMOTE = "s3"
+"""What s3:// means; it exists without being configured."""
+
+
+def connect(
+    name: str,
+    config: RemoteConfig,
+    facts: Facts,
+    *,
+    clocks: Clocks = SYSTEM_CLOCKS,
+    environ: Mapping[str, str] = os.environ,
+    options: EngineOptions | None = None,
+    retry: Retry | None = None,
+    patience: float = PATIENCE,
+) -> Remote:
+    """A remote; nothing is sent before its first operation. Call it with an event loop running, and close() it.
+
+    patience: seconds without any endpoint after which operations raise RemoteDown. Raises UsageError for a ca_file or
+    credentials that cannot be what is meant.
+    """
+    profile = profile_for(config.profile, config.endpoint_urls)
+    options = options or EngineOptions(ca_pem=_read_ca(name, config.ca_file))
+    try:
+        engines = Engines(PyreqwestEngine(options), lambda: AiohttpEngine(options), pinned=options.ca_pem is not None)
+    except ValueError as error:
+        raise UsageError(f"ca_file of remote {name}", str(error), "It needs certificates in PEM format.") from error
+
+    def make_endpoints(urls: Sequence[str]) -> Endpoints:
+        return Endpoints(name, urls, config.max_requests, facts, clocks.random)
+
+    def make_pool(endpoints: Endpoints, probe: Callable[[Endpoint], Awaitable[bool]]) -> Pool:
+        return Pool(endpoints, probe, clocks.steady, patience)
+
+    async def probe(place: Place, endpoint: Endpoint) -> bool:
+        return await pipeline.probe(place, endpoint)
+
+    places = Places(
+        config.region,
+        config.endpoint_urls,
+        config.addressing,
+        virtual_hosts=profile.virtual_hosts,
+        make_endpoints=make_endpoints,
+        make_pool=make_pool,
+        probe=probe,
+    )
+    credentials = CredentialSource(name, loader(name, config.credentials, environ), facts, clocks.wall)
+    pipeline = Pipeline(name, places, engines, credentials, retry or Retry(clocks.random), facts, clocks)
+    return Remote(name, pipeline, profile, config.region)
+
+
+def _read_ca(name: str, path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.expanduser().read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"ca_file of remote {name}",
+            f"{path}: {error.strerror}",
+            "Correct the path or let the daemon's user read it.",
+        ) from error
+
+
+class Remotes:
+    """Every remote of a configuration by its name, connected when first asked for and closed together."""
+
+    def __init__(
+        self, config: Config, facts: Facts, connect: Callable[[str, RemoteConfig, Facts], Remote] = connect
+    ) -> None:
+        self._configs = {DEFAULT_REMOTE: RemoteConfig(), **config.remotes}
+        self._facts = facts
+        self._connect = connect
+        self._open: dict[str, Remote] = {}
+
+    def get(self, name: str) -> Remote:
+        """Raises UsageError for a name that config.toml does not know, offering the nearest one."""
+        if name not in self._open:
+            if name not in self._configs:
+                raise self._unknown(name)
+            self._open[name] = self._connect(name, self._configs[name], self._facts)
+        return self._open[name]
+
+    def _unknown(self, name: str) -> UsageError:
+        near = difflib.get_close_matches(name, self._configs, n=1)
+        hint = f"Did you mean {near[0]}://?" if near else f"Known are {', '.join(sorted(self._configs))}."
+        return UsageError(f"{name}://", "config.toml has no remote of this name", hint)
+
+    async def close(self) -> None:
+        """Closes every remote that was opened, also where closing one of them fails."""
+        remotes, self._open = list(self._open.values()), {}
+        errors: list[Exception] = []
+        for remote in remotes:
+            try:
+                await remote.close()
+            except Exception as error:  # noqa: BLE001  # collected, so that the others are closed too, and raised below
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("remotes that did not close", errors)

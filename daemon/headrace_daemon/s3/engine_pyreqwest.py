@@ -1,0 +1,266 @@
+"""The engine of the hot path: pyreqwest, that is Rust's hyper and rustls on a thread of their own.
+
+What this library cannot do, and what stands in for it:
+- It folds `.` and `..` in paths (the WHATWG URL rules), and trusts ca_pem beside the system's roots; rustls refuses a
+  device's own certificate as a trust anchor (CaUsedAsEndEntity). AiohttpEngine takes both kinds of request.
+- Its read timeout runs from the request's first byte to the answer's head, so that a long upload would end in it.
+  Uploads above a piece go through a second client without it: the kernel ends them after read_timeout of silence
+  (TCP_USER_TIMEOUT), and a total that grows with the size ends one whose answer never comes.
+- A cancelled request runs on by itself until the head of its answer or its timeout. Uploads are therefore handed over
+  in pieces and stop at the next one; a GET keeps its connection for read_timeout at most.
+- It reads no header that is not ASCII and no more than 100 headers: the first is a TransportError of the code
+  `unreadable_header`, the second `bad_response`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from pyreqwest import exceptions as library
+from pyreqwest.bytes import Bytes
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.request import RequestBuilder
+from pyreqwest.response import Response as LibraryResponse
+from pyreqwest.runtime import runtime_worker_threads
+
+from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response
+from headrace_daemon.s3.engine_body import Pieces, Source, content_length
+from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
+
+T = TypeVar("T")
+
+PIECE = 1 << 20
+"""Bytes of an upload handed over at once: each costs the library's thread one wait for Python's lock."""
+SLOWEST_UPLOAD = 64 << 10
+"""Bytes a second that an upload above one piece is given; slower ones end as a timeout."""
+_READ_AHEAD = 1 << 20
+_IDLE_SECONDS = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
+_NO_CONTENT = frozenset({204, 304})
+
+
+class PyreqwestEngine:
+    """Engine on pyreqwest; see the module for what it cannot do."""
+
+    __slots__ = ("_client", "_read_timeout", "_uploader")
+
+    keeps_dot_segments = False
+    pins_certificates = False
+
+    def __init__(self, options: EngineOptions) -> None:
+        """Raises ValueError where ca_pem holds no certificate."""
+        if options.threads > 1:
+            runtime_worker_threads(options.threads)
+        self._read_timeout = options.read_timeout
+        read_timeout = timedelta(seconds=options.read_timeout)
+        self._client: Client = _builder(options).read_timeout(read_timeout).build()
+        self._uploader: Client = _builder(options).build()
+
+    async def small(self, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Response:
+        """See Engine.small."""
+        upload: Pieces | Source | None = None
+        try:
+            builder, upload = self._request(method, url, headers, body)
+            response = await builder.build().send()
+        except Exception as error:
+            raise _translated(error, upload) from error
+        except BaseException:
+            if upload is not None:
+                upload.stop()
+            raise
+        return _Whole(response, empty=method == "HEAD" or response.status in _NO_CONTENT)
+
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        consume: Callable[[Response], Awaitable[T]],
+    ) -> T:
+        """See Engine.stream."""
+        upload: Pieces | Source | None = None
+        try:
+            builder, upload = self._request(method, url, headers, body)
+            request = builder.streamed_read_buffer_limit(_READ_AHEAD).build_streamed()
+            response = await request.__aenter__()
+        except Exception as error:
+            raise _translated(error, upload) from error
+        except BaseException:
+            if upload is not None:
+                upload.stop()
+            raise
+        try:
+            return await consume(_Open(response))
+        finally:
+            if upload is not None:
+                upload.stop()
+            await request.__aexit__(None, None, None)
+
+    async def close(self) -> None:
+        """Ends every connection; requests after it raise TransportError `closed`."""
+        await self._client.close()
+        await self._uploader.close()
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body
+    ) -> tuple[RequestBuilder, Pieces | Source | None]:
+        if body is None:
+            builder = self._client.request(method, url).headers(headers)
+            if method in ("PUT", "POST"):
+                builder.header("content-length", "0")  # S3 answers 411 without it
+            return builder, None
+        if callable(body):
+            length = content_length(headers)
+            source = Source(body, length)
+            return self._upload(method, url, headers, length).body_stream(source.pieces()), source
+        if len(body) <= PIECE:
+            return self._client.request(method, url).headers(headers).body_bytes(_plain(body)), None
+        pieces = Pieces(body, PIECE)
+        builder = self._upload(method, url, headers, len(body)).header("content-length", str(len(body)))
+        return builder.body_stream(pieces), pieces
+
+    def _upload(self, method: str, url: str, headers: Mapping[str, str], size: int) -> RequestBuilder:
+        total = self._read_timeout + size / SLOWEST_UPLOAD
+        return self._uploader.request(method, url).headers(headers).timeout(timedelta(seconds=total))
+
+
+class _Whole:
+    """An answer that was read to its end."""
+
+    __slots__ = ("_empty", "_response", "status")
+
+    def __init__(self, response: LibraryResponse, *, empty: bool) -> None:
+        self._response = response
+        self._empty = empty
+        self.status = response.status
+
+    def header(self, name: str) -> str | None:
+        return _header(self._response, name)
+
+    def headers(self) -> list[tuple[str, str]]:
+        return _headers(self._response)
+
+    async def read(self) -> Buffer:
+        # the library reserves content-length bytes first, and HEAD of an object may announce terabytes
+        return b"" if self._empty else await self._response.bytes()
+
+    async def chunks(self, size: int) -> AsyncIterator[Buffer]:
+        body = memoryview(await self.read())
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+
+class _Open:
+    """An answer whose body is still coming."""
+
+    __slots__ = ("_response", "status")
+
+    def __init__(self, response: LibraryResponse) -> None:
+        self._response = response
+        self.status = response.status
+
+    def header(self, name: str) -> str | None:
+        return _header(self._response, name)
+
+    def headers(self) -> list[tuple[str, str]]:
+        return _headers(self._response)
+
+    async def read(self) -> Buffer:
+        pieces = [bytes(piece) async for piece in self.chunks(_READ_AHEAD)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def chunks(self, size: int) -> AsyncIterator[Buffer]:
+        reader = self._response.body_reader
+        while (piece := await _read(reader.read(size))) is not None:
+            yield piece
+
+
+async def _read(piece: Awaitable[Bytes | None]) -> Bytes | None:
+    try:
+        return await piece
+    except library.PyreqwestError as error:
+        raise _translated(error, None) from error
+
+
+def _builder(options: EngineOptions) -> ClientBuilder:
+    silence = timedelta(seconds=options.read_timeout)
+    builder = (
+        ClientBuilder()
+        .http1_only()
+        .gzip(False)
+        .brotli(False)
+        .zstd(False)
+        .deflate(False)
+        .follow_redirects(False)
+        .referer(False)
+        .no_proxy()
+        .user_agent("headrace")
+        .tcp_nodelay(True)
+        .tcp_user_timeout(silence)
+        .connect_timeout(timedelta(seconds=options.connect_timeout))
+        .pool_idle_timeout(timedelta(seconds=_IDLE_SECONDS))
+        .runtime_multithreaded(options.threads > 1)
+    )
+    if options.ca_pem is None:
+        return builder
+    if b"-----BEGIN CERTIFICATE-----" not in options.ca_pem:
+        raise ValueError("ca_pem holds no certificate")
+    return builder.add_root_certificate_pem(options.ca_pem)
+
+
+def _plain(body: Buffer) -> bytes | bytearray | memoryview:
+    return memoryview(body) if isinstance(body, Bytes) else body
+
+
+def _header(response: LibraryResponse, name: str) -> str | None:
+    try:
+        return response.get_header(name)
+    except ValueError as error:
+        raise TransportError("unreadable_header", f"{name} is not ASCII", response.status) from error
+
+
+def _headers(response: LibraryResponse) -> list[tuple[str, str]]:
+    try:
+        return list(response.headers.items())
+    except ValueError as error:
+        raise TransportError("unreadable_header", "a header of the answer is not ASCII", response.status) from error
+
+
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (library.RequestTimeoutError, "timeout"),
+    (library.NetworkError, "reset"),
+    (library.DecodeError, "bad_response"),
+    (library.ClientClosedError, "closed"),
+)
+_CONNECTING = "client error (Connect)"
+
+
+def _translated(error: Exception, upload: Pieces | Source | None) -> Exception:
+    """The error in our words. The library's own text is cut to its innermost cause: the outer ones hold the URL."""
+    if isinstance(upload, Source) and upload.error is not None:
+        return upload.error
+    if isinstance(error, S3Error):
+        return error
+    if not isinstance(error, library.DetailedPyreqwestError):
+        return Rejected("bad_request", str(error)) if isinstance(error, ValueError) else error
+    causes = [cause["message"] for cause in error.details["causes"] or ()]
+    message = causes[-1] if causes else ""
+    if isinstance(error, library.BuilderError):
+        return Rejected("bad_request", message)
+    return TransportError(_code(error, causes), message)
+
+
+def _code(error: Exception, causes: list[str]) -> str:
+    if _CONNECTING in causes:
+        return _connecting_code(error, causes)
+    if causes and causes[-1] == "end of file before message length reached":
+        return "truncated"
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "bad_response")
+
+
+def _connecting_code(error: Exception, causes: list[str]) -> str:
+    if isinstance(error, library.RequestTimeoutError):
+        return "connect_timeout"
+    if "dns error" in causes:
+        return "dns"
+    return "connect_failed" if "tcp connect error" in causes else "tls"

@@ -1,0 +1,78 @@
+"""What all operations on a remote stand on, and what their answers have in common."""
+
+from typing import Final
+
+from headrace_daemon.s3.classify import classify_embedded
+from headrace_daemon.s3.describe import is_opaque
+from headrace_daemon.s3.engine import Body, Buffer, Response
+from headrace_daemon.s3.errors import AccessDenied, NotSupported, ServerFault
+from headrace_daemon.s3.pipeline import Pipeline
+from headrace_daemon.s3.profiles import Profile
+from headrace_daemon.s3.request import Request
+from headrace_daemon.s3.signing import quote_key
+from headrace_daemon.s3.types import PutResult
+from headrace_daemon.s3.xml import MalformedXml, bare_etag, parse_error, parse_result
+
+CRC: Final = "x-amz-checksum-crc64nvme"
+
+
+class Operations:
+    """The base of every group of operations."""
+
+    def __init__(self, pipeline: Pipeline, profile: Profile, region: str) -> None:
+        self.profile = profile
+        self._pipeline = pipeline
+        self._region = region
+
+    def _body_headers(self, body: Body, size: int, crc64nvme: str) -> dict[str, str]:
+        """The headers that go with a body of this size and CRC64NVME ('' where it is not known)."""
+        headers: dict[str, str] = {}
+        if crc64nvme and self.profile.checksums:
+            headers[CRC] = crc64nvme
+        if callable(body):
+            headers["content-length"] = str(size)
+        return headers
+
+    async def _copied(self, request: Request) -> PutResult:
+        """Sends a copy and reads its result. Raises NotSupported where the service refuses, or answers without one."""
+
+        def read(response: Response, body: Buffer, endpoint: str) -> PutResult:
+            try:
+                fields = result_of(body, "ETag", response.status)
+            except MalformedXml as error:
+                # a service that does not know the header takes it for the upload of nothing (rclone does)
+                raise NotSupported("not_copied", f"no copy's result: {error}", response.status) from error
+            return PutResult(
+                bare_etag(fields["ETag"]), fields.get("ChecksumCRC64NVME", ""), endpoint, is_opaque(response)
+            )
+
+        try:
+            return await self._pipeline.small(request, read)
+        except AccessDenied as error:
+            raise NotSupported(error.code, error.message, error.status) from error
+
+
+def written(response: Response, _body: Buffer, endpoint: str) -> PutResult:
+    """What the answer to a PUT says. Raises ServerFault where it names no ETag, for nothing could be proved then."""
+    etag = bare_etag(response.header("etag"))
+    if not etag:
+        raise ServerFault("no_etag", "the answer to the upload names no ETag", response.status)
+    return PutResult(etag, response.header(CRC) or "", endpoint, is_opaque(response))
+
+
+def result_of(body: Buffer, field: str, status: int) -> dict[str, str]:
+    """The result in a 200, with `field`. Raises its typed error where an <Error> came instead, else MalformedXml."""
+    error = parse_error(body)
+    if error is not None:
+        raise classify_embedded(error, status)
+    return parse_result(body, field)
+
+
+def quoted_etag(etag: str) -> str:
+    """An ETag as it stands in a condition."""
+    return f'"{etag}"'
+
+
+def copy_source(bucket: str, key: str, etag: str) -> dict[str, str]:
+    """The headers that name the source of a copy, exactly the version with this ETag."""
+    return {"x-amz-copy-source": f"/{bucket}/{quote_key(key)}", "x-amz-copy-source-if-match": quoted_etag(etag)}

@@ -1,0 +1,283 @@
+"""What every request passes through, composed in one place: retry(limits(endpoint choice(sign(engine)))).
+
+Above it stand operations, which know S3's documents; below it engines, which know HTTP.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from headrace_daemon.facts import Facts
+from headrace_daemon.flow.retry import Again, Retry, Tries
+from headrace_daemon.s3.classify import classify
+from headrace_daemon.s3.credentials import CredentialSource
+from headrace_daemon.s3.endpoints import Ending, Endpoint
+from headrace_daemon.s3.engine import Buffer, Engine, Response
+from headrace_daemon.s3.engines import Engines
+from headrace_daemon.s3.errors import (
+    CredentialsExpired,
+    Rejected,
+    RemoteDown,
+    S3Error,
+    ServerFault,
+    Throttled,
+    TransportError,
+    WrongRegion,
+)
+from headrace_daemon.s3.places import Place, Places
+from headrace_daemon.s3.request import Clocks, Exchange, Request, Trace, payload_hash
+from headrace_daemon.s3.signing import canonical_query, quote_key
+from headrace_daemon.s3.xml import parse_http_date
+from headrace_queue.errors import UsageError
+
+T = TypeVar("T")
+
+PROBE_SECONDS: Final = 5.0
+SKEW_SAMPLE_SECONDS: Final = 60.0
+
+
+class Pipeline:
+    """The way to one remote. Raises S3Error leaves, UsageError where there are no credentials to begin with."""
+
+    def __init__(
+        self,
+        name: str,
+        places: Places,
+        engines: Engines,
+        credentials: CredentialSource,
+        retry: Retry,
+        facts: Facts,
+        clocks: Clocks,
+    ) -> None:
+        self.name = name
+        self._places = places
+        self._engines = engines
+        self._credentials = credentials
+        self._retry = retry
+        self._facts = facts
+        self._clocks = clocks
+        self._clock_offset = 0.0  # what must be added to our clock for the service to accept a signature
+        self._skew_due = 0.0
+        self._last_bucket = ""
+
+    async def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> T:
+        """Sends, reads the whole answer, and gives it and the endpoint's URL to `interpret` (may raise S3Error)."""
+
+        async def exchange(engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> T:
+            response = await engine.small(request.method, url, headers, request.content)
+            body = await response.read()
+            trace.received = len(body)
+            self._check(request, response, body, trace)
+            return interpret(response, body, trace.endpoint.url)
+
+        return await self._persist(request, exchange)
+
+    async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
+        """Sends, and gives the answer to `consume` while its body arrives; again from the start after a failure."""
+
+        async def exchange(engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> T:
+            async def judged(response: Response) -> T:
+                body = await response.read() if response.status >= 300 else b""
+                self._check(request, response, body, trace)
+                return await consume(response, trace)
+
+            return await engine.stream(request.method, url, headers, request.content, judged)
+
+        return await self._persist(request, exchange)
+
+    async def prepare(self) -> None:
+        """Reads the credentials where that was not done yet. Raises UsageError."""
+        if not self._credentials.ready():
+            await self._credentials.renew()
+
+    async def close(self) -> None:
+        await self._places.close()
+        await self._credentials.close()
+        await self._engines.close()
+
+    # -- retry --------------------------------------------------------------------------------------------------------
+
+    async def _persist(self, request: Request, exchange: Exchange[T]) -> T:
+        tries: Tries | None = None
+        avoid: Endpoint | None = None
+        exactly = False
+        self._last_bucket = request.bucket or self._last_bucket
+        while True:
+            if not self._credentials.ready():
+                await self._renew_in_time()
+            place = self._places.of(request.bucket)
+            endpoint = place.pool.take_now(avoid) or await place.pool.take()
+            trace = Trace(place, endpoint, self._credentials.current, exactly)
+            try:
+                return await self._attempt(request, exchange, trace)
+            except S3Error as error:
+                now = self._clocks.steady()
+                tries = tries or Tries(now)
+                await self._before_next(request, error, tries, trace, self._retry.judge(error, tries, now))
+                avoid, exactly = endpoint, trace.exactly
+
+    async def _before_next(
+        self, request: Request, error: S3Error, tries: Tries, trace: Trace, again: Again | None
+    ) -> None:
+        """Waits and mends what has to be mended before the next attempt; raises where there is none."""
+        if again is None:
+            again = self._after_outage(error, tries, trace)
+        self._facts.retried(self.name, trace.endpoint.url, request.operation, error.code)
+        if again.refresh:
+            await self._renew_expired(error, trace)
+        if again.relocate:
+            await self._relocate(request, error, trace)
+        if again.delay > 0:
+            await asyncio.sleep(again.delay)
+
+    def _after_outage(self, error: S3Error, tries: Tries, trace: Trace) -> Again:
+        """One more attempt where the last one failed because the whole remote is away, which is no failure of this
+        object; an object that itself brings every endpoint down, time and again, fails then. Raises what is final."""
+        if not isinstance(error, TransportError) or trace.place.pool.endpoints.down_since is None:
+            raise error
+        if tries.outlasted:
+            raise RemoteDown("remote_down", f"no endpoint of {self.name} answers: {error}") from error
+        tries.outlasted = True
+        return Again(0.0)
+
+    # -- one attempt --------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, request: Request, exchange: Exchange[T], trace: Trace) -> T:
+        started = self._clocks.steady()
+        ending, reason = Ending.UNKNOWN, ""
+        try:
+            path, url, headers = self._signed(request, trace)
+            engine = self._engines.carrying(path, exactly=trace.exactly)
+            result = await exchange(engine, url, headers, trace)
+            ending = Ending.ANSWERED
+            return result
+        except S3Error as error:
+            ending, reason = _ending_of(error), error.code
+            if isinstance(error, TransportError) and self._engines.yields(error.code):
+                trace.exactly, ending = True, Ending.UNKNOWN
+            raise
+        finally:
+            endpoint = trace.endpoint
+            trace.place.pool.ended(endpoint, ending, reason)
+            self._facts.request(
+                self.name,
+                endpoint.url,
+                request.operation,
+                trace.status,
+                self._clocks.steady() - started,
+                request.size,
+                trace.received,
+            )
+
+    def _signed(self, request: Request, trace: Trace) -> tuple[str, str, Mapping[str, str]]:
+        """Path, URL and headers as they go on the wire. Raises Rejected for a key that is no Unicode text."""
+        endpoint, bucket = trace.endpoint, request.bucket
+        try:
+            path = f"/{quote_key(request.key)}" if request.key else "/"
+        except UnicodeEncodeError as error:
+            raise Rejected("bad_key", f"the key {request.key!r} is no Unicode text") from error
+        host = endpoint.host
+        if bucket and self._places.is_virtual(bucket):
+            host = f"{bucket}.{host}"
+        elif bucket:
+            path = f"/{bucket}{path}" if request.key else f"/{bucket}"
+        query = canonical_query(request.query)
+        url = f"{endpoint.scheme}://{host}{path}?{query}" if query else f"{endpoint.scheme}://{host}{path}"
+        headers = request.headers or {}
+        if trace.credentials is not None:
+            headers = trace.place.signer.sign(
+                request.method,
+                host,
+                path,
+                query,
+                headers,
+                payload_hash(request),
+                trace.credentials,
+                self._clocks.wall() + self._clock_offset,
+            )
+        return path, url, headers
+
+    def _check(self, request: Request, response: Response, body: Buffer, trace: Trace) -> None:
+        """Notes the answer's head; raises the error that it stands for."""
+        status = trace.status = response.status
+        now = self._clocks.steady()
+        if now >= self._skew_due:
+            self._skew_due = now + SKEW_SAMPLE_SECONDS
+            self._observe_clock(response)
+        if status >= 300:
+            error = classify(status, response.header, body, head=request.method == "HEAD")
+            if error.code == "RequestTimeTooSkewed":
+                # without this every request fails until somebody sets the host's clock
+                self._clock_offset = self._observe_clock(response) or self._clock_offset
+            raise error
+
+    def _observe_clock(self, response: Response) -> float | None:
+        """The service's clock minus ours in seconds, from its Date; None where there is no usable one."""
+        text = response.header("date")
+        if text is None:
+            return None
+        try:
+            skew = parse_http_date(text) / 1e9 - self._clocks.wall()
+        except ValueError:
+            return None
+        self._facts.clock_skew(self.name, skew)
+        return skew
+
+    # -- mending ------------------------------------------------------------------------------------------------------
+
+    async def _renew_in_time(self) -> None:
+        had = self._credentials.current
+        try:
+            await self._credentials.renew()
+        except UsageError as error:
+            if had is None:
+                raise
+            raise CredentialsExpired("credentials_ended", str(error)) from error
+
+    async def _renew_expired(self, error: S3Error, trace: Trace) -> None:
+        if error.code == "RequestTimeTooSkewed":
+            return
+        try:
+            await self._credentials.renew(stale=trace.credentials)
+        except UsageError as failure:
+            raise CredentialsExpired(error.code, f"{error.message} ({failure})", error.status) from failure
+
+    async def _relocate(self, request: Request, error: S3Error, trace: Trace) -> None:
+        region = error.region if isinstance(error, WrongRegion) else None
+        if region is None and request.operation != "HeadBucket":
+            region = await self._ask_region(request.bucket)
+        if not self._places.moved(request.bucket, trace.place, region):
+            raise error
+
+    async def _ask_region(self, bucket: str) -> str | None:
+        try:
+            return await self.small(
+                Request("HeadBucket", "HEAD", bucket), lambda response, _body, _url: response.header(_REGION)
+            )
+        except WrongRegion as error:
+            return error.region
+
+    # -- probing ------------------------------------------------------------------------------------------------------
+
+    async def probe(self, place: Place, endpoint: Endpoint) -> bool:
+        """Whether an endpoint answers a HEAD of the bucket used last below 500, whatever it says."""
+        request = Request("Probe", "HEAD" if self._last_bucket else "GET", self._last_bucket)
+        trace = Trace(place, endpoint, self._credentials.current, exactly=False)
+        path, url, headers = self._signed(request, trace)
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                response = await self._engines.carrying(path).small(request.method, url, headers)
+        except (S3Error, TimeoutError):
+            return False
+        return response.status < 500
+
+
+_REGION: Final = "x-amz-bucket-region"
+
+
+def _ending_of(error: S3Error) -> Ending:
+    if isinstance(error, Throttled):
+        return Ending.THROTTLED
+    if isinstance(error, TransportError):
+        return Ending.REFUSED if error.code in ("connect_failed", "dns") else Ending.FAILED
+    return Ending.FAULT if isinstance(error, ServerFault) else Ending.ANSWERED

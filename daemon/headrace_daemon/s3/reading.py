@@ -1,0 +1,185 @@
+"""HEAD and GET: what is read is believed only where it is exactly what was asked for."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from headrace_daemon.s3.describe import content_range, object_info
+from headrace_daemon.s3.engine import Buffer, Response
+from headrace_daemon.s3.errors import (
+    AccessDenied,
+    PreconditionFailed,
+    Rejected,
+    S3Error,
+    ServerFault,
+    TransportError,
+)
+from headrace_daemon.s3.operations import Operations, quoted_etag
+from headrace_daemon.s3.request import Request, Trace
+from headrace_daemon.s3.types import ObjectInfo
+from headrace_daemon.s3.xml import bare_etag
+
+T = TypeVar("T")
+
+
+class _CallerFailed(Exception):
+    """Carries an error of the consumer through the pipeline, which must not take it for the endpoint's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Counted:
+    """The chunks of a range: counted against what was asked for. failure: why the service broke them off."""
+
+    def __init__(self, chunks: AsyncIterator[Buffer], size: int, trace: Trace) -> None:
+        self._chunks = chunks
+        self._left = size
+        self._trace = trace
+        self.failure: S3Error | None = None
+
+    def __aiter__(self) -> AsyncIterator[Buffer]:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        try:
+            chunk = await anext(self._chunks)
+            self._left -= len(chunk)
+            self._trace.received += len(chunk)
+            if self._left < 0:
+                raise TransportError("too_long", f"{-self._left} bytes more than the range holds")
+        except StopAsyncIteration:
+            self.check()
+            raise
+        except S3Error as error:
+            self.failure = error
+            raise
+        return chunk
+
+    def check(self) -> None:
+        """Raises TransportError unless every byte came by."""
+        if self._left:
+            self.failure = TransportError("truncated", f"{self._left} bytes of the range did not come")
+            raise self.failure
+
+
+class Reading(Operations):
+    """HEAD and GET."""
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
+        """Raises NotFound, AccessDenied and other S3Errors."""
+        request = Request("HeadObject", "HEAD", bucket, key, headers=self._asking({}))
+        try:
+            return await self._pipeline.small(request, self._described)
+        except (Rejected, AccessDenied) as error:
+            if error.status not in (400, 403):
+                raise
+        # A HEAD has no body, so that 400 and 403 do not say whether the credentials ended or the key is refused: a GET
+        # of one byte does, and mends what can be mended on its way.
+        await self._pipeline.stream(Request("GetObject", "GET", bucket, key, headers={"range": "bytes=0-0"}), _unread)
+        return await self._pipeline.small(request, self._described)
+
+    async def get(self, bucket: str, key: str, *, if_match: str | None = None) -> tuple[ObjectInfo, Buffer]:
+        """A small object whole, in one request, its length checked. if_match: an ETag without quotes.
+
+        Raises NotFound, PreconditionFailed where the ETag is another by now, and other S3Errors.
+        """
+        headers = self._asking({"if-match": quoted_etag(if_match)} if if_match else {})
+
+        def checked(response: Response, body: Buffer, endpoint: str) -> tuple[ObjectInfo, Buffer]:
+            if response.status != 200:
+                raise ServerFault("unexpected_status", f"GET was answered with {response.status}", response.status)
+            _check_length(response, len(body))
+            info = object_info(response, len(body), endpoint, self.profile)
+            if if_match and info.etag != if_match:
+                raise PreconditionFailed("etag_changed", f"ETag {info.etag} in place of {if_match}", response.status)
+            return info, body
+
+        return await self._pipeline.small(Request("GetObject", "GET", bucket, key, headers=headers), checked)
+
+    async def get_range(
+        self,
+        bucket: str,
+        key: str,
+        start: int,
+        end: int,
+        *,
+        if_match: str,
+        total: int,
+        consume: Callable[[AsyncIterator[Buffer], str], Awaitable[T]],
+        chunk: int = 1 << 20,
+    ) -> T:
+        """Bytes `start` to `end` (exclusive) of an object of `total` bytes, handed to `consume` with the endpoint's URL
+        as chunks of `chunk` bytes, and again from the first one after a failure on the wire.
+
+        Believed only with exactly this Content-Range, this ETag (if_match, without quotes) and this many bytes; a
+        status 200 counts as check_range says. Raises PreconditionFailed where the object is another by now,
+        other S3Errors, ValueError for an empty range, and what `consume` raises.
+        """
+        if not 0 <= start < end <= total:
+            raise ValueError(f"no range: {start} to {end} of {total}")
+        headers = {"range": f"bytes={start}-{end - 1}", "if-match": quoted_etag(if_match)}
+
+        async def receive(response: Response, trace: Trace) -> T:
+            check_range(response, start, end, total, if_match)
+            counted = _Counted(response.chunks(chunk), end - start, trace)
+            try:
+                result = await consume(counted, trace.endpoint.url)
+            except Exception as error:
+                if counted.failure is not None:
+                    raise counted.failure from error
+                raise _CallerFailed(error) from error
+            counted.check()
+            return result
+
+        try:
+            return await self._pipeline.stream(Request("GetObject", "GET", bucket, key, headers=headers), receive)
+        except _CallerFailed as failed:
+            error = failed.error
+        raise error
+
+    def _asking(self, headers: dict[str, str]) -> dict[str, str]:
+        if self.profile.checksums:
+            headers["x-amz-checksum-mode"] = "ENABLED"
+        return headers
+
+    def _described(self, response: Response, _body: Buffer, endpoint: str) -> ObjectInfo:
+        length = response.header("content-length")
+        if length is None or not length.isdecimal():
+            raise ServerFault("no_length", "the answer to HEAD names no content-length", response.status)
+        return object_info(response, int(length), endpoint, self.profile)
+
+
+async def _unread(response: Response, trace: Trace) -> None:
+    """Its status was all that mattered."""
+
+
+def _check_length(response: Response, received: int) -> None:
+    length = response.header("content-length")
+    if length is not None and length != str(received):
+        raise TransportError("truncated", f"{received} bytes came, {length} were announced", response.status)
+    if length is None and response.header("transfer-encoding") is None:
+        # such a body ends where the connection does: nothing tells a whole one from the beginning of one
+        raise TransportError("no_length", "the answer does not say how long it is", response.status)
+
+
+def check_range(response: Response, start: int, end: int, total: int, etag: str) -> None:
+    """Whether the answer's head is exactly what was asked for. Raises PreconditionFailed for another object,
+    ServerFault for another range.
+
+    A 200 counts where it says by Content-Range that it is this very range (rclone does), or the range is the object.
+    """
+    found = bare_etag(response.header("etag"))
+    if found != etag:
+        raise PreconditionFailed("etag_changed", f"ETag {found} in place of {etag}", response.status)
+    given = content_range(response.header("content-range")) if response.status in (200, 206) else None
+    if given is None and response.status == 200 and (start, end) == (0, total):
+        given = (0, total, total)
+    if given is not None and given[2] != total:
+        raise PreconditionFailed("size_changed", f"{given[2]} bytes in place of {total}", response.status)
+    if given != (start, end, total):
+        raise ServerFault(
+            "wrong_range",
+            f"status {response.status}, {response.header('content-range')} for bytes {start}-{end - 1}/{total}",
+            response.status,
+        )

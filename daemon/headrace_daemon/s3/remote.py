@@ -1,0 +1,55 @@
+"""One S3 service by its name in config.toml: everything that planner and transfer ask of it."""
+
+from headrace_daemon.s3.errors import NotFound, Rejected
+from headrace_daemon.s3.listing import Listing
+from headrace_daemon.s3.multipart import Multipart
+from headrace_daemon.s3.pipeline import Pipeline
+from headrace_daemon.s3.profiles import Profile
+from headrace_daemon.s3.reading import Reading
+from headrace_daemon.s3.request import Request
+from headrace_daemon.s3.writing import Writing
+from headrace_daemon.s3.xml import build_location
+
+
+class Remote(Listing, Reading, Writing, Multipart):
+    """Every operation is sent again after a failure on the wire, on another endpoint where there is one.
+
+    Beside what each names, all raise: RemoteDown where no endpoint answers, Throttled where the service has been asking
+    for less for two minutes, CredentialsExpired where renewing them did not help (all three: pause, no attempt is used
+    up), TransportError and ServerFault where all attempts failed, and UsageError where there are no credentials at all.
+    """
+
+    def __init__(self, name: str, pipeline: Pipeline, profile: Profile, region: str) -> None:
+        super().__init__(pipeline, profile, region)
+        self.name = name
+
+    def identity(self) -> str:
+        """The same for two locations whose service is one, so that it may copy between them."""
+        return self.name
+
+    async def start(self) -> None:
+        """Reads the credentials, so that a remote without any is refused before work begins. Raises UsageError."""
+        await self._pipeline.prepare()
+
+    async def close(self) -> None:
+        await self._pipeline.close()
+
+    async def bucket_exists(self, bucket: str) -> bool:
+        """Raises AccessDenied where the bucket may not be looked at, other S3Errors."""
+        try:
+            await self._pipeline.small(Request("HeadBucket", "HEAD", bucket), lambda *_: None)
+        except NotFound:
+            return False
+        return True
+
+    async def create_bucket(self, bucket: str) -> None:
+        """In the remote's region; one that is ours already is fine. Raises S3Error."""
+        body = None
+        if self.profile.location_constraint and self._region != "us-east-1":
+            body = build_location(self._region)
+        request = Request("CreateBucket", "PUT", bucket, body=body, size=len(body or b""))
+        try:
+            await self._pipeline.small(request, lambda *_: None)
+        except Rejected as error:
+            if error.code != "BucketAlreadyOwnedByYou":
+                raise
