@@ -126,7 +126,7 @@ class Action(StrEnum):
 
 
 class Item(NamedTuple):
-    """One object of a batch. key is relative to the roots of source and destination; '' where the root is the object."""
+    """One object of a batch. key is relative to the roots of both ends; '' where the root is the object itself."""
 
     key: str
     size: int
@@ -138,7 +138,9 @@ class Item(NamedTuple):
 def encode_items(items: Sequence[Item]) -> bytes:
     """The payload of a batch: compressed JSON, about 25 bytes an object."""
     rows = [[item.key, item.size, item.mtime_ns, item.etag, item.action] for item in items]
-    return zlib.compress(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    # a file name that is not UTF-8 reaches Python with lone surrogates; json.loads takes them from bytes as they are
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
 
 
 def decode_items(payload: bytes) -> list[Item]:

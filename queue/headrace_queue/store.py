@@ -2,7 +2,8 @@
 
 Every method is one transaction, synchronous, and safe to call from one thread at a time. `group()` joins several into
 one commit; a method that raises inside a group undoes only itself. The daemon drives a store from one writer thread
-(`headrace_queue.writer`); the command uses it directly. tests/integration/test_store_conformance.py is what every engine has to pass.
+(`headrace_queue.writer`); the command uses it directly. Every engine has to pass
+tests/integration/test_store_conformance.py and test_store_model.py beside it.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,10 @@ class Store(Protocol):
     def close(self) -> None: ...
 
     def group(self) -> AbstractContextManager[None]:
-        """One commit for everything called inside. On return all of it is durable."""
+        """One commit for everything called inside. On return all of it is durable.
+
+        A group inside a group is undone as one when it raises, and alone.
+        """
         ...
 
     def version(self) -> int:
@@ -58,7 +62,7 @@ class Store(Protocol):
         ...
 
     def pause(self, job_id: int) -> Job:
-        """Raises UnknownJob, IllegalTransition."""
+        """Ends its plan lease at once, as cancel and fail do. Raises UnknownJob, IllegalTransition."""
         ...
 
     def resume(self, job_id: int) -> Job:
@@ -66,13 +70,17 @@ class Store(Protocol):
         ...
 
     def cancel(self, job_id: int) -> Job:
-        """Ready batches go at once, leased ones as their workers let go. Raises UnknownJob, IllegalTransition."""
+        """Nothing of it is handed out any more; it ends when its workers have let go of their batches.
+
+        What waits stays for a retry, until the job is purged. Raises UnknownJob, IllegalTransition.
+        """
         ...
 
     def retry(self, job_id: int) -> Job:
         """Only what failed: its failures become batches again; planning goes on where it stopped.
 
-        Counters of failed are taken back. Raises UnknownJob, IllegalTransition (nothing to retry on a job that is done).
+        Counters of failed are taken back. A dry run starts over from nothing. Raises UnknownJob, IllegalTransition
+        (nothing to retry on a job that is done).
         """
         ...
 
@@ -114,37 +122,48 @@ class Store(Protocol):
 
     # -- planning -------------------------------------------------------------------------------------------------
 
-    def claim_plan(self, worker_id: str, max_waiting: int) -> PlanLease | None:
-        """A job to plan, highest priority first, whose ready batches are fewer than max_waiting.
+    def claim_plan(self, worker_id: str, max_waiting: int, only: int | None = None) -> PlanLease | None:
+        """A job to plan, highest priority first, whose ready batches are fewer than max_waiting. only: no other job.
 
-        A queued job starts by it. The phase DELETE is handed out only when no batch of the job is left.
+        A queued job starts by it. The phase DELETE is handed out only when no batch of the job is left. A worker that
+        is not registered gets nothing, here and from claim.
         """
         ...
 
     def commit_plan(self, lease: PlanLease, step: PlanStep) -> int:
         """Batches, cursor and counters in one transaction; how many batches of the job wait now.
 
-        finished=True ends the phase: after COPY comes DELETE where the job asks for it, else DONE. When the phase is
-        DONE and no batch is left, the job ends here. Raises LeaseLost, also when the job was paused or cancelled.
+        finished=True ends the phase and the lease: after COPY comes DELETE where the job asks for it, else DONE. When
+        the phase is DONE and no batch is left, the job ends here. Counters.failed is counted from step.failures,
+        whatever step.counters says. Raises LeaseLost, also when the job was paused or cancelled.
         """
         ...
 
     def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
-        """Let go of a plan that is not finished; anyone may claim it from not_before on."""
+        """Let go of a plan that is not finished; anyone may claim it from not_before on. Nothing if it was lost."""
         ...
 
     # -- batches --------------------------------------------------------------------------------------------------
 
-    def claim(self, worker_id: str, limit: int) -> list[Batch]:
-        """Ready batches of running jobs, highest priority first, jobs of one priority taking turns. Counts an attempt."""
+    def claim(self, worker_id: str, limit: int, only: int | None = None) -> list[Batch]:
+        """Ready batches of queued and running jobs, highest priority first, then of the job with the fewest leased
+        ones. Counts an attempt; a queued job starts by it. only: of no other job.
+        """
         ...
 
     def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
-        """Objects of a batch that are finished, well or not, by index. Raises LeaseLost."""
+        """Objects of a batch that are finished, well or not, by index; ends what the job was waiting for.
+
+        Counters.failed is counted from failures, whatever counters says. Raises LeaseLost; ValueError for an index
+        that the batch does not have.
+        """
         ...
 
     def complete(self, lease: Lease) -> Job:
-        """The batch is finished: its row goes. Ends the job where it was the last. Raises LeaseLost."""
+        """The batch is finished: its row goes. Ends the job where it was the last.
+
+        Raises LeaseLost; ValueError while an object of it is not finished, for it would be lost in silence.
+        """
         ...
 
     def snooze(self, lease: Lease, until: float, reason: str) -> None:
@@ -161,11 +180,11 @@ class Store(Protocol):
     def multipart(self, job_id: int, key: str) -> Multipart | None: ...
 
     def begin_multipart(self, lease: Lease, multipart: Multipart) -> None:
-        """Committed before part 1 is sent; takes the place of an older one of the same job and key. Raises LeaseLost."""
+        """Committed before part 1 is sent; replaces an older one of the same job and key. Raises LeaseLost."""
         ...
 
     def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord]) -> None:
-        """Parts that are safe at the destination. Raises LeaseLost."""
+        """Parts that are safe at the destination. Raises LeaseLost; ValueError where none of this key was begun."""
         ...
 
     def end_multipart(self, job_id: int, key: str) -> None: ...
@@ -185,4 +204,7 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
         from headrace_queue.sqlite import SqliteStore
 
         return SqliteStore(path, read_only=read_only)
-    raise UsageError(f"queue = {url!r}", "only sqlite:///absolute/path is understood", "Correct `queue` in config.toml.")
+    # the rest of the URL may hold a password
+    raise UsageError(
+        f"queue = {scheme}://…", "only sqlite:///absolute/path is understood", "Correct `queue` in config.toml."
+    )

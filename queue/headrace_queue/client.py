@@ -1,0 +1,105 @@
+"""What the command does with the queue beside reading rows: opening it, looking for workers, following jobs."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from headrace_queue.errors import QueueError
+from headrace_queue.jobs import Job, Worker
+from headrace_queue.states import FINAL, JobState
+from headrace_queue.store import Store
+
+HEARTBEAT_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 0.1
+
+
+def queue_exists(queue_url: str) -> bool:
+    """Whether anything was ever enqueued there; true for a queue that is no file."""
+    scheme, _, path = queue_url.partition("://")
+    return scheme != "sqlite" or Path(path).exists()
+
+
+def live_workers(
+    workers: Sequence[Worker], now: float, host: str, started_of: Callable[[int], int | None]
+) -> list[Worker]:
+    """Those whose heartbeat is fresh and whose process, where it is on this host, still runs."""
+    return [
+        worker
+        for worker in workers
+        if now - worker.heartbeat <= HEARTBEAT_SECONDS
+        and (worker.host != host or started_of(worker.pid) == worker.started)
+    ]
+
+
+def any_live_worker(store: Store, now: float) -> bool:
+    """Whether somebody will take up what is enqueued now."""
+    return bool(live_workers(store.workers(), now, socket.gethostname(), process_started))
+
+
+def process_started(pid: int) -> int | None:
+    """When a process of this host started, in clock ticks since boot; None where it does not run."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # the name in parentheses may hold spaces and parentheses itself; starttime is field 22 of the line
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state == "Z" else int(fields[18])
+
+
+def follow(store: Store, pick: Callable[[], list[Job]], pause: Callable[[], None]) -> Iterator[list[Job]]:
+    """The jobs that pick reads, then again after every change, until all of them are over.
+
+    pause is called between two looks. Raises UnknownJob, also when a job is purged meanwhile.
+    """
+    jobs: list[Job] | None = None
+    version: int | None = None
+    while True:
+        if (current := store.version()) != version:
+            version = current
+            if (now := pick()) != jobs:
+                jobs = now
+                yield jobs
+        if not jobs or all(job.state in FINAL for job in jobs):
+            return
+        pause()
+
+
+def named_jobs(store: Store, job_ids: Sequence[int]) -> Callable[[], list[Job]]:
+    """Reads these jobs."""
+    return lambda: [store.job(job_id) for job_id in job_ids]
+
+
+def unfinished_jobs(store: Store) -> Callable[[], list[Job]]:
+    """Reads all jobs that are not over, and those that it has read before, oldest first."""
+    met: set[int] = set()
+    unfinished = [state for state in JobState if state not in FINAL]
+
+    def read() -> list[Job]:
+        met.update(job.id for job in store.jobs(unfinished))
+        return [store.job(job_id) for job_id in sorted(met)]
+
+    return read
+
+
+def drain_job(job_id: int, config_file: Path | None, environ: Mapping[str, str]) -> None:
+    """Work on one job in a child process, with the same configuration. Raises QueueError where the child cannot.
+
+    The exit code of the child repeats the state of the job, which the caller reads from the queue.
+    """
+    surroundings = dict(environ)
+    if config_file is not None:
+        surroundings["HEADRACE_CONFIG"] = os.fspath(config_file.absolute())
+    command = [sys.executable, "-m", "headrace_daemon", "drain", "--job", str(job_id)]
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.run(command, env=surroundings, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        output.seek(max(output.tell() - 2000, 0))
+        said = output.read().decode(errors="replace").strip()
+    if child.returncode not in (0, 1, 3, 4):
+        last = "; ".join(line.strip() for line in said.splitlines()[-3:]) or f"exit code {child.returncode}"
+        raise QueueError(f"`headraced drain --job {job_id}`: {last}")

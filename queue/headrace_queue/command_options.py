@@ -1,0 +1,90 @@
+"""The options and arguments of `headrace`, each declared once."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import typer
+from typer.core import TyperCommand
+
+from headrace_queue.jobs import Rule, Via
+from headrace_queue.whereabouts import Whereabouts, whereabouts
+
+_RULES: str = "headrace.rules"
+
+ConfigFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="The configuration, instead of the one that is found.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON with stable fields.")]
+JobId: TypeAlias = Annotated[int, typer.Argument(metavar="JOB", min=1, max=2**63 - 1, help="The number of a job.")]
+Source: TypeAlias = Annotated[str, typer.Argument(metavar="SRC", help="s3://bucket/prefix, NAME://… or a path.")]
+Destination: TypeAlias = Annotated[str, typer.Argument(metavar="DST", help="s3://bucket/prefix, NAME://… or a path.")]
+
+Include: TypeAlias = Annotated[
+    list[str],
+    typer.Option("--include", metavar="PATTERN", help="Take what matches after all; the last rule that matches wins."),
+]
+Exclude: TypeAlias = Annotated[
+    list[str], typer.Option("--exclude", metavar="PATTERN", help="Leave out keys that match; * matches / too.")
+]
+Comparison: TypeAlias = Annotated[
+    Literal["size", "mtime", "checksum"] | None,
+    typer.Option("--compare", help="When an object that is there already is sent again."),
+]
+ForceOverwrite: TypeAlias = Annotated[
+    bool, typer.Option("--force-overwrite", help="The same as --compare mtime: a newer source wins.")
+]
+NoClobber: TypeAlias = Annotated[bool, typer.Option("--no-clobber", help="Never overwrite what is there.")]
+Delete: TypeAlias = Annotated[bool, typer.Option("--delete", help="Delete what only the destination has.")]
+MaxDelete: TypeAlias = Annotated[
+    str | None, typer.Option("--max-delete", metavar="N|all", help="Delete nothing if it would be more. [1000]")
+]
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only print what would happen.")]
+Wait: TypeAlias = Annotated[bool, typer.Option("--wait", help="Follow the job to its end; the exit code tells how.")]
+Priority: TypeAlias = Annotated[int, typer.Option("--priority", min=-1000, max=1000, help="Higher goes first.")]
+Bandwidth: TypeAlias = Annotated[
+    str | None, typer.Option("--bandwidth", metavar="RATE", help="At most so much, such as 100MiB/s.")
+]
+SubmissionId: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--submission-id", metavar="ID", help="The same id is the same job, however often it is sent."),
+]
+Labels: TypeAlias = Annotated[
+    list[str], typer.Option("--label", metavar="NAME=VALUE", help="For you to find it again; may be repeated.")
+]
+Way: TypeAlias = Annotated[
+    Via, typer.Option("--via", help="From bucket to bucket: the server copies, or it is streamed.")
+]
+StorageClass: TypeAlias = Annotated[str | None, typer.Option("--storage-class", metavar="CLASS")]
+Encryption: TypeAlias = Annotated[
+    str | None, typer.Option("--sse", metavar="HOW", help="AES256, aws:kms or aws:kms:KEY.")
+]
+Preserve: TypeAlias = Annotated[bool, typer.Option("--preserve", help="Keep POSIX owner, mode and times, as FSx does.")]
+
+
+class RulesInOrder(TyperCommand):
+    """A command that remembers the order of --include and --exclude: the parser keeps two lists and loses it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        patterns = {name: iter(values.get(name) or ()) for name in ("include", "exclude")}
+        ctx.meta[_RULES] = tuple(
+            Rule(option.name == "include", next(patterns[option.name])) for option in order if option.name in patterns
+        )
+        return super().parse_args(ctx, args)
+
+
+def rules_of(context: typer.Context) -> tuple[Rule, ...]:
+    """The --include and --exclude of a command that is a RulesInOrder, as they were written."""
+    rules: tuple[Rule, ...] = context.meta[_RULES]
+    return rules
+
+
+def config_file(context: typer.Context, after: Path | None) -> Path | None:
+    """The file of --config, after or before the subcommand; None where it is to be searched."""
+    before: Path | None = context.obj
+    return after or before
+
+
+def whereabouts_of(context: typer.Context, after: Path | None) -> Whereabouts:
+    """Where queue and reports are, for the commands that need no more. Raises UsageError."""
+    return whereabouts(config_file(context, after))

@@ -1,0 +1,247 @@
+"""`headrace jobs`, `status`, `watch`, `wait`, `cancel`, `pause`, `resume`, `retry`, `report` and `purge`."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from headrace_queue import command_options as given
+from headrace_queue.client import POLL_SECONDS, follow, named_jobs, queue_exists, unfinished_jobs
+from headrace_queue.errors import IllegalTransition, UsageError
+from headrace_queue.following import (
+    INTERRUPTED,
+    exit_code,
+    hint_without_worker,
+    print_endings,
+    say_they_go_on,
+    wait_for,
+)
+from headrace_queue.job_json import failure_json, job_json, to_text
+from headrace_queue.jobs import Job
+from headrace_queue.refusals import refused
+from headrace_queue.render import (
+    JOB_COLUMNS,
+    RIGHT_COLUMNS,
+    job_row,
+    plain_table,
+    report_line,
+    state_text,
+    status_lines,
+    summary_lines,
+)
+from headrace_queue.report_file import entry_json, read_report, report_path, summarise, summary_json
+from headrace_queue.states import FINAL, JobState
+from headrace_queue.store import Store, open_store
+from headrace_queue.units import parse_duration
+
+_FAILURES_SHOWN = 10
+
+
+def jobs(
+    context: typer.Context,
+    state: Annotated[list[JobState] | None, typer.Option("--state", help="Only these; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+    before: Annotated[int | None, typer.Option("--before", metavar="JOB", min=1, help="Only older ones.")] = None,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """List jobs, newest first."""
+    places, now = given.whereabouts_of(context, config), time.time()
+    found: list[Job] = []
+    if queue_exists(places.queue_url):
+        with closing(open_store(places.queue_url, read_only=True)) as store:
+            found = store.jobs(state or [], limit, before)
+    if as_json:
+        print(to_text({"jobs": [job_json(job, now) for job in found]}))
+    elif not found:
+        print("No jobs.")
+    else:
+        _print_table([job_row(job, now) for job in found])
+    return 0
+
+
+def status(
+    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+) -> int:
+    """Show one job: state, counters, what failed, and what to do next."""
+    places, now = given.whereabouts_of(context, config), time.time()
+    with closing(open_store(places.queue_url, read_only=True)) as store:
+        row = store.job(job)
+        failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
+        if as_json:
+            print(to_text(job_json(row, now) | {"failures": [failure_json(failure) for failure in failures]}))
+            return 0
+        for line in status_lines(row, failures, now):
+            print(line)
+        if row.state is JobState.QUEUED:
+            hint_without_worker(store, given.config_file(context, config))
+    return 0
+
+
+def watch(
+    context: typer.Context,
+    job: Annotated[int | None, typer.Argument(metavar="[JOB]", min=1, max=2**63 - 1, help="Default: all.")] = None,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Show progress until the job, or every job, is over. The exit code is that of the worst of them."""
+    places = given.whereabouts_of(context, config)
+    if job is None and not queue_exists(places.queue_url):
+        return 0
+    with closing(open_store(places.queue_url, read_only=True)) as store:
+        pick = unfinished_jobs(store) if job is None else named_jobs(store, [job])
+        return _watch_json(store, pick) if as_json else _wait_and_tell(store, pick)
+
+
+def wait(
+    context: typer.Context,
+    job: Annotated[list[int], typer.Argument(metavar="JOB…", min=1, max=2**63 - 1, help="Numbers of jobs.")],
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Wait until jobs are over. The exit code is that of the worst of them."""
+    with closing(open_store(given.whereabouts_of(context, config).queue_url, read_only=True)) as store:
+        pick = named_jobs(store, list(dict.fromkeys(job)))
+        if not as_json:
+            return _wait_and_tell(store, pick)
+        ended = wait_for(store, pick, quiet=True)
+        if ended is None:
+            return INTERRUPTED
+        now = time.time()
+        print(to_text({"jobs": [job_json(row, now) for row in ended]}))
+        return exit_code(ended)
+
+
+def pause(
+    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+) -> int:
+    """Start nothing more of a job; what is in flight finishes."""
+    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
+        return _change(store.pause, "pause", job, as_json)
+
+
+def resume(
+    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+) -> int:
+    """Go on with a paused job."""
+    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
+        return _change(store.resume, "resume", job, as_json)
+
+
+def cancel(
+    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+) -> int:
+    """End a job; objects that are there already stay."""
+    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
+        return _change(store.cancel, "cancel", job, as_json)
+
+
+def retry(
+    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+) -> int:
+    """Try again, but only what failed or was never reached."""
+    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
+        return _change(store.retry, "retry", job, as_json)
+
+
+def report(
+    context: typer.Context,
+    job: given.JobId,
+    failed: Annotated[bool, typer.Option("--failed", help="Only objects that failed.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Only the totals.")] = False,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Print what became of every object of a job."""
+    places = given.whereabouts_of(context, config)
+    with closing(open_store(places.queue_url, read_only=True)) as store:
+        store.job(job)
+    entries = (entry for entry in read_report(report_path(places.state_dir, job)) if entry.failed or not failed)
+    if not summary:
+        for entry in entries:
+            print(to_text(entry_json(entry)) if as_json else report_line(entry))
+        return 0
+    totals = summarise(entries)
+    for line in [to_text({"job": job, **summary_json(totals)})] if as_json else summary_lines(totals):
+        print(line)
+    return 0
+
+
+def purge(
+    context: typer.Context,
+    older_than: Annotated[str, typer.Option("--older-than", metavar="AGE", help="Such as 12h or 30d.")] = "30d",
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Remove jobs that ended that long ago, and their reports."""
+    places = given.whereabouts_of(context, config)
+    try:
+        finished_before = time.time() - parse_duration(older_than)
+    except ValueError as error:
+        raise refused(f"--older-than {older_than}", str(error)) from None
+    removed: list[int] = []
+    with closing(open_store(places.queue_url)) as store:
+        while found := store.purge(finished_before):
+            for job_id in found:
+                report_path(places.state_dir, job_id).unlink(missing_ok=True)
+            removed += found
+    print(to_text({"purged": removed}) if as_json else f"Removed {len(removed):,} jobs.")
+    return 0
+
+
+def _change(act: Callable[[int], Job], event: str, job_id: int, as_json: bool) -> int:
+    try:
+        job = act(job_id)
+    except IllegalTransition as error:
+        raise UsageError(f"{event} {job_id}", str(error), f"`headrace status {job_id}` shows how it stands.") from None
+    if as_json:
+        print(to_text(job_json(job, time.time())))
+    else:
+        print(f"job {job.id}: {state_text(job)}")
+    return 0
+
+
+def _wait_and_tell(store: Store, pick: Callable[[], list[Job]]) -> int:
+    hint_without_worker(store, None)
+    ended = wait_for(store, pick)
+    if ended is None:
+        return INTERRUPTED
+    print_endings(ended)
+    return exit_code(ended)
+
+
+def _watch_json(store: Store, pick: Callable[[], list[Job]]) -> int:
+    """One line of JSON for each job at first, then for each that changed."""
+    last: dict[int, Job] = {}
+    try:
+        for found in follow(store, pick, lambda: time.sleep(POLL_SECONDS)):
+            now = time.time()
+            for job in found:
+                if last.get(job.id) != job:
+                    print(to_text(job_json(job, now)), flush=True)
+                last[job.id] = job
+    except KeyboardInterrupt:
+        say_they_go_on([job for job in last.values() if job.state not in FINAL])
+        return INTERRUPTED
+    return exit_code(list(last.values()))
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    if not sys.stdout.isatty():
+        for line in plain_table(JOB_COLUMNS, rows):
+            print(line)
+        return
+    # rich costs 60 ms to import, and only a terminal needs it
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in JOB_COLUMNS:
+        table.add_column(column, justify="right" if column in RIGHT_COLUMNS else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

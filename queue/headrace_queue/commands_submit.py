@@ -1,0 +1,230 @@
+"""`headrace sync`, `copy` and `run`: jobs go into the queue, whether or not a daemon runs."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from headrace_queue import command_options as given
+from headrace_queue.client import any_live_worker, named_jobs
+from headrace_queue.errors import UsageError
+from headrace_queue.following import (
+    INTERRUPTED,
+    exit_code,
+    hint_without_worker,
+    print_endings,
+    show_dry_run,
+    wait_for,
+)
+from headrace_queue.job_json import job_json, to_text
+from headrace_queue.jobs import Compare, Job, JobSpec, Via
+from headrace_queue.render import shown
+from headrace_queue.store import Store, open_store
+from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
+
+if TYPE_CHECKING:
+    from headrace_queue.config import Config
+
+Shape: TypeAlias = Callable[[list[dict[str, Any]]], dict[str, Any]]
+"""From the JSON of each job to what is printed: one object for `sync` and `copy`, a list in one for `run`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the command goes on once the jobs are made."""
+
+    config: "Config"
+    file: Path | None
+    wait: bool
+    as_json: bool
+
+
+def sync(
+    context: typer.Context,
+    source: given.Source,
+    destination: given.Destination,
+    include: given.Include = [],  # noqa: B006 - typer copies defaults
+    exclude: given.Exclude = [],  # noqa: B006
+    compare: given.Comparison = None,
+    force_overwrite: given.ForceOverwrite = False,
+    no_clobber: given.NoClobber = False,
+    delete: given.Delete = False,
+    max_delete: given.MaxDelete = None,
+    dry_run: given.DryRun = False,
+    wait: given.Wait = False,
+    priority: given.Priority = 0,
+    bandwidth: given.Bandwidth = None,
+    submission_id: given.SubmissionId = None,
+    label: given.Labels = [],  # noqa: B006
+    via: given.Way = Via.AUTO,
+    storage_class: given.StorageClass = None,
+    sse: given.Encryption = None,
+    preserve: given.Preserve = False,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Bring everything below SRC to DST; what is there in the same size is left alone."""
+    manner = _manner(context, config, wait, as_json)
+    request = Request(
+        rules=given.rules_of(context),
+        compare=Compare(compare) if compare else None,
+        force_overwrite=force_overwrite,
+        no_clobber=no_clobber,
+        delete=delete,
+        max_delete=max_delete,
+        dry_run=dry_run,
+        via=via,
+        bandwidth=bandwidth,
+        storage_class=storage_class,
+        sse=sse,
+        preserve=preserve,
+        priority=priority,
+        submission_id=submission_id,
+        labels=label,
+    )
+    return _submit_one(sync_job(manner.config, source, destination, request), manner)
+
+
+def copy(
+    context: typer.Context,
+    source: given.Source,
+    destination: given.Destination,
+    compare: given.Comparison = None,
+    no_clobber: given.NoClobber = False,
+    dry_run: given.DryRun = False,
+    wait: given.Wait = False,
+    priority: given.Priority = 0,
+    bandwidth: given.Bandwidth = None,
+    submission_id: given.SubmissionId = None,
+    label: given.Labels = [],  # noqa: B006
+    via: given.Way = Via.AUTO,
+    storage_class: given.StorageClass = None,
+    sse: given.Encryption = None,
+    preserve: given.Preserve = False,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Bring exactly one object or file from SRC to DST, whatever is there; into a folder DST under its own name."""
+    manner = _manner(context, config, wait, as_json)
+    request = Request(
+        compare=Compare(compare) if compare else None,
+        no_clobber=no_clobber,
+        dry_run=dry_run,
+        via=via,
+        bandwidth=bandwidth,
+        storage_class=storage_class,
+        sse=sse,
+        preserve=preserve,
+        priority=priority,
+        submission_id=submission_id,
+        labels=label,
+    )
+    return _submit_one(copy_job(manner.config, source, destination, request), manner)
+
+
+def run(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="DATASET…", help="Names from config.toml.")] = None,
+    all_datasets: Annotated[bool, typer.Option("--all", help="Every dataset of config.toml.")] = False,
+    include: given.Include = [],  # noqa: B006
+    exclude: given.Exclude = [],  # noqa: B006
+    compare: given.Comparison = None,
+    force_overwrite: given.ForceOverwrite = False,
+    no_clobber: given.NoClobber = False,
+    delete: given.Delete = False,
+    max_delete: given.MaxDelete = None,
+    dry_run: given.DryRun = False,
+    wait: given.Wait = False,
+    priority: given.Priority = 0,
+    bandwidth: given.Bandwidth = None,
+    preserve: given.Preserve = False,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Sync datasets of config.toml by name; rules given here come after the dataset's own."""
+    manner = _manner(context, config, wait, as_json)
+    request = Request(
+        rules=given.rules_of(context),
+        compare=Compare(compare) if compare else None,
+        force_overwrite=force_overwrite,
+        no_clobber=no_clobber,
+        delete=delete,
+        max_delete=max_delete,
+        dry_run=dry_run,
+        bandwidth=bandwidth,
+        preserve=preserve,
+        priority=priority,
+    )
+    chosen = _chosen(manner.config, names or [], all_datasets)
+    # every dataset is checked before the first one is enqueued: all of them or none
+    specs = [dataset_job(manner.config, name, request) for name in chosen]
+    with closing(open_store(manner.config.queue_url)) as store:
+        return _submit(store, specs, manner, lambda entries: {"jobs": entries})
+
+
+def _manner(context: typer.Context, config: Path | None, wait: bool, as_json: bool) -> Manner:
+    # the models cost 80 ms to import, and only these commands need them
+    from headrace_queue.config import load_config
+
+    file = given.config_file(context, config)
+    return Manner(load_config(file), file, wait, as_json)
+
+
+def _chosen(config: "Config", names: Sequence[str], all_datasets: bool) -> list[str]:
+    if all_datasets and not names:
+        names = list(config.datasets)
+        if not names:
+            raise UsageError("run --all", "config.toml has no datasets", "Add a section [datasets.NAME] to it.")
+        return names
+    if all_datasets or not names:
+        known = f"There are: {', '.join(config.datasets) or 'none yet'}."
+        raise UsageError("run", "it takes either names of datasets or --all", known)
+    return list(dict.fromkeys(names))
+
+
+def _submit_one(spec: JobSpec, manner: Manner) -> int:
+    with closing(open_store(manner.config.queue_url)) as store:
+        return _submit(store, [spec], manner, lambda entries: entries[0])
+
+
+def _submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape) -> int:
+    """Enqueues all of them in one commit, and goes on as asked; the exit code."""
+    with store.group():
+        entries = [store.enqueue(spec) for spec in specs]
+    jobs = [job for job, _ in entries]
+    if specs[0].options.dry_run:
+        return max(
+            show_dry_run(store, manner.config.state_dir, manner.file, job, as_json=manner.as_json) for job in jobs
+        )
+    live_worker = any_live_worker(store, time.time())
+    if not manner.as_json:
+        for job, created in entries:
+            print(_enqueued_line(job, created), flush=True)
+        hint_without_worker(store, manner.file)
+    if manner.wait:
+        ended = wait_for(store, named_jobs(store, [job.id for job in jobs]), quiet=manner.as_json)
+        if ended is None:
+            return INTERRUPTED
+        jobs = ended
+    if manner.as_json:
+        created_ids = {job.id for job, created in entries if created}
+        print(to_text(shape([_entry_json(job, job.id in created_ids, live_worker) for job in jobs])))
+    elif manner.wait:
+        print_endings(jobs)
+    return exit_code(jobs) if manner.wait else 0
+
+
+def _entry_json(job: Job, created: bool, live_worker: bool) -> dict[str, Any]:
+    """job; created: false where the submission id had it already; live_worker: whether one was there to take it."""
+    return {"job": job_json(job, time.time()), "created": created, "live_worker": live_worker}
+
+
+def _enqueued_line(job: Job, created: bool) -> str:
+    route = f"{shown(job.spec.source)} -> {shown(job.spec.destination)}"
+    if created:
+        return f"job {job.id}: {job.spec.kind} {route}"
+    return f"job {job.id} has this submission id already and is {job.state}: {route}"

@@ -1,0 +1,223 @@
+"""config.toml as frozen models. Unknown keys are refused; the daemon and the command read the same file.
+
+Finding and reading the file and the environment is in `config_source`; what is wrong with them is told by
+`config_faults`.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from headrace_queue.config_faults import fault_of
+from headrace_queue.config_source import read_source
+from headrace_queue.locations import REMOTE_NAME
+from headrace_queue.units import parse_duration, parse_rate, parse_size
+from headrace_queue.whereabouts import absolute_path, default_queue, default_state_dir, known_queue
+
+__all__ = [
+    "Config",
+    "CredentialsConfig",
+    "DaemonConfig",
+    "DatasetConfig",
+    "RemoteConfig",
+    "TransferConfig",
+    "default_state_dir",
+    "load_config",
+]
+
+_RESERVED_NAMES: Final = frozenset({"http", "https", "file"})
+_LISTEN: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
+
+
+def _listed(value: object, separator: str | None = None) -> object:
+    """One text where a list is expected; the environment has only texts."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(separator) if part.strip()) if separator else (value,)
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Rate = Annotated[int, BeforeValidator(parse_rate)]
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
+AbsolutePath = Annotated[Path, AfterValidator(absolute_path)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Urls = Annotated[tuple[str, ...], BeforeValidator(partial(_listed, separator=","))]
+
+
+class Section(BaseModel):
+    """The base of every section: frozen, and no key that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CredentialsConfig(Section):
+    """Where a remote's credentials come from; none of the keys: AWS's default chain."""
+
+    file: AbsolutePath | None = None  # AWS shared-credentials format, mode 0600
+    profile: str | None = None  # of that file, or of ~/.aws
+    env: str | None = None  # PREFIX: PREFIX_ACCESS_KEY_ID, PREFIX_SECRET_ACCESS_KEY, PREFIX_SESSION_TOKEN
+    systemd: str | None = None  # a credential of the unit, in shared-credentials format
+    anonymous: bool = False  # unsigned requests
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "CredentialsConfig":
+        named = {"file": self.file, "env": self.env, "systemd": self.systemd, "anonymous": self.anonymous}
+        chosen = [name for name, value in named.items() if value]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} name two sources; keep one")
+        if self.profile and (self.env or self.anonymous):
+            raise ValueError(f"a profile belongs to a credentials file, not to {chosen[0]}; keep one")
+        return self
+
+
+class RemoteConfig(Section):
+    """One S3 service."""
+
+    profile: Literal["aws", "s3", "seaweedfs", "snowball"] | None = (
+        None  # default aws, s3 where endpoint_urls are given
+    )
+    region: str = Field(default="us-east-1", min_length=1)
+    endpoint_urls: Urls = ()
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    ca_file: AbsolutePath | None = None
+    credentials: CredentialsConfig = CredentialsConfig()
+    max_requests: int = Field(default=64, ge=1, le=10_000)  # in flight, an endpoint
+    bandwidth: Rate | None = None
+
+    @property
+    def profile_name(self) -> str:
+        """The profile in force."""
+        return self.profile or ("s3" if self.endpoint_urls else "aws")
+
+    @field_validator("endpoint_urls")
+    @classmethod
+    def _plain_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        plain = tuple(_plain_url(url) for url in urls)
+        if len(set(plain)) < len(plain):
+            raise ValueError("an endpoint stands there twice; name each once")
+        return plain
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "RemoteConfig":
+        if self.profile in ("s3", "snowball") and not self.endpoint_urls:
+            raise ValueError(f"profile {self.profile!r} has no address of its own; add endpoint_urls")
+        return self
+
+
+class DaemonConfig(Section):
+    """The process."""
+
+    listen: str = "127.0.0.1:9740"
+    drain_seconds: Seconds = Field(default=60.0, gt=0)
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, listen: str) -> str:
+        match = _LISTEN.fullmatch(listen)
+        if match is None or int(match[1]) > 65535:
+            raise ValueError(f"{listen!r} is no address; write HOST:PORT, such as 127.0.0.1:9740")
+        return listen
+
+
+class TransferConfig(Section):
+    """How bytes move."""
+
+    part_size: Size = Field(default=8 * 2**20, ge=4096, le=5 * 2**30)
+    multipart_threshold: Size = Field(default=16 * 2**20, ge=4096, le=5 * 2**30)
+    memory: Size = 128 * 2**20  # of parts in flight
+    objects: int = Field(default=64, ge=1, le=4096)  # objects under way at once
+    fsync: Literal["batch", "file", "off"] = "batch"
+    attempts: int = Field(default=5, ge=1, le=100)  # of a batch or an object before it counts as failed
+    bandwidth: Rate | None = None
+
+    @model_validator(mode="after")
+    def _a_part_fits(self) -> "TransferConfig":
+        if self.memory < self.part_size:
+            raise ValueError("memory is smaller than part_size: no part would ever fit; raise memory")
+        return self
+
+
+class DatasetConfig(Section):
+    """A named job. A relative path counts from the directory in which the command is called.
+
+    The excludes come first and the includes after them, so that an include takes back what an exclude took away.
+    """
+
+    source: str
+    destination: str
+    include: Patterns = ()
+    exclude: Patterns = ()
+
+
+class Config(Section):
+    """All of it."""
+
+    state_dir: AbsolutePath
+    queue: Annotated[str, AfterValidator(known_queue)] = Field(
+        default="", repr=False
+    )  # default: sqlite:// in state_dir; may hold a password
+    daemon: DaemonConfig = DaemonConfig()
+    transfer: TransferConfig = TransferConfig()
+    remotes: dict[str, RemoteConfig] = {}
+    datasets: dict[str, DatasetConfig] = {}
+
+    @property
+    def queue_url(self) -> str:
+        return self.queue or default_queue(self.state_dir)
+
+    @field_validator("remotes")
+    @classmethod
+    def _named_remotes(cls, remotes: dict[str, RemoteConfig]) -> dict[str, RemoteConfig]:
+        for name in remotes:
+            if not REMOTE_NAME.fullmatch(name) or name.lower() in _RESERVED_NAMES:
+                raise ValueError(f"{name!r} cannot be a remote; use letters, digits, - and _, and not http or file")
+        return remotes if "s3" in remotes else {"s3": RemoteConfig(), **remotes}
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration in force: defaults, then the file, then HEADRACE_SECTION__KEY from the environment.
+
+    path: the file of --config; None searches HEADRACE_CONFIG, ~/.config/headrace/config.toml and
+    /etc/headrace/config.toml, and goes on without a file where there is none. The remote `s3` always exists.
+    Raises UsageError for everything that is wrong with any of them.
+    """
+    surroundings = os.environ if environ is None else environ
+    source = read_source(path, surroundings)
+    values = {"state_dir": default_state_dir(surroundings), "remotes": {}, **source.values}
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise fault_of(error, source, Config) from None
+
+
+def _plain_url(url: str) -> str:
+    """An endpoint without its trailing slash. Messages leave out what may be a password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("an endpoint URL has a malformed host or port; write https://HOST:PORT") from None
+    if "@" in url:
+        raise ValueError("an endpoint URL holds credentials; move them into `credentials`")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"endpoint {url!r} has no http:// or https:// in front")
+    if not parts.hostname or port == 0 or any(character.isspace() for character in url):
+        raise ValueError(f"endpoint {url!r} names no host; write https://HOST:PORT")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or url.rstrip("/").endswith(("?", "#")):
+        raise ValueError(f"endpoint {url.partition('?')[0]!r} has a path or a query; write only https://HOST:PORT")
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,113 @@
+"""Where the configuration comes from: which file, and what the environment puts over it. No meaning is checked here."""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from headrace_queue.errors import UsageError
+
+SYSTEM_FILE: Final = Path("/etc/headrace/config.toml")
+_PREFIX: Final = "HEADRACE_"
+_TOP_LEVEL: Final = {"HEADRACE_STATE_DIR": "state_dir", "HEADRACE_QUEUE": "queue"}
+_READ_ELSEWHERE: Final = frozenset({"HEADRACE_CONFIG"})
+_PASSWORD_IN_URL: Final = re.compile(r"\w+://[^/@\s]*:[^/@\s]+@|[?&]password=")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Raw values, the file they were read from, and which variable set a key: the path of the key -> its name."""
+
+    values: dict[str, Any]
+    file: Path | None
+    variables: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def name_of(self, keys: tuple[str, ...]) -> str:
+        """A setting as a person finds it again: by its variable, or by its key in the file."""
+        setting = ".".join(keys)
+        for end in range(len(keys), 0, -1):
+            if variable := self.variables.get(keys[:end]):
+                return f"{variable} ({setting})"
+        return f"{setting} in {self.file}" if self.file is not None else setting
+
+
+def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
+    """The file's values with the environment's over them. Raises UsageError for a file that cannot be used."""
+    file = _find(path, environ)
+    values = _read(file) if file is not None else {}
+    variables: dict[tuple[str, ...], str] = {}
+    for name in sorted(environ):
+        keys = _keys_of(name, values)
+        if keys:
+            _put(values, keys, environ[name], name)
+            variables[keys] = name
+    return Source(values, file, variables)
+
+
+def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """--config, HEADRACE_CONFIG, the user's file, the system's; ./config.toml is never read by itself."""
+    if path is not None:
+        return _must_exist(path.expanduser(), "--config")
+    if named := environ.get("HEADRACE_CONFIG"):
+        return _must_exist(Path(named).expanduser(), "HEADRACE_CONFIG")
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    for candidate in (Path(base) / "headrace" / "config.toml", SYSTEM_FILE):
+        if os.path.lexists(candidate):
+            return candidate
+    return None
+
+
+def _must_exist(file: Path, named_by: str) -> Path:
+    if not file.exists():
+        raise UsageError(f"configuration {file}", "there is no such file", f"Correct {named_by}, or leave it out.")
+    return file
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            values = tomllib.load(stream)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration {file}", f"it is not TOML: {error}", "Correct that line.") from None
+    except OSError as error:
+        raise UsageError(f"configuration {file}", f"{error.strerror}", "Make the file readable for you.") from None
+    if mode & 0o077 and _PASSWORD_IN_URL.search(str(values.get("queue", ""))):
+        why = f"it holds a password and others can read it (mode {mode:04o})"
+        raise UsageError(f"configuration {file}", why, f"Run: chmod 600 {file}")
+    return values
+
+
+def _keys_of(variable: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """HEADRACE_REMOTES__SNOW__REGION -> remotes, snow, region; () for a variable that is not ours.
+
+    Names below a section are found whatever their case, because variables are written in capitals.
+    """
+    if not variable.startswith(_PREFIX) or variable in _READ_ELSEWHERE:
+        return ()
+    if "__" not in variable:
+        if variable not in _TOP_LEVEL and (near := get_close_matches(variable, _TOP_LEVEL, n=1, cutoff=0.9)):
+            raise UsageError(variable, "Headrace reads no such variable", f"Did you mean {near[0]}?")
+        return (_TOP_LEVEL[variable],) if variable in _TOP_LEVEL else ()
+    keys: tuple[str, ...] = ()
+    level: Any = values
+    for part in variable.removeprefix(_PREFIX).split("__"):
+        known = level if isinstance(level, dict) else {}
+        key = next((name for name in known if name.lower() == part.lower()), part.lower())
+        keys, level = (*keys, key), known.get(key)
+    return keys
+
+
+def _put(values: dict[str, Any], keys: tuple[str, ...], text: str, variable: str) -> None:
+    level = values
+    for key in keys[:-1]:
+        inner = level.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise UsageError(variable, f"{key} is a value, not a section", "Correct the variable's name.")
+        level = inner
+    level[keys[-1]] = text

@@ -1,0 +1,76 @@
+"""What `--json` prints of a job. These names are a contract: fields are added, never renamed or taken away.
+
+id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value); options as in `Options`,
+`rules` as a list of {include, pattern}; counters as in `Counters`; created, started, finished (seconds since the epoch
+or null); error and waiting (text or null); seconds (how long it ran so far) and bytes_per_second (null before it
+started); exit_code (what `wait` gives, null while it is not over).
+"""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from headrace_queue.jobs import Failure, Job, Options
+from headrace_queue.states import EXIT_CODE
+
+
+def job_json(job: Job, now: float) -> dict[str, Any]:
+    """One job. now: seconds since the epoch."""
+    spec, seconds = job.spec, running_seconds(job, now)
+    return {
+        "id": job.id,
+        "kind": str(spec.kind),
+        "state": str(job.state),
+        "phase": str(job.phase),
+        "source": spec.source,
+        "destination": spec.destination,
+        "priority": spec.priority,
+        "submission_id": spec.submission_id,
+        "labels": dict(spec.labels),
+        "options": options_json(spec.options),
+        "counters": asdict(job.counters),
+        "created": job.created,
+        "started": job.started,
+        "finished": job.finished,
+        "error": job.error,
+        "waiting": job.waiting,
+        "seconds": seconds,
+        "bytes_per_second": average_rate(job, now),
+        "exit_code": EXIT_CODE.get(job.state),
+    }
+
+
+def options_json(options: Options) -> dict[str, Any]:
+    """The options under the names of their fields."""
+    rules = [rule._asdict() for rule in options.rules]
+    return asdict(options) | {"rules": rules, "compare": str(options.compare), "via": str(options.via)}
+
+
+def failure_json(failure: Failure) -> dict[str, Any]:
+    """key, size, error (a short, stable word), message, attempts."""
+    item = failure.item
+    return {
+        "key": item.key,
+        "size": item.size,
+        "error": failure.error,
+        "message": failure.message,
+        "attempts": failure.attempts,
+    }
+
+
+def running_seconds(job: Job, now: float) -> float | None:
+    """From its start to its end, or until now; None before it started."""
+    if job.started is None:
+        return None
+    return max((job.finished if job.finished is not None else now) - job.started, 0.0)
+
+
+def average_rate(job: Job, now: float) -> float | None:
+    """Bytes a second since its start; None before it started."""
+    seconds = running_seconds(job, now)
+    return job.counters.done_bytes / seconds if seconds else None
+
+
+def to_text(data: Any) -> str:
+    """One line of JSON; lone surrogates and all else outside ASCII as escapes, safe for every terminal and pipe."""
+    return json.dumps(data)

@@ -1,0 +1,243 @@
+"""What people read: lines and tables of jobs, reports and errors. Plain functions from data to text."""
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from headrace_queue.job_json import average_rate, running_seconds
+from headrace_queue.jobs import Failure, Job, Phase
+from headrace_queue.report_file import ReportEntry, ReportSummary
+from headrace_queue.states import FINAL, JobState
+from headrace_queue.units import format_bytes, format_duration, format_rate
+
+JOB_COLUMNS: Final = ("JOB", "STATE", "PROGRESS", "SIZE", "RATE", "AGE", "SOURCE", "DESTINATION")
+RIGHT_COLUMNS: Final = frozenset({"JOB", "SIZE", "RATE", "AGE"})
+_LIVE: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING})
+_OUTCOME_WIDTH: Final = 14
+
+
+def shown(text: str) -> str:
+    """A key or message as it may go to a terminal: control characters, and what is not text, as escapes.
+
+    Without it a file name could clear the screen or fake a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else character
+        for character in text
+    )
+
+
+def count(number: int, word: str) -> str:
+    """`1 object`, `1,234 objects`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def state_text(job: Job) -> str:
+    """The state in a word or two; a job with failed objects never reads like one without."""
+    failed = job.counters.failed
+    dry = "dry run " if job.spec.options.dry_run else ""
+    if failed and job.state in (JobState.DONE, JobState.INCOMPLETE):
+        return f"{dry}ended, {failed:,} failed"
+    if failed and job.state in _LIVE:
+        return f"{dry}{job.state}, {failed:,} failed"
+    return f"{dry}{job.state}"
+
+
+def progress_text(job: Job) -> str:
+    """How many objects of how many; `of at least` while the listing goes on."""
+    seen = job.counters
+    if job.spec.options.dry_run:
+        return f"{seen.listed:,} compared"
+    if job.phase is Phase.COPY and job.state not in FINAL:
+        return f"{seen.done:,} of at least {seen.planned:,}" if seen.planned else f"listing, {seen.listed:,} seen"
+    return f"{seen.done:,} of {seen.planned:,}" if seen.planned else "nothing to send"
+
+
+def job_row(job: Job, now: float) -> tuple[str, ...]:
+    """One row of the table of jobs, as JOB_COLUMNS names them."""
+    rate = average_rate(job, now)
+    return (
+        str(job.id),
+        state_text(job),
+        progress_text(job) if job.started is not None else "",
+        format_bytes(job.counters.done_bytes) if job.started is not None else "",
+        format_rate(rate) if rate else "",
+        format_duration(now - job.created),
+        shown(job.spec.source),
+        shown(job.spec.destination),
+    )
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned lines for pipes and logs, the heading first."""
+    widths = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
+    lines = []
+    for row in (columns, *rows):
+        cells = zip(columns, row, widths, strict=True)
+        texts = [text.rjust(width) if name in RIGHT_COLUMNS else text.ljust(width) for name, text, width in cells]
+        lines.append("  ".join(texts).rstrip())
+    return lines
+
+
+def status_lines(job: Job, failures: Sequence[Failure], now: float) -> list[str]:
+    """Everything a person wants to know of one job; failures: the first few of them."""
+    spec = job.spec
+    fields = [
+        ("state", state_text(job)),
+        ("source", shown(spec.source)),
+        ("destination", shown(spec.destination)),
+        ("phase", _phase_text(job)),
+        ("objects", _objects_text(job)),
+        ("bytes", _bytes_text(job, now)),
+        ("times", _times_text(job, now)),
+        ("labels", shown(", ".join(f"{name}={value}" for name, value in spec.labels))),
+        ("submission", spec.submission_id or ""),
+        ("waiting", shown(job.waiting or "")),
+        ("error", shown(job.error or "")),
+    ]
+    lines = [f"Job {job.id}, {spec.kind}"]
+    lines += [f"  {name:<12}{value}" for name, value in fields if value]
+    if failures:
+        lines.append(f"Failed objects ({min(len(failures), job.counters.failed):,} of {job.counters.failed:,}):")
+        lines += [
+            f"  {shown(item.key) or '(the source itself)'}  {_reason(error, text)}" for item, error, text, _ in failures
+        ]
+    return lines + next_steps(job)
+
+
+def next_steps(job: Job) -> list[str]:
+    """What to type next, if anything."""
+    steps = {
+        JobState.PAUSED: [f"Go on:            headrace resume {job.id}"],
+        JobState.INCOMPLETE: [
+            f"What failed:      headrace report {job.id} --failed",
+            f"Try those again:  headrace retry {job.id}",
+        ],
+        JobState.FAILED: [f"Try again:        headrace retry {job.id}"],
+        JobState.CANCELLED: [f"Take it up again: headrace retry {job.id}"],
+    }
+    return steps.get(job.state, [])
+
+
+def ending_line(job: Job, now: float) -> str:
+    """How a job ended, in one line, with what failed."""
+    seen, seconds = job.counters, running_seconds(job, now) or 0.0
+    what = f"job {job.id} {_ENDINGS[job.state]}"
+    if seen.failed and job.state is JobState.DONE:
+        what = f"job {job.id} ended"
+    if job.spec.options.dry_run:
+        moved = f"{_dry_run_text(job)}; nothing was changed"
+    else:
+        moved = f"{count(seen.done, 'object')}, {format_bytes(seen.done_bytes)} in {format_duration(seconds)}"
+        if seen.done_bytes and seconds:
+            moved += f" ({format_rate(seen.done_bytes / seconds)})"
+    extras = [shown(job.error), moved] if job.error else [moved]
+    for number, text in ((seen.unchanged, "unchanged"), (seen.deleted, "deleted"), (seen.vanished, "vanished")):
+        if number and not job.spec.options.dry_run:
+            extras.append(f"{number:,} {text}")
+    if seen.failed:
+        extras.append(f"{seen.failed:,} FAILED")
+    return f"{what}: {', '.join(extras)}"
+
+
+def report_line(entry: ReportEntry) -> str:
+    """One object of a report: outcome, size, key, and why where there is a reason."""
+    outcome = entry.outcome.replace("_", " ")
+    size = "" if entry.outcome in ("deleted", "would_delete", "created") else format_bytes(entry.bytes)
+    reason = _reason(entry.error, entry.message) or entry.proof
+    return f"{outcome:<{_OUTCOME_WIDTH}}  {size:>10}  {shown(entry.key)}{f'  ({reason})' if reason else ''}"
+
+
+def summary_lines(summary: ReportSummary) -> list[str]:
+    """A report all in all, one line a subject."""
+    lines = [
+        f"{outcome.replace('_', ' '):<{_OUTCOME_WIDTH}}  {count(tally['objects'], 'object')}, "
+        f"{format_bytes(tally['bytes'])}"
+        for outcome, tally in sorted(summary.outcomes.items())
+    ]
+    for title, numbers in (("errors", summary.errors), ("proofs", summary.proofs)):
+        if numbers:
+            lines.append(
+                f"{title:<{_OUTCOME_WIDTH}}  " + ", ".join(f"{name}: {numbers[name]:,}" for name in sorted(numbers))
+            )
+    for title, shares in (("from", summary.source_endpoints), ("to", summary.destination_endpoints)):
+        for url, tally in sorted(shares.items()):
+            share = f"{count(tally['objects'], 'object')}, {format_bytes(tally['bytes'])}"
+            lines.append(f"{title:<{_OUTCOME_WIDTH}}  {shown(url)}: {share}")
+    return lines or ["The report is empty."]
+
+
+_ENDINGS: Final = {
+    JobState.DONE: "is done",
+    JobState.INCOMPLETE: "ended, but not everything arrived",
+    JobState.FAILED: "FAILED",
+    JobState.CANCELLED: "was cancelled",
+}
+
+
+def _phase_text(job: Job) -> str:
+    if job.state in FINAL or job.started is None:
+        return ""
+    return {Phase.COPY: "listing and sending", Phase.DELETE: "deleting", Phase.DONE: "sending the rest"}[job.phase]
+
+
+def _objects_text(job: Job) -> str:
+    seen = job.counters
+    if job.started is None:
+        return ""
+    if job.spec.options.dry_run:
+        return _dry_run_text(job)
+    numbers = (
+        (seen.listed, "listed"),
+        (seen.excluded, "excluded"),
+        (seen.unchanged, "unchanged"),
+        (seen.deleted, "deleted"),
+        (seen.extra, "only at the destination"),
+        (seen.vanished, "vanished"),
+        (seen.failed, "failed"),
+    )
+    parts = [f"{progress_text(job)} sent"] if seen.planned else [progress_text(job)]
+    return ", ".join(parts + [f"{number:,} {text}" for number, text in numbers if number])
+
+
+def _dry_run_text(job: Job) -> str:
+    seen = job.counters
+    deletions = f", {seen.extra:,} to delete" if job.spec.options.delete else ""
+    return (
+        f"{count(seen.listed, 'object')} listed, {seen.unchanged:,} unchanged, {seen.excluded:,} excluded, "
+        f"{seen.planned:,} to transfer ({format_bytes(seen.planned_bytes)}){deletions}"
+    )
+
+
+def _bytes_text(job: Job, now: float) -> str:
+    seen, rate = job.counters, average_rate(job, now)
+    if job.started is None or job.spec.options.dry_run:
+        return ""
+    listing = "at least " if job.phase is Phase.COPY and job.state not in FINAL else ""
+    text = f"{format_bytes(seen.done_bytes)} of {listing}{format_bytes(seen.planned_bytes)}"
+    if rate:
+        text += f", {format_rate(rate)} on average"
+    return text + (f", {count(seen.retries, 'request')} sent again" if seen.retries else "")
+
+
+def _times_text(job: Job, now: float) -> str:
+    text = f"enqueued {_clock(job.created)}"
+    if job.started is not None:
+        text += f", started {_clock(job.started)}"
+    if job.finished is not None:
+        text += f", ended {_clock(job.finished)}"
+    seconds = running_seconds(job, now)
+    return text if seconds is None else f"{text} ({format_duration(seconds)})"
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _reason(error: str, message: str) -> str:
+    return shown(f"{error}: {message}" if error and message else error or message)

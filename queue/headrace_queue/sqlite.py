@@ -1,0 +1,193 @@
+"""The Store on SQLite: which call is which transaction. The SQL stands in the modules beside it."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from headrace_queue import sqlite_batches as batches
+from headrace_queue import sqlite_jobs as jobs
+from headrace_queue import sqlite_parts as large_objects
+from headrace_queue import sqlite_plans as plans
+from headrace_queue import sqlite_rows as rows
+from headrace_queue import sqlite_workers as workers
+from headrace_queue.jobs import (
+    Batch,
+    Counters,
+    Failure,
+    Job,
+    JobSpec,
+    Lease,
+    Multipart,
+    PartRecord,
+    PlanLease,
+    PlanStep,
+    QueueDepth,
+    Worker,
+)
+from headrace_queue.sqlite_connection import Transaction, open_database, snapshot, translated
+from headrace_queue.states import JobState
+
+
+class SqliteStore:
+    """One connection to the queue's file. What its methods promise stands in store.Store.
+
+    max_attempts: claims of a batch that may fail or kill their worker before its objects count as failed.
+    clock: seconds since the epoch. read_only never writes and reads while others write.
+    Raises UnsafeQueue, SchemaMismatch, QueueFull, QueueError on opening.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+        max_attempts: int = 5,
+    ) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._max_attempts = max_attempts
+        self._db = open_database(self._path, read_only=read_only)
+        self._transaction = Transaction(self._db, self._path)
+
+    def close(self) -> None:
+        with translated(self._path):
+            self._db.close()
+
+    def group(self) -> AbstractContextManager[None]:
+        return self._transaction
+
+    def version(self) -> int:
+        with translated(self._path):
+            return int(self._db.pragma("data_version"))
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def enqueue(self, spec: JobSpec) -> tuple[Job, bool]:
+        with self._transaction:
+            return jobs.enqueue(self._db, spec, self._clock())
+
+    def job(self, job_id: int) -> Job:
+        with translated(self._path):
+            return rows.read_job(self._db, job_id)
+
+    def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]:
+        with translated(self._path):
+            return jobs.list_jobs(self._db, states, limit, before)
+
+    def pause(self, job_id: int) -> Job:
+        with self._transaction:
+            return jobs.pause(self._db, job_id, self._clock())
+
+    def resume(self, job_id: int) -> Job:
+        with self._transaction:
+            return jobs.resume(self._db, job_id, self._clock())
+
+    def cancel(self, job_id: int) -> Job:
+        with self._transaction:
+            return jobs.cancel(self._db, job_id, self._clock())
+
+    def retry(self, job_id: int) -> Job:
+        with self._transaction:
+            return jobs.retry(self._db, job_id, self._clock())
+
+    def fail(self, job_id: int, error: str) -> Job:
+        with self._transaction:
+            return jobs.fail(self._db, job_id, error, self._clock())
+
+    def set_waiting(self, job_id: int, reason: str | None) -> None:
+        with self._transaction:
+            jobs.set_waiting(self._db, job_id, reason)
+
+    def purge(self, finished_before: float, limit: int = 100) -> list[int]:
+        with self._transaction:
+            return jobs.purge(self._db, finished_before, limit)
+
+    def failures(self, job_id: int, after: int = 0, limit: int = 1000) -> list[tuple[int, Failure]]:
+        with translated(self._path):
+            return jobs.failures(self._db, job_id, after, limit)
+
+    def depth(self) -> QueueDepth:
+        with translated(self._path), snapshot(self._db):
+            return jobs.depth(self._db, self._clock())
+
+    # -- workers --------------------------------------------------------------------------------------------------
+
+    def register(self, worker: Worker) -> None:
+        with self._transaction:
+            workers.register(self._db, worker, self._clock())
+
+    def heartbeat(self, worker_id: str) -> bool:
+        with self._transaction:
+            return workers.heartbeat(self._db, worker_id, self._clock())
+
+    def workers(self) -> list[Worker]:
+        with translated(self._path):
+            return workers.workers(self._db)
+
+    def retire(self, worker_id: str) -> None:
+        with self._transaction:
+            workers.retire(self._db, worker_id, self._clock())
+
+    def expire(self, worker_ids: Sequence[str]) -> int:
+        with self._transaction:
+            return workers.expire(self._db, worker_ids, self._max_attempts, self._clock())
+
+    # -- planning -------------------------------------------------------------------------------------------------
+
+    def claim_plan(self, worker_id: str, max_waiting: int, only: int | None = None) -> PlanLease | None:
+        with self._transaction:
+            return plans.claim_plan(self._db, worker_id, max_waiting, only, self._clock())
+
+    def commit_plan(self, lease: PlanLease, step: PlanStep) -> int:
+        with self._transaction:
+            return plans.commit_plan(self._db, lease, step, self._clock())
+
+    def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
+        with self._transaction:
+            plans.release_plan(self._db, lease, not_before)
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def claim(self, worker_id: str, limit: int, only: int | None = None) -> list[Batch]:
+        with self._transaction:
+            return batches.claim(self._db, worker_id, limit, only, self._clock())
+
+    def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
+        with self._transaction:
+            batches.progress(self._db, lease, finished, counters, failures)
+
+    def complete(self, lease: Lease) -> Job:
+        with self._transaction:
+            return batches.complete(self._db, lease, self._clock())
+
+    def snooze(self, lease: Lease, until: float, reason: str) -> None:
+        with self._transaction:
+            batches.snooze(self._db, lease, until, reason, self._clock())
+
+    def give_back(self, lease: Lease, until: float, error: str) -> bool:
+        with self._transaction:
+            return batches.give_back(self._db, lease, until, error, self._max_attempts, self._clock())
+
+    # -- large objects --------------------------------------------------------------------------------------------
+
+    def multipart(self, job_id: int, key: str) -> Multipart | None:
+        with translated(self._path), snapshot(self._db):
+            return large_objects.multipart(self._db, job_id, key)
+
+    def begin_multipart(self, lease: Lease, multipart: Multipart) -> None:
+        with self._transaction:
+            large_objects.begin_multipart(self._db, lease, multipart)
+
+    def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord]) -> None:
+        with self._transaction:
+            large_objects.add_parts(self._db, lease, key, parts)
+
+    def end_multipart(self, job_id: int, key: str) -> None:
+        with self._transaction:
+            large_objects.end_multipart(self._db, job_id, key)
+
+    def multiparts(self, job_id: int) -> list[Multipart]:
+        with translated(self._path):
+            return large_objects.multiparts(self._db, job_id)

@@ -1,0 +1,260 @@
+"""Opening the queue's file safely, and transactions on it."""
+
+import errno
+import importlib.resources
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import apsw
+
+from headrace_queue.errors import QueueError, QueueFull, SchemaMismatch, UnsafeQueue
+from headrace_queue.filesystem import refuse_shared
+
+APPLICATION_ID: Final = 0x48647263  # "Hdrc", so that nobody takes another program's file for a queue
+SCHEMA_VERSION: Final = 1
+SCHEMA_FILE: Final = "sqlite_schema.sql"
+
+PATIENCE_SECONDS: Final = 30.0  # a retry of millions of failures holds the file for seconds
+POLL_SECONDS: Final = 0.001
+WAL_KEEP_BYTES: Final = 64 * 2**20  # what is left of the WAL file after a burst
+
+
+def check_sqlite(version: str) -> None:
+    """Raises UnsafeQueue for an SQLite whose WAL two writers can corrupt.
+
+    Source of the rule: https://sqlite.org/wal.html#walresetbug, fixed in 3.51.3 and in the backport 3.50.7.
+    """
+    numbers = tuple(int(part) for part in version.split(".")[:3])
+    if numbers >= (3, 51, 3) or (numbers[:2] == (3, 50) and numbers >= (3, 50, 7)):
+        return
+    raise UnsafeQueue(
+        f"SQLite {version} can corrupt a queue that two processes write to (fixed in 3.51.3). "
+        "Install apsw 3.51.3 or newer from its wheel, which brings its own SQLite."
+    )
+
+
+class Patience:
+    """A busy handler: how a connection waits for another process's transaction.
+
+    It asks every millisecond. SQLite's own handler backs off to 100 ms, and a command that waits so long between two
+    looks finds a busy daemon in its next transaction time and again.
+    """
+
+    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self._seconds = seconds
+        self._deadline = 0.0
+
+    def __call__(self, calls: int) -> bool:
+        now = time.monotonic()
+        if calls == 0:
+            self._deadline = now + self._seconds
+        if now >= self._deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+        return True
+
+
+def open_database(path: Path, *, read_only: bool) -> apsw.Connection:
+    """A checked connection. Creates directory, file and schema where they are missing, unless read_only.
+
+    Raises UnsafeQueue, SchemaMismatch, QueueFull, QueueError.
+    """
+    check_sqlite(apsw.sqlite_lib_version())
+    try:
+        refuse_shared(path)
+        if not read_only:
+            _create_private(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise QueueFull(f"{path}: {error.strerror}. Free space on its disk.") from error
+        raise QueueError(f"{path}: {error.strerror}. Check state_dir or queue in config.toml.") from error
+    if not path.exists():
+        raise QueueError(f"{path}: there is no queue yet. It is made when the first job is enqueued.")
+    access = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    with translated(path):
+        db = apsw.Connection(str(path), flags=access)
+        try:
+            _configure(db, path, read_only)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _create_private(path: Path) -> None:
+    """Directory and file for this user only: keys and paths of other people's data stand in it.
+
+    An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this process.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            return  # another process was faster by a moment
+
+
+def _configure(db: apsw.Connection, path: Path, read_only: bool) -> None:
+    db.set_busy_handler(Patience())
+    db.execute("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL")
+    # looked at before anything is written: a file of another program must stay as it is
+    is_new = _is_new(db, path)
+    if read_only:
+        if is_new:
+            raise QueueError(f"{path}: there is no queue in it yet. It is made when the first job is enqueued.")
+        db.execute("PRAGMA query_only = ON")
+        return
+    if db.pragma("journal_mode") != "wal":
+        _switch_to_wal(db)
+    db.execute(f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}")
+    if is_new:
+        _create_schema(db, path)
+
+
+def _is_new(db: apsw.Connection, path: Path) -> bool:
+    """Whether the file is empty. Raises SchemaMismatch where it is not ours, or of another version."""
+    try:
+        with snapshot(db):
+            found_id, version = db.pragma("application_id"), db.pragma("user_version")
+            has_tables = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is not None
+    except apsw.NotADBError:
+        raise SchemaMismatch(f"{path}: is no SQLite file. Move it away, or correct queue in config.toml.") from None
+    if (found_id, version) == (0, 0) and not has_tables:
+        return True
+    if found_id != APPLICATION_ID:
+        raise SchemaMismatch(f"{path}: belongs to another program. Correct queue in config.toml.")
+    if version != SCHEMA_VERSION:
+        raise SchemaMismatch(
+            f"{path}: its schema has version {version}, this Headrace expects {SCHEMA_VERSION}. "
+            "Use the Headrace that wrote it, or move the file away once its jobs have ended."
+        )
+    return False
+
+
+def _switch_to_wal(db: apsw.Connection) -> None:
+    """SQLite does not ask the busy handler when two processes switch a new file at the same moment."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            mode = db.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+            continue
+        if mode != "wal":
+            raise UnsafeQueue(f"{db.filename}: cannot use WAL here (it stays {mode}). Move it to a local disk.")
+        return
+
+
+def _create_schema(db: apsw.Connection, path: Path) -> None:
+    schema = importlib.resources.files("headrace_queue").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    with Transaction(db, path):
+        if _is_new(db, path):  # else another process made it while this one waited for the lock
+            db.execute(schema)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into the leaves of QueueError."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise as_queue_error(error, path) from error
+
+
+def as_queue_error(error: apsw.Error, path: Path, system_errno: int = 0) -> QueueError:
+    """What the caller should do about an error of SQLite. system_errno: of the failed system call, where known."""
+    no_space = isinstance(error, apsw.IOError | apsw.CantOpenError) and system_errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, apsw.FullError) or no_space:
+        return QueueFull(f"{path}: the disk is full. Free space on it, then everything goes on.")
+    if isinstance(error, apsw.BusyError):
+        return QueueError(f"{path}: another process held it for more than {PATIENCE_SECONDS:.0f} s. Find and end it.")
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+        return QueueError(f"{path}: is damaged ({error}). Move it away; the jobs in it must be enqueued again.")
+    return QueueError(f"{path}: {error}")
+
+
+@contextmanager
+def snapshot(db: apsw.Connection) -> Iterator[None]:
+    """Several reads of one state of the queue; part of the transaction where one is open."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        _end_snapshot(db)
+
+
+def _end_snapshot(db: apsw.Connection) -> None:
+    if db.in_transaction:  # an error may have ended it already
+        db.execute("COMMIT")
+
+
+class Transaction:
+    """One commit for everything inside `with`; an inner `with` is a savepoint, which undoes only itself.
+
+    Begins with the write lock: a transaction that reads first and writes later gets "busy" at once, however long it
+    is willing to wait. Raises QueueError and its leaves for errors of SQLite.
+    """
+
+    def __init__(self, db: apsw.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+        self._depth = 0
+        self._lost: QueueError | None = None  # why SQLite gave up the whole transaction while it was open
+
+    def __enter__(self) -> None:
+        if self._depth:
+            self._check_alive()
+        else:
+            self._lost = None
+        try:
+            self._db.execute("SAVEPOINT inner_step" if self._depth else "BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            raise self._translate(error) from error
+        self._depth += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._depth -= 1
+        if error is None:
+            self._keep()
+        elif isinstance(error, apsw.Error):
+            known = self._translate(error)
+            self._undo(known)
+            raise known from error
+        else:
+            self._undo(error if isinstance(error, QueueError) else None)
+
+    def _keep(self) -> None:
+        self._check_alive()
+        try:
+            self._db.execute("RELEASE inner_step" if self._depth else "COMMIT")
+        except apsw.Error as error:
+            known = self._translate(error)
+            self._undo(known)
+            raise known from error
+
+    def _undo(self, error: QueueError | None) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK TO inner_step; RELEASE inner_step" if self._depth else "ROLLBACK")
+        elif self._depth:
+            # SQLite rolled back everything by itself, as it does when the disk is full
+            self._lost = error or self._lost
+
+    def _check_alive(self) -> None:
+        """A savepoint after SQLite's own rollback would begin, and commit, a transaction of its own."""
+        if not self._db.in_transaction:
+            lost = self._lost or QueueError(f"{self._path}: SQLite rolled the transaction back.")
+            raise type(lost)(str(lost))
+
+    def _translate(self, error: apsw.Error) -> QueueError:
+        return as_queue_error(error, self._path, self._db.system_errno)

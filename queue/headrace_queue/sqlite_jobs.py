@@ -1,0 +1,193 @@
+"""Jobs in SQLite: enqueueing, every move of their state, failures, purge. Each function is called in a transaction."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from headrace_queue.errors import UnknownJob, UsageError
+from headrace_queue.jobs import Failure, Job, JobSpec, Phase, QueueDepth
+from headrace_queue.rules import Standing, back_in_line, ending, pack
+from headrace_queue.sqlite_rows import (
+    COUNTERS,
+    JOB_COLUMNS,
+    as_job,
+    decode_item,
+    first,
+    insert_batch,
+    insert_job,
+    printable,
+    read_job,
+)
+from headrace_queue.states import FINAL, BatchState, JobState, move_job
+
+# Only a running job is planned: pause, cancel and fail take the planner's lease at once. What it lists changes nothing
+# anywhere, so there is nothing in flight to wait for, and its next commit is fenced off.
+_MOVE: Final = """
+    UPDATE job SET state = :state, error = :error, waiting = NULL, finished = :finished,
+        started = CASE WHEN :starts THEN coalesce(started, :now) ELSE started END,
+        plan_worker = CASE WHEN :state = 'running' THEN plan_worker END
+    WHERE id = :id
+"""
+_LIST: Final = f"""
+    SELECT {JOB_COLUMNS} FROM job
+    WHERE (:before IS NULL OR id < :before)
+      AND (:states = '' OR instr(:states, '|' || state || '|'))
+    ORDER BY id DESC LIMIT :limit
+"""
+_START_OVER: Final = f"""
+    UPDATE job SET phase = 'copy', cursor = x'', plan_not_before = 0, {", ".join(f"{name} = 0" for name in COUNTERS)}
+    WHERE id = ?
+"""
+_FAILURES: Final = """
+    SELECT id, item, error, message, attempts FROM failure WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?
+"""
+_PURGE: Final = """
+    DELETE FROM job WHERE id IN (SELECT id FROM job WHERE finished < ? ORDER BY finished LIMIT ?) RETURNING id
+"""
+# the ready batches of an ended job stay for a retry, but they are not what waits
+_BATCH_DEPTH: Final = """
+    SELECT batch.state, count(*),
+        min(batch.ready_since) FILTER (
+            WHERE batch.state = 'ready' AND batch.not_before <= :now AND job.state IN ('queued', 'running'))
+    FROM batch JOIN job ON job.id = batch.job_id
+    WHERE batch.state <> 'ready' OR job.finished IS NULL
+    GROUP BY batch.state
+"""
+
+
+def enqueue(db: apsw.Connection, spec: JobSpec, now: float) -> tuple[Job, bool]:
+    if spec.submission_id is not None:
+        row = first(db, "SELECT id FROM job WHERE submission_id = ?", (spec.submission_id,))
+        if row is not None:
+            return _submitted_before(read_job(db, row[0]), spec), False
+    return read_job(db, insert_job(db, spec, now)), True
+
+
+def _submitted_before(job: Job, spec: JobSpec) -> Job:
+    if job.spec == spec:
+        return job
+    raise UsageError(
+        f"--submission-id {spec.submission_id}",
+        f"job {job.id} was enqueued with it and is another one",
+        "Use a new id for a new job, or the same options for the same job.",
+    )
+
+
+def list_jobs(db: apsw.Connection, states: Sequence[JobState], limit: int, before: int | None) -> list[Job]:
+    wanted = "".join(f"|{state}|" for state in states)
+    rows = db.execute(_LIST, {"before": before, "states": wanted, "limit": limit})
+    return [as_job(row) for row in rows]
+
+
+def standing(db: apsw.Connection, job_id: int) -> Standing:
+    """Raises UnknownJob."""
+    row = first(db, "SELECT state, phase, failed, ready, leased FROM job WHERE id = ?", (job_id,))
+    if row is None:
+        raise UnknownJob(job_id)
+    return Standing(JobState(row[0]), Phase(row[1]), *row[2:])
+
+
+def move(
+    db: apsw.Connection, job_id: int, state: JobState, events: Sequence[str], now: float, error: str | None = None
+) -> None:
+    """One or more moves in one write: the schema allows no state that would be wrong even for a moment.
+
+    Raises IllegalTransition.
+    """
+    for event in events:
+        state = move_job(state, event)
+    db.execute(
+        _MOVE,
+        {
+            "id": job_id,
+            "state": state,
+            "error": error,
+            "starts": "start" in events,
+            "finished": now if state in FINAL else None,
+            "now": now,
+        },
+    )
+
+
+def settle(db: apsw.Connection, job_id: int, now: float) -> None:
+    """Ends the job where nothing of it is left. Due after everything that lets go of a lease."""
+    job = standing(db, job_id)
+    events = ending(job)
+    if events:
+        move(db, job_id, job.state, events, now)
+
+
+def pause(db: apsw.Connection, job_id: int, now: float) -> Job:
+    move(db, job_id, standing(db, job_id).state, ("pause",), now)
+    return read_job(db, job_id)
+
+
+def resume(db: apsw.Connection, job_id: int, now: float) -> Job:
+    job = standing(db, job_id)
+    move(db, job_id, job.state, back_in_line("resume", job.leased), now)
+    return read_job(db, job_id)
+
+
+def cancel(db: apsw.Connection, job_id: int, now: float) -> Job:
+    move(db, job_id, standing(db, job_id).state, ("cancel",), now)
+    settle(db, job_id, now)
+    return read_job(db, job_id)
+
+
+def fail(db: apsw.Connection, job_id: int, error: str, now: float) -> Job:
+    move(db, job_id, standing(db, job_id).state, ("fail",), now, printable(error))
+    return read_job(db, job_id)
+
+
+def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
+    job = standing(db, job_id)
+    move(db, job_id, job.state, back_in_line("retry", job.leased), now)
+    if read_job(db, job_id).spec.options.dry_run:
+        db.execute(_START_OVER, (job_id,))  # batches from its failures would be transferred in earnest
+    else:
+        _failures_to_batches(db, job_id, now)
+        db.execute("UPDATE job SET failed = 0, plan_not_before = 0 WHERE id = ?", (job_id,))
+    db.execute("DELETE FROM failure WHERE job_id = ?", (job_id,))
+    settle(db, job_id, now)
+    return read_job(db, job_id)
+
+
+def _failures_to_batches(db: apsw.Connection, job_id: int, now: float) -> None:
+    """Reads them as a stream, so that ten million failures need the memory of one batch."""
+    failed = db.execute("SELECT item FROM failure WHERE job_id = ? ORDER BY id", (job_id,))
+    for items in pack(decode_item(row[0]) for row in failed):
+        insert_batch(db, job_id, items, now)
+    db.execute("DELETE FROM batch WHERE job_id = ? AND state = ?", (job_id, BatchState.DEAD))
+
+
+def set_waiting(db: apsw.Connection, job_id: int, reason: str | None) -> None:
+    """Writes, and so costs a commit, only where the text changes and the job still lives."""
+    text = None if reason is None else printable(reason)
+    db.execute(
+        "UPDATE job SET waiting = ?1 WHERE id = ?2 AND waiting IS NOT ?1 AND finished IS NULL",
+        (text, job_id),
+    )
+
+
+def purge(db: apsw.Connection, finished_before: float, limit: int) -> list[int]:
+    return sorted(row[0] for row in db.execute(_PURGE, (finished_before, limit)))
+
+
+def failures(db: apsw.Connection, job_id: int, after: int, limit: int) -> list[tuple[int, Failure]]:
+    rows = db.execute(_FAILURES, (job_id, after, limit))
+    return [
+        (number, Failure(decode_item(item), error, message, attempts))
+        for number, item, error, message, attempts in rows
+    ]
+
+
+def depth(db: apsw.Connection, now: float) -> QueueDepth:
+    jobs = dict.fromkeys(JobState, 0)
+    jobs.update({JobState(row[0]): row[1] for row in db.execute("SELECT state, count(*) FROM job GROUP BY state")})
+    batches = dict.fromkeys(BatchState, 0)
+    oldest: float | None = None
+    for state, count, since in db.execute(_BATCH_DEPTH, {"now": now}):
+        batches[BatchState(state)] = count
+        oldest = since if state == BatchState.READY else oldest
+    return QueueDepth(jobs, batches, oldest)

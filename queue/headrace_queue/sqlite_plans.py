@@ -1,0 +1,90 @@
+"""Planning in SQLite: whose listing goes on, and what it brings. Each function is called in a transaction."""
+
+from typing import Final
+
+import apsw
+
+from headrace_queue.errors import LeaseLost
+from headrace_queue.jobs import Phase, PlanLease, PlanStep
+from headrace_queue.sqlite_jobs import move, settle, standing
+from headrace_queue.sqlite_rows import (
+    add_counters,
+    decode_key,
+    encode_key,
+    first,
+    insert_batch,
+    insert_failures,
+    query,
+    read_job,
+)
+from headrace_queue.states import JobState
+
+# Among jobs of one priority the one with the fewest batches in store: one huge job must not keep the planner to itself.
+# INDEXED BY as in the claim of batches. Deletions wait until every transfer of the job has ended, well or not.
+_NEXT: Final = """
+    SELECT id FROM job INDEXED BY job_plannable
+    WHERE plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running')
+      AND plan_not_before <= :now AND ready < :max_waiting AND (phase = 'copy' OR ready + leased = 0)
+      AND (:only IS NULL OR id = :only)
+    ORDER BY priority DESC, ready, id LIMIT 1
+"""
+_TAKE: Final = """
+    UPDATE job SET plan_worker = ?, plan_fence = plan_fence + 1 WHERE id = ? RETURNING plan_fence, phase, cursor
+"""
+_END_PHASE: Final = "UPDATE job SET cursor = x'', phase = ?, plan_worker = NULL WHERE id = ?"
+_RELEASE: Final = """
+    UPDATE job SET plan_worker = NULL, plan_not_before = ? WHERE id = ? AND plan_worker = ? AND plan_fence = ?
+"""
+
+
+def claim_plan(db: apsw.Connection, worker_id: str, max_waiting: int, only: int | None, now: float) -> PlanLease | None:
+    """Nothing for a worker that was expired: it learns so from its heartbeat."""
+    if first(db, "SELECT 1 FROM worker WHERE id = ?", (worker_id,)) is None:
+        return None
+    row = first(db, _NEXT, {"now": now, "max_waiting": max_waiting, "only": only})
+    if row is None:
+        return None
+    job_id: int = row[0]
+    state = standing(db, job_id).state
+    if state is JobState.QUEUED:
+        move(db, job_id, state, ("start",), now)
+    fence, phase, cursor = query(db, _TAKE, (worker_id, job_id))[0]
+    return PlanLease(read_job(db, job_id), worker_id, fence, Phase(phase), decode_key(cursor))
+
+
+def commit_plan(db: apsw.Connection, lease: PlanLease, step: PlanStep, now: float) -> int:
+    job_id = lease.job.id
+    if not _holds(db, lease):
+        raise LeaseLost(f"job {job_id}: attempt {lease.attempt} of {lease.worker_id} does not plan it any more")
+    for items in step.batches:
+        insert_batch(db, job_id, items, now)
+    add_counters(db, job_id, step.counters, len(step.failures))
+    insert_failures(db, job_id, step.failures)
+    if step.finished:
+        db.execute(_END_PHASE, (_phase_after(lease), job_id))
+        settle(db, job_id, now)
+    else:
+        db.execute("UPDATE job SET cursor = ? WHERE id = ?", (encode_key(step.cursor), job_id))
+    return standing(db, job_id).ready
+
+
+def _holds(db: apsw.Connection, lease: PlanLease) -> bool:
+    row = first(db, "SELECT plan_worker, plan_fence FROM job WHERE id = ?", (lease.job.id,))
+    return row is not None and tuple(row) == (lease.worker_id, lease.attempt)
+
+
+def _phase_after(lease: PlanLease) -> Phase:
+    if lease.phase is Phase.COPY and lease.job.spec.options.delete:
+        return Phase.DELETE
+    return Phase.DONE
+
+
+def release_plan(db: apsw.Connection, lease: PlanLease, not_before: float) -> None:
+    """Does nothing where the lease is gone already, by its last commit or by a pause: there is nothing to let go."""
+    db.execute(_RELEASE, (not_before, lease.job.id, lease.worker_id, lease.attempt))
+
+
+def release_plans(db: apsw.Connection, worker_id: str) -> int:
+    """Plans of a worker that goes, for anyone to take up at once; how many."""
+    db.execute("UPDATE job SET plan_worker = NULL, plan_not_before = 0 WHERE plan_worker = ?", (worker_id,))
+    return db.changes()

@@ -1,0 +1,219 @@
+"""From what a person asks for to the job that is enqueued. Everything that can be refused at once is refused here.
+
+A path is looked at only to catch a mistake early: the daemon may see another tree, and looks again.
+"""
+
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from headrace_queue.errors import UsageError
+from headrace_queue.jobs import Compare, JobSpec, Kind, Options, Rule, Via
+from headrace_queue.locations import Location, copy_locations, sync_locations
+from headrace_queue.refusals import refused
+from headrace_queue.units import parse_rate
+
+if TYPE_CHECKING:
+    from headrace_queue.config import Config
+
+_SSE: Final = re.compile(r"AES256|aws:kms(?::dsse)?(?::\S+)?", re.ASCII)
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_MAX_SUBMISSION_ID: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of a job as they were typed; None and empty where nothing was."""
+
+    rules: tuple[Rule, ...] = ()
+    compare: Compare | None = None
+    force_overwrite: bool = False
+    no_clobber: bool = False
+    delete: bool = False
+    max_delete: str | None = None
+    dry_run: bool = False
+    via: Via = Via.AUTO
+    bandwidth: str | None = None
+    storage_class: str | None = None
+    sse: str | None = None
+    preserve: bool = False
+    priority: int = 0
+    submission_id: str | None = None
+    labels: Sequence[str] = ()
+
+
+def sync_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:
+    """Everything below the source. Raises UsageError for whatever cannot work."""
+    start, end = sync_locations(source, destination, cwd)
+    _check_remotes(config, start, end)
+    _check_folder(start, missing_is_wrong=True)
+    _check_folder(end, missing_is_wrong=False)
+    return _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE))
+
+
+def copy_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:
+    """Exactly one object or file, sent without looking unless `compare` says how. Raises UsageError."""
+    start, end = copy_locations(source, destination, cwd)
+    _check_remotes(config, start, end)
+    if start.path is not None and _kind_of(start.path, missing_is_wrong=True) == stat.S_IFDIR:
+        raise UsageError(str(start), "copy takes exactly one file, and this is a folder", "Use `headrace sync`.")
+    return _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
+
+
+def dataset_job(config: "Config", name: str, request: Request, cwd: Path | None = None) -> JobSpec:
+    """A dataset of config.toml, its own rules before those of the request. Raises UsageError."""
+    dataset = config.datasets.get(name)
+    if dataset is None:
+        known = list(config.datasets)
+        remedy = _did_you_mean(name, known) if known else f"Add [datasets.{name}] to config.toml."
+        raise UsageError(f"dataset {name!r}", "config.toml has no dataset of this name", remedy)
+    rules = [Rule(False, pattern) for pattern in dataset.exclude] + [Rule(True, text) for text in dataset.include]
+    labels = (f"dataset={name}", *request.labels)
+    own = replace(request, rules=(*rules, *request.rules), labels=labels)
+    return sync_job(config, dataset.source, dataset.destination, own, cwd)
+
+
+def _spec(kind: Kind, start: Location, end: Location, request: Request, compare: Compare) -> JobSpec:
+    _check_sides(start, end, request)
+    _check_rules(request.rules)
+    options = Options(
+        rules=request.rules,
+        compare=compare,
+        no_clobber=request.no_clobber,
+        delete=request.delete,
+        max_delete=_max_delete(request),
+        dry_run=request.dry_run,
+        via=request.via,
+        bandwidth=_bandwidth(request.bandwidth),
+        storage_class=_checked(request.storage_class, _WORD, "--storage-class", "STANDARD_IA"),
+        sse=_checked(request.sse, _SSE, "--sse", "AES256, aws:kms or aws:kms:KEY"),
+        preserve=request.preserve,
+    )
+    return JobSpec(
+        kind=kind,
+        source=str(start),
+        destination=str(end),
+        options=options,
+        priority=request.priority,
+        submission_id=_submission_id(request.submission_id),
+        labels=_labels(request.labels),
+    )
+
+
+def _compare(request: Request, default: Compare) -> Compare:
+    if request.force_overwrite and request.compare not in (None, Compare.MTIME):
+        why = "--force-overwrite means --compare mtime"
+        raise UsageError(f"--force-overwrite --compare {request.compare}", why, "Keep one of the two.")
+    if request.no_clobber and (request.force_overwrite or request.compare is not None):
+        why = "--no-clobber leaves alone whatever exists, so there is nothing to compare"
+        raise UsageError("--no-clobber with --compare or --force-overwrite", why, "Keep one of the two.")
+    return Compare.MTIME if request.force_overwrite else request.compare or default
+
+
+def _max_delete(request: Request) -> int | None:
+    text = request.max_delete
+    if text is None:
+        return Options().max_delete
+    if not request.delete:
+        raise UsageError(
+            f"--max-delete {text}", "nothing is deleted without --delete", "Add --delete, or leave it out."
+        )
+    if text == "all":
+        return None
+    if not re.fullmatch(r"\d{1,15}", text, re.ASCII):
+        raise UsageError(f"--max-delete {text}", "it is neither a number of objects nor `all`", "Write 100, or all.")
+    return int(text)
+
+
+def _bandwidth(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise refused(f"--bandwidth {text}", str(error)) from None
+
+
+def _checked(text: str | None, pattern: re.Pattern[str], option: str, example: str) -> str | None:
+    if text is not None and not pattern.fullmatch(text):
+        raise UsageError(f"{option} {text!r}", "it is malformed", f"Write for example {example}.")
+    return text
+
+
+def _submission_id(text: str | None) -> str | None:
+    if text is not None and not (text.isprintable() and 0 < len(text) <= _MAX_SUBMISSION_ID):
+        why = f"an id has 1 to {_MAX_SUBMISSION_ID} printable characters"
+        raise UsageError(f"--submission-id {text[:40]!r}", why, "Choose another one.")
+    return text
+
+
+def _labels(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not _WORD.fullmatch(name) or not value.isprintable():
+            raise UsageError(f"--label {text!r}", "it is not of the form NAME=VALUE", "Write --label project=glacier.")
+        if name in labels:
+            raise UsageError(f"--label {text!r}", f"the label {name} is given twice", "Keep one of the two.")
+        labels[name] = value
+    return tuple(labels.items())
+
+
+def _check_sides(start: Location, end: Location, request: Request) -> None:
+    """Options that mean nothing for these two sides are a mistake of the person, not something to pass over."""
+    if end.path is not None and (request.storage_class or request.sse):
+        why = "files have neither storage class nor server-side encryption"
+        raise UsageError(f"destination {end}", why, "Leave out --storage-class and --sse.")
+    if (start.path is not None or end.path is not None) and request.via is not Via.AUTO:
+        why = "--via chooses between two ways from bucket to bucket, and one side is a path"
+        raise UsageError(f"--via {request.via}", why, "Leave it out.")
+    if request.via is Via.SERVER and start.remote != end.remote:
+        why = f"a server copies only within itself, and {start.remote} and {end.remote} are two"
+        raise UsageError("--via server", why, "Use --via stream, or leave it out.")
+
+
+def _check_rules(rules: Sequence[Rule]) -> None:
+    """Keys are UTF-8, and the queue holds nothing else: another pattern could neither match nor be kept."""
+    for rule in rules:
+        if not rule.pattern or any("\ud800" <= character <= "\udfff" for character in rule.pattern):
+            option = "--include" if rule.include else "--exclude"
+            raise UsageError(f"{option} {rule.pattern!a}", "it is empty or not valid UTF-8", "Correct the pattern.")
+
+
+def _check_remotes(config: "Config", *locations: Location) -> None:
+    for location in locations:
+        if location.remote is not None and location.remote not in config.remotes:
+            why = f"config.toml has no remote called {location.remote}"
+            raise UsageError(str(location), why, _did_you_mean(location.remote, list(config.remotes)))
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
+
+
+def _check_folder(location: Location, *, missing_is_wrong: bool) -> None:
+    if location.path is None:
+        return
+    kind = _kind_of(location.path, missing_is_wrong=missing_is_wrong)
+    if kind not in (None, stat.S_IFDIR):
+        raise UsageError(str(location), "sync takes folders, and this is a file", "Use `headrace copy` for one file.")
+
+
+def _kind_of(path: Path, *, missing_is_wrong: bool) -> int | None:
+    """The file type at the end of all links; None where it is not there or not for this user to see."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        if missing_is_wrong:
+            why = "there is no such file or folder"
+            raise UsageError(str(path), why, "Correct the path; is the file system mounted?") from None
+        return None
+    except PermissionError:
+        return None  # the daemon may be allowed what this user is not
+    except OSError as error:
+        raise UsageError(str(path), f"it cannot be looked at: {error.strerror}", "Correct the path.") from None

@@ -1,0 +1,182 @@
+"""What people read of jobs, and that nothing with failures reads like success."""
+
+from dataclasses import replace
+
+import pytest
+
+from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Options, Phase
+from headrace_queue.progress import Lines, RateMeter, bar_position, closing_lines, progress_line, seconds_left
+from headrace_queue.render import (
+    JOB_COLUMNS,
+    ending_line,
+    job_row,
+    next_steps,
+    plain_table,
+    report_line,
+    shown,
+    state_text,
+    status_lines,
+    summary_lines,
+)
+from headrace_queue.report_file import ReportEntry, ReportSummary
+from headrace_queue.states import JobState
+
+NOW = 1000.0
+
+
+def make(state: JobState = JobState.RUNNING, phase: Phase = Phase.COPY, dry_run: bool = False, **counts: int) -> Job:
+    spec = JobSpec(Kind.SYNC, "s3://b/p/", "/data", Options(dry_run=dry_run))
+    started = None if state is JobState.QUEUED else NOW - 20
+    finished = NOW - 10 if state in (JobState.DONE, JobState.INCOMPLETE, JobState.FAILED, JobState.CANCELLED) else None
+    return Job(7, spec, state, phase, Counters(**counts), NOW - 60, started, finished, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("plain é 漢.txt", "plain é 漢.txt"),
+        ("a\nb", "a\\nb"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("bad\udcff", "bad\\udcff"),
+        ("right\u202eleft", "right\\u202eleft"),
+        ("no\u00a0break", "no\u00a0break"),
+    ],
+)
+def test_a_name_cannot_write_to_the_terminal(text: str, safe: str) -> None:
+    assert shown(text) == safe
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_failures_are_told_in_every_state(state: JobState) -> None:
+    job = make(state, failed=3)
+    assert "3 failed" in state_text(job) or state in (JobState.FAILED, JobState.CANCELLED)
+    assert state_text(job) != "done"
+    if state in (JobState.DONE, JobState.INCOMPLETE, JobState.FAILED, JobState.CANCELLED):
+        assert "3 FAILED" in ending_line(job, NOW)
+        assert "is done" not in ending_line(job, NOW)
+        assert any("report 7 --failed" in line for line in closing_lines([job], NOW))
+
+
+def test_a_job_without_failures_is_done() -> None:
+    job = make(JobState.DONE, Phase.DONE, planned=2, done=2, done_bytes=20 * 2**20, unchanged=5, deleted=1)
+    assert ending_line(job, NOW) == ("job 7 is done: 2 objects, 20.0 MiB in 10 s (2.0 MiB/s), 5 unchanged, 1 deleted")
+    assert closing_lines([job], NOW) == [ending_line(job, NOW)]
+
+
+def test_progress_is_honest_while_the_listing_goes_on() -> None:
+    listing = make(phase=Phase.COPY, listed=50, planned=10, planned_bytes=2**20, done=4, done_bytes=2**19)
+    assert progress_line(listing, 2**18) == "4 of at least 10, 512.0 KiB of at least 1.0 MiB, 256.0 KiB/s"
+    assert seconds_left(listing, 2**18) is None
+    assert bar_position(listing) == (2**19, None)
+    listed = replace(listing, phase=Phase.DONE)
+    assert progress_line(listed, 2**18) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s, about 2.0 s left"
+    assert bar_position(listed) == (2**19, 2**20)
+
+
+def test_a_bar_of_empty_files_counts_objects() -> None:
+    job = make(phase=Phase.DONE, planned=4, done=1, failed=1, vanished=1)
+    assert bar_position(job) == (3, 4)
+    assert bar_position(make(JobState.DONE, Phase.DONE)) == (1, 1)
+
+
+def test_the_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes() -> None:
+    meter = RateMeter(window=10)
+    meter.add(0, 0)
+    assert meter.rate(0) is None
+    meter.add(1, 100)
+    assert meter.rate(1) == 100
+    assert meter.rate(4) == 25
+    for second in range(2, 31):
+        meter.add(second, 100 + 10 * second)
+    assert meter.rate(30) == 10
+    meter.add(31, 0)
+    assert meter.rate(32) is None
+
+
+def test_lines_are_written_when_something_changes_and_every_ten_seconds() -> None:
+    written: list[str] = []
+    now = [0.0]
+    with Lines(written.append, lambda: now[0]) as lines:
+        lines.update([make(JobState.QUEUED)])
+        lines.update([make(listed=1, planned=1)])
+        lines.update([make(listed=2, planned=2)])
+        assert len(written) == 2
+        now[0] = 10.0
+        lines.update([make(listed=3, planned=3)])
+        lines.update([replace(make(listed=3, planned=3), waiting="remote lake is down")])
+        lines.update([make(JobState.DONE, Phase.DONE)])
+    assert written[0] == "job 7 queued: queued"
+    assert written[2] == "job 7 running: 0 of at least 3"
+    assert written[3].endswith("waits: remote lake is down")
+    assert len(written) == 4
+
+
+def test_status_shows_what_failed_and_what_to_do() -> None:
+    failures = [Failure(Item("a\nb", 1, 0), "access_denied", "no", 2), Failure(Item("", 1, 0), "gone", "")]
+    job = make(JobState.INCOMPLETE, Phase.DONE, listed=9, planned=4, done=1, done_bytes=100, failed=3, retries=2)
+    text = "\n".join(status_lines(job, failures, NOW))
+    assert "state       ended, 3 failed" in text
+    assert "1 of 4 sent, 9 listed, 3 failed" in text
+    assert "2 requests sent again" in text
+    assert "Failed objects (2 of 3):\n  a\\nb  access_denied: no\n  (the source itself)  gone" in text
+    assert "headrace retry 7" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (JobState.PAUSED, "headrace resume 7"),
+        (JobState.INCOMPLETE, "headrace report 7 --failed"),
+        (JobState.FAILED, "headrace retry 7"),
+        (JobState.CANCELLED, "headrace retry 7"),
+        (JobState.DONE, None),
+        (JobState.RUNNING, None),
+    ],
+)
+def test_next_steps(state: JobState, step: str | None) -> None:
+    assert any(step in line for line in next_steps(make(state))) if step else not next_steps(make(state))
+
+
+def test_a_dry_run_says_so_and_that_nothing_was_changed() -> None:
+    job = make(JobState.DONE, Phase.DONE, dry_run=True, listed=5, planned=2, planned_bytes=1024, unchanged=3)
+    assert state_text(job) == "dry run done"
+    assert ending_line(job, NOW) == (
+        "job 7 is done: 5 objects listed, 3 unchanged, 0 excluded, 2 to transfer (1.0 KiB); nothing was changed"
+    )
+
+
+def test_the_table_is_aligned() -> None:
+    rows = [job_row(make(planned=1200, done=3, done_bytes=2048), NOW), job_row(make(JobState.QUEUED), NOW)]
+    lines = plain_table(JOB_COLUMNS, rows)
+    assert lines[0].split() == list(JOB_COLUMNS)
+    assert "3 of at least 1,200" in lines[1]
+    assert "102 B/s" in lines[1]
+    assert len({line.index("s3://") for line in lines[1:]}) == 1
+    assert lines[1].index("s3://") == lines[0].index("SOURCE")
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        (ReportEntry("k", "transferred", 2048, proof="crc64nvme"), "transferred        2.0 KiB  k  (crc64nvme)"),
+        (ReportEntry("k", "would_transfer", 5, message="new"), "would transfer         5 B  k  (new)"),
+        (ReportEntry("a\tb", "would_delete"), "would delete                a\\tb"),
+        (ReportEntry("k", "failed", 1, error="io", message="disk"), "failed                 1 B  k  (io: disk)"),
+    ],
+)
+def test_a_line_of_a_report(entry: ReportEntry, line: str) -> None:
+    assert report_line(entry) == line
+
+
+def test_a_summary_counts_outcomes_errors_proofs_and_shares() -> None:
+    summary = ReportSummary()
+    summary.add(ReportEntry("a", "transferred", 10, proof="crc", source_endpoint="https://h"))
+    summary.add(ReportEntry("b", "failed", 10, error="io", source_endpoint="https://h"))
+    assert summary_lines(summary) == [
+        "failed          1 object, 10 B",
+        "transferred     1 object, 10 B",
+        "errors          io: 1",
+        "proofs          crc: 1",
+        "from            https://h: 1 object, 10 B",
+    ]
+    assert summary_lines(ReportSummary()) == ["The report is empty."]

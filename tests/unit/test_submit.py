@@ -1,0 +1,121 @@
+"""From what was typed to the job: everything that can be refused at once is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace_queue.config import Config, DatasetConfig, RemoteConfig
+from headrace_queue.errors import UsageError
+from headrace_queue.jobs import Compare, Kind, Rule, Via
+from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
+
+LAKE = RemoteConfig(endpoint_urls=("http://127.0.0.1:9",))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    dataset = DatasetConfig(source="s3://b/tiles", destination="tiles", include=("*.tif",), exclude=("*",))
+    return Config(state_dir=tmp_path, remotes={"lake": LAKE}, datasets={"tiles": dataset})
+
+
+def test_a_sync_carries_what_was_typed(config: Config, tmp_path: Path) -> None:
+    request = Request(
+        rules=(Rule(False, "*"), Rule(True, "a")),
+        force_overwrite=True,
+        delete=True,
+        max_delete="all",
+        bandwidth="1MiB/s",
+        storage_class="STANDARD_IA",
+        sse="aws:kms:arn:aws:kms:eu-west-1:1:key/x",
+        preserve=True,
+        priority=3,
+        submission_id="night-1",
+        labels=["a=b=c", "d="],
+    )
+    spec = sync_job(config, ".", "lake://b/p", request, tmp_path)
+    assert (spec.kind, spec.source, spec.destination) == (Kind.SYNC, str(tmp_path), "lake://b/p/")
+    assert spec.options.rules == request.rules
+    assert spec.options.compare is Compare.MTIME
+    assert spec.options.max_delete is None
+    assert spec.options.bandwidth == 2**20
+    assert (spec.priority, spec.submission_id) == (3, "night-1")
+    assert spec.labels == (("a", "b=c"), ("d", ""))
+
+
+def test_defaults_are_the_safe_ones(config: Config) -> None:
+    options = sync_job(config, "s3://b", "lake://b", Request()).options
+    assert options.compare is Compare.SIZE
+    assert options.max_delete == 1000
+    assert not options.delete
+    assert copy_job(config, "s3://b/x", "lake://b/", Request()).options.compare is Compare.ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("wish", "what"),
+    [
+        ({"force_overwrite": True, "compare": Compare.CHECKSUM}, "--force-overwrite --compare checksum"),
+        ({"force_overwrite": True, "no_clobber": True}, "--no-clobber with"),
+        ({"max_delete": "5"}, "--max-delete 5"),
+        ({"delete": True, "max_delete": "-1"}, "--max-delete -1"),
+        ({"delete": True, "max_delete": "many"}, "--max-delete many"),
+        ({"bandwidth": "fast"}, "--bandwidth fast"),
+        ({"storage_class": "no good"}, "--storage-class"),
+        ({"sse": "rot13"}, "--sse"),
+        ({"submission_id": ""}, "--submission-id"),
+        ({"submission_id": "a\nb"}, "--submission-id"),
+        ({"labels": ["a"]}, "--label"),
+        ({"labels": ["a=1", "a=2"]}, "--label"),
+        ({"labels": ["a=\udcff"]}, "--label"),
+        ({"rules": (Rule(True, "\udcff"),)}, "--include"),
+        ({"rules": (Rule(False, ""),)}, "--exclude"),
+        ({"via": Via.SERVER}, "--via server"),
+    ],
+)
+def test_wrong_options_are_refused_with_a_remedy(config: Config, wish: dict[str, Any], what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        sync_job(config, "s3://b/p", "lake://b/p", Request(**wish))
+    assert caught.value.what.startswith(what)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("wish", [{"storage_class": "STANDARD"}, {"sse": "AES256"}, {"via": Via.STREAM}])
+def test_options_that_mean_nothing_for_files_are_refused(config: Config, wish: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        sync_job(config, "s3://b/p", "/data", Request(**wish))
+
+
+def test_an_unknown_remote_is_refused_with_the_nearest(config: Config) -> None:
+    with pytest.raises(UsageError) as caught:
+        sync_job(config, "lke://b/p", "s3://b", Request())
+    assert caught.value.remedy == "Did you mean lake?"
+    with pytest.raises(UsageError) as caught:
+        sync_job(config, "s3://b/p", "zzz://b", Request())
+    assert caught.value.remedy == "There are: lake, s3."
+
+
+def test_a_path_must_be_there_and_of_the_right_kind(config: Config, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    for source in (tmp_path / "missing", file / "below"):
+        with pytest.raises(UsageError, match="no such file or folder"):
+            sync_job(config, str(source), "s3://b", Request())
+        with pytest.raises(UsageError, match="no such file or folder"):
+            copy_job(config, str(source), "s3://b", Request())
+    with pytest.raises(UsageError, match="this is a file"):
+        sync_job(config, str(file), "s3://b", Request())
+    with pytest.raises(UsageError, match="this is a file"):
+        sync_job(config, "s3://b", str(file), Request())
+    with pytest.raises(UsageError, match="this is a folder"):
+        copy_job(config, str(tmp_path), "s3://b", Request())
+    sync_job(config, "s3://b", str(tmp_path / "new"), Request())
+    assert copy_job(config, str(file), "s3://b/k/", Request()).destination == "s3://b/k/file"
+
+
+def test_a_dataset_is_a_sync_with_its_rules_first(config: Config, tmp_path: Path) -> None:
+    spec = dataset_job(config, "tiles", Request(rules=(Rule(False, "old*"),), labels=["a=b"]), tmp_path)
+    assert (spec.source, spec.destination) == ("s3://b/tiles/", str(tmp_path / "tiles"))
+    assert spec.options.rules == (Rule(False, "*"), Rule(True, "*.tif"), Rule(False, "old*"))
+    assert spec.labels == (("dataset", "tiles"), ("a", "b"))
+    with pytest.raises(UsageError, match="Did you mean tiles"):
+        dataset_job(config, "tile", Request())
