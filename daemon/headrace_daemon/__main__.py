@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace_queue.complaints import complain
+from headrace_queue.complaints import CommandLineError, complain
 from headrace_queue.config import Config, load_config
 from headrace_queue.errors import HeadraceError
 
@@ -94,7 +94,7 @@ def main() -> int:
     """The entry point; the exit code."""
     try:
         code: object = app(standalone_mode=False)
-    except (typer.TyperException, HeadraceError) as error:
+    except (HeadraceError, CommandLineError) as error:
         return complain(error, as_json="--json" in sys.argv)
     except BaseExceptionGroup as group:
         ours, others = group.split(HeadraceError)

@@ -1,6 +1,7 @@
 """What went wrong, as three short lines: what, why, and what to do about it."""
 
 import sys
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import typer
@@ -43,7 +44,7 @@ def complain(error: Exception, *, as_json: bool) -> int:
     if as_json:
         print(to_text({"error": {**complaint._asdict(), "exit_code": USAGE_EXIT}}), file=sys.stderr)
     else:
-        print(f"headrace: {shown(complaint.what)}", file=sys.stderr)
+        print(f"{_program()}: {shown(complaint.what)}", file=sys.stderr)
         print(f"  why: {shown(complaint.why)}", file=sys.stderr)
         print(f"  do:  {shown(complaint.remedy)}", file=sys.stderr)
     return USAGE_EXIT
@@ -54,3 +55,8 @@ def _of_command_line(error: Any) -> Complaint:
     command = context.command_path if context is not None else "headrace"
     why = error.format_message().replace("Value error, ", "").rstrip(".")
     return Complaint(command, why, f"`{command} --help` shows what it takes.")
+
+
+def _program() -> str:
+    """headrace or headraced, as it was called."""
+    return Path(sys.argv[0]).name

@@ -30,12 +30,12 @@ class MemoryBudget:
             self._wake()
 
     @asynccontextmanager
-    async def buffer(self, size: int) -> AsyncIterator[memoryview]:
-        """A buffer of `size` bytes out of the budget, used again afterwards: fresh pages cost more than the copy.
+    async def buffer(self, size: int, overhead: int = 0) -> AsyncIterator[memoryview]:
+        """A buffer of `size` bytes out of the budget, which also pays for `overhead`; used again afterwards: fresh pages cost more than the copy.
 
         Where the block raises, the buffer is not used again: a request that was given up may still read from it.
         """
-        async with self.lend(size):
+        async with self.lend(size + overhead):
             whole = self._take(size)
             yield memoryview(whole)[:size]
             self._idle.append(whole)

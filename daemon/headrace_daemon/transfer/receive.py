@@ -21,11 +21,17 @@ from headrace_daemon.transfer.parts import choose_part_size
 from headrace_daemon.transfer.proof import agree
 from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
 
-CHUNK = 2**20
+CHUNK = 2**18
+"""Bytes read at a time; larger ones only make the engine hold more."""
+
+WRITE = 2**20
 """Bytes written in one step: at least a Lustre stripe."""
 
 SYNC_BYTES = 256 * 2**20
 """How much may have to be fetched again after a crash: parts are synced and recorded once so much is written."""
+
+LANE_BYTES = 8 * 2**20
+"""What one part under way was measured to hold: what is being written, and what the engine read ahead."""
 
 LANES = 64
 
@@ -74,7 +80,7 @@ class _Receiver:
         ledger = await self._open()
         file = self._opened()
         try:
-            affordable = max(1, self.work.memory.limit // CHUNK)
+            affordable = max(1, self.work.memory.limit // LANE_BYTES)
             missing = ledger.missing()
             lanes = max(1, min(len(missing), affordable, LANES))
             await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
@@ -131,14 +137,21 @@ class _Receiver:
 
         async def write(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
             total, offset = EMPTY, start
+            pieces: list[memoryview] = []
+            size = 0
             async for chunk in chunks:
-                await self.work.threads.run(file.pwrite_at, offset, memoryview(chunk))
                 total = combine(total, crc64nvme(chunk), len(chunk))
-                offset += len(chunk)
+                pieces.append(memoryview(chunk))
+                size += len(chunk)
+                if size >= WRITE:
+                    await self.work.threads.run(file.pwritev_at, offset, pieces)
+                    offset, pieces, size = offset + size, [], 0
+            if pieces:
+                await self.work.threads.run(file.pwritev_at, offset, pieces)
             self.endpoints.add(endpoint)
             return to_text(total)
 
-        async with self.work.memory.lend(CHUNK):
+        async with self.work.memory.lend(LANE_BYTES):
             await take_all(self.work.bandwidth, end - start)
             crc = await self.source.remote.get_range(
                 self.source.bucket,

@@ -7,7 +7,7 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
-from headrace_daemon.s3.errors import IntegrityError, PreconditionFailed
+from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
@@ -17,6 +17,10 @@ from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
 from headrace_daemon.transfer.uploads import give_up_uploads
 from headrace_queue.jobs import Item, Lease
+
+
+CHUNK = 2**18
+"""Bytes read at a time into the part's buffer; larger ones only make the engine hold more."""
 
 
 class Relay:
@@ -115,6 +119,8 @@ class Relay:
 class _ObjectParts:
     """The parts of an object, read by ranges that all demand the same ETag."""
 
+    overhead = 4 * 2**20  # measured: what the engine holds of a stream that is being read
+
     def __init__(self, source: BucketEnd, item: Item, info: ObjectInfo) -> None:
         self._source = source
         self._key = source.key(item.key)
@@ -123,22 +129,18 @@ class _ObjectParts:
         self.fingerprint = f"{info.etag} {info.size}"
         self.stored_crc = info.checksums.get("crc64nvme", "")
 
-    async def part(self, start: int, end: int) -> tuple[Buffer, str]:
-        source = self._source
+    async def part(self, start: int, buffer: memoryview) -> str:
+        source, size = self._source, len(buffer)
 
-        async def gather(chunks: AsyncIterator[Buffer], endpoint: str) -> tuple[Buffer, str]:
-            # one buffer of the part's size, filled as the bytes come: no second copy is ever held
-            buffer = bytearray(end - start)
+        async def gather(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
             filled = 0
             async for chunk in chunks:
-                if filled + len(chunk) > len(buffer):
-                    raise IntegrityError("integrity", f"{self._key}: more bytes came than the range has")
-                buffer[filled : filled + len(chunk)] = memoryview(chunk)
+                buffer[filled : filled + len(chunk)] = memoryview(chunk)  # the remote lets no byte too many through
                 filled += len(chunk)
-            return buffer, endpoint
+            return endpoint
 
         return await source.remote.get_range(
-            source.bucket, self._key, start, end, if_match=self._etag, total=self.size, consume=gather
+            source.bucket, self._key, start, start + size, if_match=self._etag, total=self.size, consume=gather, chunk=CHUNK
         )
 
     async def check(self) -> None:

@@ -34,9 +34,10 @@ class PartSource(Protocol):
     size: int
     fingerprint: str
     stored_crc: str  # base64 CRC64NVME that the source already has, or ''
+    overhead: int  # bytes of memory that reading a part takes beside its buffer
 
-    async def part(self, start: int, end: int) -> tuple[Buffer, str]:
-        """The bytes and the endpoint they came from ('' for a file). Raises SourceChanged, S3Error, OSError."""
+    async def part(self, start: int, buffer: memoryview) -> str:
+        """Fill the buffer from `start` on; the endpoint it came from ('' for a file). Raises what `judge` knows."""
         ...
 
     async def check(self) -> None:
@@ -94,7 +95,7 @@ class _Sender:
         )
 
     def _lanes(self, ledger: Ledger, missing: int) -> int:
-        affordable = max(1, self.work.memory.limit // ledger.record.part_size)
+        affordable = max(1, self.work.memory.limit // (ledger.record.part_size + self.source.overhead))
         return max(1, min(missing, affordable, MAX_PART_LANES))
 
     async def _open(self) -> Ledger:
@@ -135,10 +136,9 @@ class _Sender:
 
     async def _part(self, ledger: Ledger, number: int) -> None:
         start, end = ledger.range_of(number)
-        async with self.work.memory.lend(end - start):
+        async with self.work.memory.buffer(end - start, self.source.overhead) as data:
             await take_all(self.work.bandwidth, end - start)
-            data, endpoint = await self.source.part(start, end)
-            self.sources.add(endpoint)
+            self.sources.add(await self.source.part(start, data))
             crc = to_text(crc64nvme(data))
             result = await at_destination(
                 self.remote.upload_part(
@@ -180,7 +180,7 @@ class _Sender:
                 raise UploadLost(error.code, f"{self.item.key}: {error.message}", error.status) from error
             return PutResult(info.etag, info.checksums.get("crc64nvme", ""), info.endpoint)
         if not result.crc64nvme and self.remote.profile.checksums:
-            info = await self.remote.head(self.bucket, self.key)
+            info = await at_destination(self.remote.head(self.bucket, self.key))
             return PutResult(result.etag, info.checksums.get("crc64nvme", ""), result.endpoint)
         return result
 

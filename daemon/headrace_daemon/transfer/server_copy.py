@@ -8,7 +8,7 @@ from headrace_daemon.s3.errors import AccessDenied, NotSupported, PreconditionFa
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.copy_parts import copy_in_parts
 from headrace_daemon.transfer.ends import BucketEnd, Work
-from headrace_daemon.transfer.mover import Mover, Numbered, Tell, attempt
+from headrace_daemon.transfer.mover import Mover, Numbered, Tell, at_destination, attempt
 from headrace_daemon.transfer.options import carried_over
 from headrace_daemon.transfer.proof import agree
 from headrace_daemon.transfer.tally import new_tally
@@ -88,7 +88,7 @@ class ServerCopy:
                 if not options.if_none_match:
                     raise
                 return Outcome("skipped", size=info.size, message="exists already")
-        stored = await remote.head(target.bucket, target.key(item.key))
+        stored = await at_destination(remote.head(target.bucket, target.key(item.key)))
         return Outcome(
             "copied",
             size=info.size,

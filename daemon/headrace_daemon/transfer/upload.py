@@ -8,7 +8,6 @@ from headrace_daemon.files.posix import Posix, to_metadata
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many, read_whole
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
-from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.types import WriteOptions
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
@@ -135,6 +134,7 @@ class _FileParts:
     """The parts of an open file."""
 
     stored_crc = ""
+    overhead = 0
 
     def __init__(self, work: Work, source: OpenSource) -> None:
         self._work = work
@@ -142,8 +142,9 @@ class _FileParts:
         self.size = source.size
         self.fingerprint = source.fingerprint
 
-    async def part(self, start: int, end: int) -> tuple[Buffer, str]:
-        return await self._work.threads.run(self._source.read_at, start, end - start), ""
+    async def part(self, start: int, buffer: memoryview) -> str:
+        await self._work.threads.run(self._source.read_into, start, buffer)
+        return ""
 
     async def check(self) -> None:
         await self._work.threads.run(self._source.check)
