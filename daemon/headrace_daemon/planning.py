@@ -14,7 +14,7 @@ from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import FILES, Route, Side
 from headrace_daemon.planner.deletion import DeletePlan
 from headrace_daemon.planner.entries import Entry, Lister
-from headrace_daemon.planner.errors import JobFailure
+from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.listing import list_files, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
@@ -84,7 +84,12 @@ class _Planning:
 
     async def run(self) -> None:
         ports = PlanPorts(self._commit, self._room, self._same, self._tell, time.monotonic)
-        end = await self._plan(ports)
+        end = None
+        while end is None:
+            try:
+                end = await self._plan(ports)
+            except ListingDisorder as disorder:
+                await self._sort_from_now_on(disorder)
         if end is PlanEnd.PAUSED:
             await self._queue.write(lambda store: store.release_plan(self._lease))
 
@@ -102,14 +107,28 @@ class _Planning:
         limits = PlanLimits(batches=BatchLimits(large=config.multipart_threshold), max_waiting=MAX_WAITING)
         task = PlanTask(
             self._lease,
-            _lister(session, session.source),
-            _lister(session, session.destination),
+            _lister(session, session.source, sort=self._lease.sort_source),
+            _lister(session, session.destination, sort=self._lease.sort_destination),
             self._route,
             session.scratch,
             limits,
         )
         plan = DeletePlan(task, ports) if self._lease.phase is Phase.DELETE else CopyPlan(task, ports)
         return await plan.run()
+
+    async def _sort_from_now_on(self, disorder: ListingDisorder) -> None:
+        """A service that does not list in key order: plan anew, with its listing sorted here. Nothing was lost, for
+        whatever is at its destination by now counts as unchanged. The queue remembers it for the job."""
+        session, where = self._session, disorder.where
+        source = _where(session.source) == where and not self._lease.sort_source
+        destination = _where(session.destination) == where and not self._lease.sort_destination
+        if not source and not destination:
+            raise disorder  # it is sorted already: this cannot be
+        session.host.facts.job_event(self._lease.job.id, "sorting", f"{where} does not list in key order")
+        self._lease = await self._queue.write(
+            lambda store: store.restart_plan(self._lease, sort_source=source, sort_destination=destination)
+        )
+        self._cursor = ""
 
     async def _commit(self, step: PlanStep) -> int:
         """The report's lines first, as with transfers."""
@@ -150,9 +169,14 @@ def _side(end: End) -> Side:
     return Side(files=False, md5_etags=profile.etag_md5, max_object=profile.max_object)
 
 
-def _lister(session: Session, end: End) -> Lister:
+def _where(end: End) -> str:
+    """How a listing names itself in its errors."""
+    return f"{end.remote.name}://{end.bucket}/{end.prefix}" if isinstance(end, BucketEnd) else end.root.path
+
+
+def _lister(session: Session, end: End, *, sort: bool) -> Lister:
     if isinstance(end, BucketEnd):
-        return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch)
+        return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch, sort=sort)
     return lambda after: list_files(end.root, session.host.threads, after)
 
 

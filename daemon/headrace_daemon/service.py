@@ -16,7 +16,6 @@ from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.heartbeat import Heartbeat, this_worker
 from headrace_daemon.observe.fan_out import FanOut
-from headrace_daemon.observe.http import StatusServer
 from headrace_daemon.observe.log import LogFacts, set_up
 from headrace_daemon.observe.metrics import Metrics
 from headrace_daemon.observe.notify import Notifier
@@ -50,6 +49,8 @@ class Worker:
 
 async def serve(config: Config) -> int:
     """Work until SIGTERM or SIGINT, then drain. Raises UsageError, QueueError. The exit code: 0."""
+    from headrace_daemon.observe.http import StatusServer  # brings aiohttp, which a drain does without
+
     set_up()
     stop = asyncio.Event()
     notifier = Notifier(os.environ)

@@ -200,13 +200,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PlanLease:
-    """The right of one worker to plan one job. cursor: the last key whose plan is committed, '' at the start."""
+    """The right of one worker to plan one job. cursor: the last key whose plan is committed, '' at the start.
+
+    sort_source, sort_destination: that side's listing was found not to come in key order, so it has to be sorted here.
+    """
 
     job: Job
     worker_id: str
     attempt: int
     phase: Phase
     cursor: str
+    sort_source: bool = False
+    sort_destination: bool = False
 
 
 @dataclass(frozen=True, slots=True)

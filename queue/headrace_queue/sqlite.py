@@ -144,6 +144,10 @@ class SqliteStore:
         with self._transaction:
             return plans.commit_plan(self._db, lease, step, self._clock())
 
+    def restart_plan(self, lease: PlanLease, *, sort_source: bool, sort_destination: bool) -> PlanLease:
+        with self._transaction:
+            return plans.restart_plan(self._db, lease, sort_source, sort_destination)
+
     def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
         with self._transaction:
             plans.release_plan(self._db, lease, not_before)

@@ -1,11 +1,12 @@
 """Planning in SQLite: whose listing goes on, and what it brings. Each function is called in a transaction."""
 
+from dataclasses import replace
 from typing import Final
 
 import apsw
 
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Phase, PlanLease, PlanStep
+from headrace_queue.jobs import Action, Bitmap, Phase, PlanLease, PlanStep, decode_items
 from headrace_queue.sqlite_jobs import move, settle, standing
 from headrace_queue.sqlite_rows import (
     add_counters,
@@ -29,9 +30,16 @@ _NEXT: Final = """
     ORDER BY priority DESC, ready, id LIMIT 1
 """
 _TAKE: Final = """
-    UPDATE job SET plan_worker = ?, plan_fence = plan_fence + 1 WHERE id = ? RETURNING plan_fence, phase, cursor
+    UPDATE job SET plan_worker = ?, plan_fence = plan_fence + 1 WHERE id = ?
+    RETURNING plan_fence, phase, cursor, sort_source, sort_destination
 """
 _END_PHASE: Final = "UPDATE job SET cursor = x'', phase = ?, plan_worker = NULL WHERE id = ?"
+_RESTART: Final = """
+    UPDATE job SET cursor = x'', listed = 0, excluded = 0, unchanged = 0, unchanged_bytes = 0, extra = 0,
+        planned = planned - ?, planned_bytes = planned_bytes - ?,
+        sort_source = max(sort_source, ?), sort_destination = max(sort_destination, ?)
+    WHERE id = ?
+"""
 _RELEASE: Final = """
     UPDATE job SET plan_worker = NULL, plan_not_before = ? WHERE id = ? AND plan_worker = ? AND plan_fence = ?
 """
@@ -48,8 +56,30 @@ def claim_plan(db: apsw.Connection, worker_id: str, max_waiting: int, only: int 
     state = standing(db, job_id).state
     if state is JobState.QUEUED:
         move(db, job_id, state, ("start",), now)
-    fence, phase, cursor = query(db, _TAKE, (worker_id, job_id))[0]
-    return PlanLease(read_job(db, job_id), worker_id, fence, Phase(phase), decode_key(cursor))
+    fence, phase, cursor, *sort = query(db, _TAKE, (worker_id, job_id))[0]
+    return PlanLease(read_job(db, job_id), worker_id, fence, Phase(phase), decode_key(cursor), *map(bool, sort))
+
+
+def restart_plan(db: apsw.Connection, lease: PlanLease, sort_source: bool, sort_destination: bool) -> PlanLease:
+    """One batch at a time: there may be a few hundred of a thousand objects each."""
+    job_id = lease.job.id
+    if not _holds(db, lease):
+        raise LeaseLost(f"job {job_id}: attempt {lease.attempt} of {lease.worker_id} does not plan it any more")
+    objects = size = 0
+    while row := first(db, "SELECT id, payload, finished FROM batch WHERE job_id = ? AND state = 'ready'", (job_id,)):
+        batch_id, payload, finished = row
+        done = Bitmap.from_bytes(finished)
+        waiting = [item for index, item in enumerate(decode_items(payload)) if index not in done]
+        copies = [item for item in waiting if item.action is Action.COPY]
+        objects, size = objects + len(copies), size + sum(item.size for item in copies)
+        db.execute("DELETE FROM batch WHERE id = ?", (batch_id,))
+    db.execute(_RESTART, (objects, size, sort_source, sort_destination, job_id))
+    return replace(
+        lease,
+        cursor="",
+        sort_source=lease.sort_source or sort_source,
+        sort_destination=lease.sort_destination or sort_destination,
+    )
 
 
 def commit_plan(db: apsw.Connection, lease: PlanLease, step: PlanStep, now: float) -> int:

@@ -32,6 +32,8 @@ CREATE TABLE job (
     plan_worker     TEXT REFERENCES worker (id),
     plan_fence      INTEGER NOT NULL DEFAULT 0 CHECK (plan_fence >= 0),
     plan_not_before REAL NOT NULL DEFAULT 0,
+    sort_source     INTEGER NOT NULL DEFAULT 0 CHECK (sort_source IN (0, 1)),  -- its listing has no key order
+    sort_destination INTEGER NOT NULL DEFAULT 0 CHECK (sort_destination IN (0, 1)),
 
     -- how many batches there are, kept by the triggers below
     ready           INTEGER NOT NULL DEFAULT 0 CHECK (ready >= 0),

@@ -139,6 +139,14 @@ class Store(Protocol):
         """
         ...
 
+    def restart_plan(self, lease: PlanLease, *, sort_source: bool, sort_destination: bool) -> PlanLease:
+        """Plan the phase anew from its start, with these sides sorted, from now on and in every later run of the job.
+
+        A service that does not list in key order makes every cursor so far worthless. Batches that wait are dropped,
+        and what was counted of them and of the listings is taken back. Raises LeaseLost.
+        """
+        ...
+
     def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
         """Let go of a plan that is not finished; anyone may claim it from not_before on. Nothing if it was lost."""
         ...

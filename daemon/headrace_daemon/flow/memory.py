@@ -31,7 +31,9 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def buffer(self, size: int, overhead: int = 0) -> AsyncIterator[memoryview]:
-        """A buffer of `size` bytes out of the budget, which also pays for `overhead`; used again afterwards: fresh pages cost more than the copy.
+        """A buffer of `size` bytes out of the budget, which also pays for `overhead`.
+
+        It is used again afterwards: fresh pages cost more than the copy into them.
 
         Where the block raises, the buffer is not used again: a request that was given up may still read from it.
         """

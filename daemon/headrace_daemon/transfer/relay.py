@@ -18,7 +18,6 @@ from headrace_daemon.transfer.tally import new_tally
 from headrace_daemon.transfer.uploads import give_up_uploads
 from headrace_queue.jobs import Item, Lease
 
-
 CHUNK = 2**18
 """Bytes read at a time into the part's buffer; larger ones only make the engine hold more."""
 
@@ -140,7 +139,14 @@ class _ObjectParts:
             return endpoint
 
         return await source.remote.get_range(
-            source.bucket, self._key, start, start + size, if_match=self._etag, total=self.size, consume=gather, chunk=CHUNK
+            source.bucket,
+            self._key,
+            start,
+            start + size,
+            if_match=self._etag,
+            total=self.size,
+            consume=gather,
+            chunk=CHUNK,
         )
 
     async def check(self) -> None:

@@ -1,0 +1,411 @@
+"""The destination side of files: temporary file, sync, rename, sync of the folder, and only then a record.
+
+    write_whole, write_many ─┐          one sync    each takes its name    each folder synced
+    open_large … finish ─────┴> Pending ──────────> settle ──────────────────────────────────> None, or what failed
+
+Nothing here retries a sync: after a failed one the kernel calls the lost pages clean, so the next would succeed over
+missing bytes. The temporary file is thrown away and the object written anew from its source.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from headrace_daemon.files import mounts
+from headrace_daemon.files.names import (
+    Blocked,
+    FileError,
+    FileFault,
+    NameRefused,
+    check_key,
+    file_error,
+    is_marker,
+    split_key,
+    sync_error,
+    temp_name,
+)
+from headrace_daemon.files.root import Root
+from headrace_daemon.files.threads import Buffer, SharedFd, fan_out, write_at
+
+Fsync: TypeAlias = Literal["batch", "file", "off"]
+
+_CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_REOPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAX_WAITING: Final = 128  # files of one landing that stay open until their group's fsyncs
+
+
+class Write(NamedTuple):
+    """A whole small object. data is on loan until the call returns; mtime_ns None keeps the time of writing."""
+
+    key: str
+    data: Buffer
+    mtime_ns: int | None
+
+
+class _Place(NamedTuple):
+    """Where an object goes: its folder, its temporary and its own name there."""
+
+    key: str
+    folder: str
+    temp: bytes
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A written object under its temporary name. It takes its own name in settle(), or goes in discard()."""
+
+    place: _Place
+    size: int
+    inode: int
+    mtime: int  # whole seconds, as the file system shows it: Lustre and NFS may drop the rest
+    no_clobber: bool
+    generation: int  # of the group sync under which it was written
+    grouped: bool  # waits for the group sync
+    waiting: SharedFd | None  # open until its own fsync, where one call for all would prove nothing
+
+    @property
+    def key(self) -> str:
+        return self.place.key
+
+
+class Landing:
+    """What one job writes beneath one root. Synchronous; safe to use from many threads.
+
+    fsync: `batch` syncs in settle(), `file` in every write, `off` never. close() when the job lets go.
+    """
+
+    def __init__(self, root: Root, job_id: int, fsync: Fsync = "batch") -> None:
+        """Raises OSError where the root cannot be opened again."""
+        self.root = root
+        self.fsync: Final[Fsync] = fsync
+        self._job_id = job_id
+        self._waiting: set[SharedFd] = set()
+        proven = mounts.syncfs_reports_errors(mounts.file_system(root.fd), os.uname().release)
+        self._group = mounts.GroupSync(root.fd) if fsync == "batch" and proven else None
+
+    def close(self) -> None:
+        if self._group is not None:
+            self._group.close()
+            self._group = None
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def write_whole(self, key: str, data: Buffer, mtime_ns: int | None, *, no_clobber: bool = False) -> Pending:
+        """A small object under its temporary name: folders made as needed, written, closed, the close checked.
+
+        mtime_ns None keeps the time of writing. no_clobber: an existing file stays, settle() then says AlreadyThere.
+        Raises NameRefused, Blocked, DestinationFull, AccessRefused, DurabilityLost, FileFault; no file stays then.
+        """
+        place = self._place(key)
+        generation = self._generation()  # before the first write: an error from then on may be ours
+        shared = SharedFd(self._create(place))
+        with self._or_thrown_away(place, shared):
+            write_at(shared.fd, 0, data)
+            return self.seal(place, shared, mtime_ns, no_clobber=no_clobber, generation=generation)
+
+    def write_many(self, objects: Iterable[Write], *, no_clobber: bool = False) -> list[Pending | FileError]:
+        """write_whole of each as one step; what goes wrong with an object stands in its place."""
+        results: list[Pending | FileError] = []
+        for key, data, mtime_ns in objects:
+            try:
+                results.append(self.write_whole(key, data, mtime_ns, no_clobber=no_clobber))
+            except FileError as error:
+                results.append(error)
+        return results
+
+    def open_large(self, key: str, size: int, reuse: str | None = None) -> "LargeFile":
+        """A temporary file of `size` bytes, to be filled in any order.
+
+        reuse: the identity of an earlier one to go on with; where that is gone, or another file, it starts anew and
+        `reused` is False. Raises as write_whole.
+        """
+        place = self._place(key)
+        fd = self._reopen(place, size, reuse) if reuse else None
+        if fd is not None:
+            return LargeFile(self, place, SharedFd(fd), size, reused=True)
+        shared = SharedFd(self._create(place))
+        with self._or_thrown_away(place, shared):
+            # not posix_fallocate: glibc emulates it by writing to every block where the file system lacks it
+            os.ftruncate(shared.fd, size)
+            return LargeFile(self, place, shared, size, reused=False)
+
+    def settle(self, pendings: Sequence[Pending]) -> list[FileError | None]:
+        """Makes a group durable under its own names. None: on disk, may be recorded.
+
+        An error stands in the place of its object, whose temporary file is gone: AlreadyThere (no_clobber), Blocked (a
+        folder of that name), DestinationFull, DurabilityLost, FileFault.
+        """
+        results = self._sync(pendings)
+        folders: dict[str, list[int]] = {}
+        for index, pending in enumerate(pendings):
+            if results[index] is None:
+                folders.setdefault(pending.place.folder, []).append(index)
+        for folder, indexes in folders.items():
+            named = self._take_names(folder, [pendings[index] for index in indexes])
+            for index, error in zip(indexes, named, strict=True):
+                results[index] = error
+        if self.fsync != "off":
+            for folder, lost in self.root.sync_folders(folders).items():
+                for index in folders[folder]:
+                    results[index] = results[index] or sync_error(lost, pendings[index].key)
+        self.discard(pending for pending, error in zip(pendings, results, strict=True) if error is not None)
+        return results
+
+    def discard(self, pendings: Iterable[Pending]) -> None:
+        """Throws temporary files away."""
+        for pending in pendings:
+            self.throw_away(pending.place, pending.waiting)
+
+    # -- other steps ----------------------------------------------------------------------------------------------
+
+    def make_directory(self, key: str) -> None:
+        """The folder that a marker stands for, durable. Raises NameRefused, Blocked, DestinationFull, FileFault."""
+        check_key(key)
+        folder = key.removesuffix("/")
+        try:
+            self.root.make_folder(folder)
+        except OSError as error:
+            raise file_error(error, key) from error
+        if self.fsync != "off":
+            for lost in self.root.sync_folders([folder]).values():
+                raise sync_error(lost, key)
+
+    def delete(self, keys: Iterable[str]) -> list[FileError | None]:
+        """Removes files (of a marker, its empty folder). One that is gone already is fine; emptied folders stay."""
+        return [self.root.remove(key) for key in keys]
+
+    def sweep(self, keys: Iterable[str]) -> int:
+        """Removes what an earlier run of this job left of these keys under temporary names; how many it were.
+
+        Keys that no tree can hold, or that something blocks, have none. Raises AccessRefused, FileFault.
+        """
+        count = 0
+        for key in keys:
+            try:
+                with contextlib.suppress(NameRefused, Blocked, FileNotFoundError):
+                    self._unlink_temp(self._place(key))
+                    count += 1
+            except OSError as error:
+                raise file_error(error, key) from error
+        return count
+
+    # -- below ----------------------------------------------------------------------------------------------------
+
+    def _place(self, key: str) -> _Place:
+        folder, name = split_key(key)
+        if is_marker(key):
+            raise NameRefused(key, "it ends with '/', which stands for a folder: a file cannot have this name")
+        return _Place(key, folder, temp_name(self._job_id, key).encode(), name.encode())
+
+    def _generation(self) -> int:
+        return self._group.generation if self._group is not None else 0
+
+    def _create(self, place: _Place) -> int:
+        """Always a new inode: one that another worker still writes to must not become ours."""
+
+        def step(dir_fd: int) -> int:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place.temp, dir_fd=dir_fd)
+            return os.open(place.temp, _CREATE, 0o666, dir_fd=dir_fd)
+
+        try:
+            return self.root.within(place.folder, step, make=True)
+        except OSError as error:
+            raise file_error(error, place.key) from error
+
+    def _reopen(self, place: _Place, size: int, reuse: str) -> int | None:
+        try:
+            fd = self.root.within(place.folder, lambda dir_fd: os.open(place.temp, _REOPEN, dir_fd=dir_fd))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                return None  # gone, or a link that somebody put there
+            raise file_error(error, place.key) from error
+        if mounts.lasting_identity(fd) == reuse and os.fstat(fd).st_size == size:
+            return fd
+        os.close(fd)
+        return None
+
+    def seal(
+        self, place: _Place, shared: SharedFd, mtime_ns: int | None, *, no_clobber: bool, generation: int | None
+    ) -> Pending:
+        """Time, sync where it is due now, close. generation None: no group has to wait for this one.
+
+        Raises OSError, DestinationFull, DurabilityLost.
+        """
+        if mtime_ns is not None:
+            os.utime(shared.fd, ns=(mtime_ns, mtime_ns))
+        status = os.fstat(shared.fd)
+        # another file system may be mounted below the root: the group sync does not reach it
+        grouped = self._group is not None and generation is not None and status.st_dev == self.root.device
+        late = self._group is None and generation is not None and self.fsync == "batch"
+        if late and len(self._waiting) < _MAX_WAITING:
+            self._waiting.add(shared)
+        else:
+            _sync_and_close(shared, place.key, sync=self.fsync != "off" and not grouped)
+        waiting = shared if shared in self._waiting else None
+        second = status.st_mtime_ns // 10**9
+        return Pending(place, status.st_size, status.st_ino, second, no_clobber, generation or 0, grouped, waiting)
+
+    def throw_away(self, place: _Place, shared: SharedFd | None) -> None:
+        """Nothing of it is wanted any more, so its errors say nothing; what stays is for sweep() of a later run."""
+        if shared is not None:
+            self._waiting.discard(shared)
+            with contextlib.suppress(OSError):
+                shared.close()
+        with contextlib.suppress(OSError, FileError):
+            self._unlink_temp(place)
+
+    def _unlink_temp(self, place: _Place) -> None:
+        self.root.within(place.folder, lambda dir_fd: os.unlink(place.temp, dir_fd=dir_fd))
+
+    @contextlib.contextmanager
+    def _or_thrown_away(self, place: _Place, shared: SharedFd) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.throw_away(place, shared)
+            raise file_error(error, place.key) from error
+        except BaseException:
+            self.throw_away(place, shared)
+            raise
+
+    def _sync(self, pendings: Sequence[Pending]) -> list[FileError | None]:
+        results: list[FileError | None] = [None] * len(pendings)
+        if self._group is not None and any(pending.grouped for pending in pendings):
+            self._group.sync()
+            for index, pending in enumerate(pendings):
+                if pending.grouped and pending.generation != self._group.generation:
+                    results[index] = sync_error(self._group.last_error or OSError(errno.EIO, "lost"), pending.key)
+        late = [index for index, pending in enumerate(pendings) if pending.waiting is not None]
+        for index, error in zip(late, fan_out(self._sync_late, [pendings[index] for index in late]), strict=True):
+            results[index] = error
+        return results
+
+    def _sync_late(self, pending: Pending) -> FileError | None:
+        assert pending.waiting is not None
+        self._waiting.discard(pending.waiting)
+        try:
+            _sync_and_close(pending.waiting, pending.key, sync=True)
+        except FileError as error:
+            return error
+        return None
+
+    def _take_names(self, folder: str, pendings: Sequence[Pending]) -> Sequence[FileError | None]:
+        """Resolves the folder anew: one that was moved away since the write must not carry its files elsewhere."""
+        try:
+            return self.root.within(folder, lambda dir_fd: [_take_name(dir_fd, p) for p in pendings], fresh=True)
+        except FileError as error:
+            return [error] * len(pendings)
+        except OSError as error:
+            return [FileFault(p.key, f"its folder is gone ({error.strerror})") for p in pendings]
+
+
+class LargeFile:
+    """A file that is filled in any order, by many threads, under its temporary name.
+
+    identity: to be recorded before the first byte, given back as `reuse` after a restart; '' where the file system
+    could not prove later that it is the same file. reused: the bytes written and synced before are still there.
+    """
+
+    def __init__(self, landing: Landing, place: _Place, shared: SharedFd, size: int, *, reused: bool) -> None:
+        self._landing = landing
+        self._place = place
+        self._shared = shared
+        self._lost: FileError | None = None
+        self.key = place.key
+        self.size = size
+        self.reused = reused
+        self.identity = mounts.lasting_identity(shared.fd)
+
+    def pwrite_at(self, offset: int, data: Buffer) -> None:
+        """All of data. Raises ValueError beyond the size, DestinationFull, FileFault."""
+        if offset + memoryview(data).nbytes > self.size:
+            raise ValueError(f"{self.key}: bytes behind the end of the file")
+        with self._shared as fd:
+            try:
+                write_at(fd, offset, data)
+            except OSError as error:
+                raise file_error(error, self.key) from error
+
+    def pwritev_at(self, offset: int, pieces: Sequence[memoryview]) -> None:
+        """All of the pieces, one behind the other, in one step. Raises as pwrite_at."""
+        size = sum(piece.nbytes for piece in pieces)
+        if offset + size > self.size:
+            raise ValueError(f"{self.key}: bytes behind the end of the file")
+        with self._shared as fd:
+            try:
+                written = os.pwritev(fd, pieces, offset)
+            except OSError as error:
+                raise file_error(error, self.key) from error
+        if written < size:
+            self.pwrite_at(offset + written, b"".join(pieces)[written:])
+
+    def sync(self) -> None:
+        """What was written before is on disk and may be recorded. Nothing to do where fsync is `off`.
+
+        Raises DurabilityLost or DestinationFull, and then for ever: discard() and start over.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if self._landing.fsync == "off":
+            return
+        with self._shared as fd:
+            try:
+                os.fdatasync(fd)
+            except OSError as error:
+                self._lost = sync_error(error, self.key)
+                raise self._lost from error
+
+    def finish(self, mtime_ns: int | None, *, no_clobber: bool = False) -> Pending:
+        """After the last write: syncs, closes with the close checked. Raises what sync raises, FileFault."""
+        if self._lost is not None:
+            raise self._lost
+        try:
+            return self._landing.seal(self._place, self._shared, mtime_ns, no_clobber=no_clobber, generation=None)
+        except OSError as error:
+            raise file_error(error, self.key) from error
+        except FileError as error:
+            self._lost = error
+            raise
+
+    def close(self) -> None:
+        """Lets go and keeps the temporary file, to go on with it later. Raises DurabilityLost."""
+        _sync_and_close(self._shared, self.key, sync=False)
+
+    def discard(self) -> None:
+        """Throws it away; writes under way end first."""
+        self._landing.throw_away(self._place, self._shared)
+
+
+def _sync_and_close(shared: SharedFd, key: str, *, sync: bool) -> None:
+    """Lustre and NFS may report lost bytes at close only. Raises DestinationFull, DurabilityLost."""
+    try:
+        if sync:
+            os.fsync(shared.fd)
+        shared.close()
+    except OSError as error:
+        raise sync_error(error, key) from error
+
+
+def _take_name(dir_fd: int, pending: Pending) -> FileError | None:
+    temp, name, key = pending.place.temp, pending.place.name, pending.key
+    try:
+        found = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
+        if (found.st_ino, found.st_size, found.st_mtime_ns // 10**9) != (pending.inode, pending.size, pending.mtime):
+            # a worker that lost its lease without knowing must not give its name to the other's half-written file
+            return FileFault(key, "another writer took over its temporary file")
+        if pending.no_clobber:
+            mounts.rename_no_replace(dir_fd, temp, name)
+        else:
+            os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except FileNotFoundError:
+        return FileFault(key, "its temporary file is gone")
+    except IsADirectoryError:
+        return Blocked(key, f"{key}/ is a folder here, and a file is needed")
+    except OSError as error:
+        return file_error(error, key)
+    return None

@@ -1,0 +1,160 @@
+"""Files as sources: read in one step, or by ranges, with proof that they did not change meanwhile."""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from headrace_daemon.files.names import Blocked, FileError, FileFault, RootLost, SourceChanged, file_error
+from headrace_daemon.files.root import Root
+from headrace_daemon.files.threads import SharedFd
+
+# O_NONBLOCK: opening a pipe that nobody writes to would hold the thread for ever
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK
+
+
+class ReadFile(NamedTuple):
+    """A whole small file. fingerprint names the exact version that was read; mode with its type bits."""
+
+    data: bytes
+    fingerprint: str
+    mtime_ns: int
+    mode: int
+    uid: int
+    gid: int
+
+
+def fingerprint(status: os.stat_result) -> str:
+    """Device, inode, size and both times: differs whenever the file was written, replaced or changed its owner."""
+    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> ReadFile:
+    """Open, read, compare before with after, close. expected_size, limit in bytes; None takes any size up to limit.
+
+    Raises SourceVanished, SourceChanged (other size than expected, larger than limit, written meanwhile), Blocked
+    (no regular file, a link that leads outside), AccessRefused, NameRefused, RootLost, FileFault.
+    """
+    try:
+        fd = root.open(key, _READ)
+        try:
+            before = _regular(os.fstat(fd), key, expected_size)
+            if before.st_size > limit:
+                raise SourceChanged(key, f"it has {before.st_size} bytes now, over the {limit} it was planned with")
+            data = _read_exactly(fd, before.st_size, 0, key)
+            _unchanged(before, os.fstat(fd), key)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise _reason(root, key, error) from error
+    return ReadFile(data, fingerprint(before), before.st_mtime_ns, before.st_mode, before.st_uid, before.st_gid)
+
+
+def read_many(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[ReadFile | FileError]:
+    """read_whole of each (key, expected_size) as one step: a hop between threads costs more than a small read.
+
+    What goes wrong with a file stands in its place. Raises RootLost.
+    """
+    results: list[ReadFile | FileError] = []
+    for key, expected_size in wanted:
+        try:
+            results.append(read_whole(root, key, expected_size, limit))
+        except RootLost:
+            raise
+        except FileError as error:
+            results.append(error)
+    return results
+
+
+class OpenSource:
+    """A large file, open for reading by ranges from many threads."""
+
+    def __init__(self, root: Root, key: str, expected_size: int | None = None) -> None:
+        """Raises what read_whole raises."""
+        try:
+            fd = root.open(key, _READ)
+        except OSError as error:
+            raise _reason(root, key, error) from error
+        try:
+            self._status = _regular(os.fstat(fd), key, expected_size)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._shared = SharedFd(fd)
+        self.key = key
+        self.size = self._status.st_size
+        self.mtime_ns = self._status.st_mtime_ns
+        self.mode = self._status.st_mode
+        self.uid = self._status.st_uid
+        self.gid = self._status.st_gid
+        self.fingerprint = fingerprint(self._status)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Exactly `size` bytes. Raises SourceChanged where the file is shorter now, FileFault."""
+        with self._shared as fd:
+            try:
+                return _read_exactly(fd, size, offset, self.key)
+            except OSError as error:
+                raise file_error(error, self.key) from error
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills the buffer. Raises SourceChanged where the file is shorter now, FileFault."""
+        with self._shared as fd:
+            try:
+                while buffer:
+                    count = os.preadv(fd, [buffer], offset)
+                    if not count:
+                        raise SourceChanged(self.key, f"it ended at {offset} bytes, {len(buffer)} more were expected")
+                    buffer, offset = buffer[count:], offset + count
+            except OSError as error:
+                raise file_error(error, self.key) from error
+
+    def check(self) -> None:
+        """Nobody wrote to it since it was opened; call it after the last read. Raises SourceChanged, FileFault."""
+        with self._shared as fd:
+            try:
+                _unchanged(self._status, os.fstat(fd), self.key)
+            except OSError as error:
+                raise file_error(error, self.key) from error
+
+    def close(self) -> None:
+        """Reads under way end first. Raises FileFault."""
+        try:
+            self._shared.close()
+        except OSError as error:
+            raise FileFault(self.key, f"closing it failed ({error.strerror})") from error
+
+
+def _reason(root: Root, key: str, error: OSError) -> FileError:
+    """Raises RootLost: where the whole source went away, its files must not count as gone one by one."""
+    if error.errno == errno.ENOENT:
+        root.check()
+    return file_error(error, key)
+
+
+def _regular(status: os.stat_result, key: str, expected_size: int | None) -> os.stat_result:
+    if not stat.S_ISREG(status.st_mode):
+        raise Blocked(key, "it is no regular file")
+    if expected_size is not None and status.st_size != expected_size:
+        raise SourceChanged(key, f"it has {status.st_size} bytes now, {expected_size} when it was listed")
+    return status
+
+
+def _read_exactly(fd: int, size: int, offset: int, key: str) -> bytes:
+    data = os.pread(fd, size, offset)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    done = len(data)
+    while done < size and pieces[-1]:
+        pieces.append(os.pread(fd, size - done, offset + done))
+        done += len(pieces[-1])
+    if done < size:
+        raise SourceChanged(key, f"it ended at {offset + done} bytes, {offset + size} were expected")
+    return b"".join(pieces)
+
+
+def _unchanged(before: os.stat_result, after: os.stat_result, key: str) -> None:
+    if fingerprint(before) != fingerprint(after):
+        raise SourceChanged(key, f"it was written while it was read ({fingerprint(before)} -> {fingerprint(after)})")

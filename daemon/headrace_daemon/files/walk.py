@@ -1,0 +1,245 @@
+"""A tree as pages of files in key order, restartable after any key, in memory that does not grow with the tree.
+
+S3 lists by the bytes of whole keys, where a folder `test` stands as `test/`: its files come behind `test-123.txt` and
+`test.txt`, although `test` alone sorts before both. So each directory is sorted with `/` behind the names of folders,
+and a file is looked at only when its turn comes.
+
+Symbolic links: one that leads to a regular file inside the root counts as that file, where the root follows links at
+all. Every other link is reported and passed over; a linked directory is never entered, so no loop can arise.
+"""
+
+import errno
+import heapq
+import os
+import stat
+import sys
+import tempfile
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from itertools import dropwhile
+from typing import IO, Final, NamedTuple
+
+from headrace_daemon.files.names import FileError, FileFault, file_error, is_temp_name, shown
+from headrace_daemon.files.root import Root
+
+PAGE: Final = 1000  # entries; as an S3 listing
+SPILL: Final = 200_000  # names of one directory that are sorted in memory, about 20 MB
+
+HIDING: Final = frozenset({"access_denied", "io_error", "blocked"})
+"""Words of problems that may hide any number of files: what is missing after them is unknown, not gone."""
+
+
+class FileEntry(NamedTuple):
+    """One regular file. key is relative to the root; size in bytes."""
+
+    key: str
+    size: int
+    mtime_ns: int
+
+
+class Problem(NamedTuple):
+    """Something that is no entry. name: its printable path, with a `/` behind a directory's.
+
+    error: `bad_name` (not UTF-8), `special_file` (socket, pipe, device), `symlink` (passed over), `access_denied`,
+    `io_error`, `blocked`; see HIDING.
+    """
+
+    name: str
+    error: str
+    message: str
+
+
+class WalkPage(NamedTuple):
+    """Up to PAGE entries in key order, and what was met between them."""
+
+    entries: list[FileEntry]
+    problems: list[Problem]
+
+
+class _Level(NamedTuple):
+    """A directory that is being walked: its path with a closing `/` ('' for the root), and the names still to come."""
+
+    prefix: str
+    names: Iterator[str]
+
+
+def walk(root: Root, after: str = "", *, spill: int = SPILL, page: int = PAGE) -> Iterator[WalkPage]:
+    """Every regular file whose key sorts behind `after`, exactly as a walk from the start would give the rest.
+
+    It seeks down the tree: what sorts before `after` is not walked. A page ends with an entry wherever one follows, so
+    that going on after the last key repeats no problem either. Headrace's own temporary files are left out. Raises
+    RootLost, also at the end where the root vanished on the way: a part of a tree must not pass for the whole. Raises
+    FileFault where this process lacks descriptors, memory or temporary space.
+    """
+    root.check()
+    entries: list[FileEntry] = []
+    problems: list[Problem] = []
+    for found in _visit(root, after, spill):
+        if isinstance(found, Problem):
+            problems.append(found)
+            if len(problems) < 10 * page:
+                continue
+        else:
+            entries.append(found)
+            if len(entries) < page:
+                continue
+        yield WalkPage(entries, problems)
+        entries, problems = [], []
+    root.check()
+    if entries or problems:
+        yield WalkPage(entries, problems)
+
+
+def _visit(root: Root, after: str, spill: int) -> Iterator[FileEntry | Problem]:
+    """Depth first; a stack instead of recursion, because a key may be a thousand levels deep."""
+    stack: list[_Level] = []
+    folder: str | None = ""
+    while True:
+        if folder is not None:
+            problem = _descend(root, folder, after, spill, stack)
+            if problem is not None:
+                yield problem
+            folder = None
+        if not stack:
+            return
+        prefix, names = stack[-1]
+        name = next(names, None)
+        if name is None:
+            stack.pop()
+        elif name.endswith("/") and _is_utf8(name):
+            folder = prefix + name
+        elif (found := _look(root, prefix, name)) is not None:
+            yield found
+
+
+def _descend(root: Root, prefix: str, after: str, spill: int, stack: list[_Level]) -> Problem | None:
+    """Reads a directory onto the stack, from `after` on."""
+    try:
+        fd = root.open_folder(prefix.removesuffix("/"))
+    except FileNotFoundError:
+        return None  # it went away between its parent's listing and now
+    except (OSError, FileError) as error:
+        return _problem(root, prefix, error)
+    try:
+        names = _sorted_names(fd, spill, after[len(prefix) :] if after.startswith(prefix) else "")
+    except OSError as error:
+        return _problem(root, prefix, error)
+    finally:
+        os.close(fd)
+    stack.append(_Level(prefix, names))
+    return None
+
+
+def _look(root: Root, prefix: str, name: str) -> FileEntry | Problem | None:
+    """One name that is no directory to enter."""
+    key = prefix + name
+    if not _is_utf8(name):
+        return Problem(shown(key), "bad_name", "the name is not valid UTF-8")
+    raw = name.encode()
+    try:
+        status = root.within(prefix.removesuffix("/"), lambda fd: os.stat(raw, dir_fd=fd, follow_symlinks=False))
+        if stat.S_ISLNK(status.st_mode):
+            return _look_beyond(root, key)
+    except FileNotFoundError:
+        return None
+    except (OSError, FileError) as error:
+        return _problem(root, key, error)
+    if stat.S_ISREG(status.st_mode):
+        return FileEntry(key, status.st_size, status.st_mtime_ns)
+    return Problem(shown(key), "special_file", "neither a regular file nor a directory")
+
+
+def _look_beyond(root: Root, key: str) -> FileEntry | Problem:
+    if not root.follow_links:
+        return Problem(shown(key), "symlink", "a symbolic link; it is not followed here")
+    try:
+        status = root.status_beyond(key)
+    except OSError as error:
+        return Problem(shown(key), "symlink", f"a symbolic link that leads nowhere inside the root ({error.strerror})")
+    if stat.S_ISREG(status.st_mode):
+        return FileEntry(key, status.st_size, status.st_mtime_ns)
+    return Problem(shown(key), "symlink", "a symbolic link to something that is no regular file; it is not followed")
+
+
+def _problem(root: Root, key: str, error: OSError | FileError) -> Problem:
+    """Raises RootLost, or FileFault, where the reason is not this file: all that follows would be reported as bad."""
+    root.check()
+    leaf = file_error(error, key) if isinstance(error, OSError) else error
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise leaf
+    return Problem(shown(key), leaf.code, leaf.reason)
+
+
+# -- the names of one directory ---------------------------------------------------------------------------------------
+
+
+def _sorted_names(fd: int, spill: int, after: str) -> Iterator[str]:
+    """Names in order, `/` behind directories, from the one that leads to `after` on. Raises OSError."""
+    runs: list[IO[bytes]] = []
+    names: list[str] = []
+    try:
+        with os.scandir(fd) as found:
+            for entry in found:
+                name = _text(entry.name)
+                if is_temp_name(name):
+                    continue
+                names.append(name + "/" if entry.is_dir(follow_symlinks=False) else name)
+                if len(names) >= spill:
+                    runs.append(_run(names))
+                    names = []
+    except BaseException:
+        for run in runs:
+            run.close()
+        raise
+    names.sort()
+    head, slash, _ = after.partition("/")
+    if not runs:
+        start = bisect_left(names, head + slash) if slash else bisect_right(names, after)
+        return iter(names[start:] if start else names)
+    before: Callable[[str], bool] = (lambda name: name < head + slash) if slash else (lambda name: name <= after)
+    return dropwhile(before, heapq.merge(iter(names), *map(_read_run, runs)))
+
+
+def _run(names: list[str]) -> IO[bytes]:
+    """A sorted run in an unnamed temporary file, names ended by the one byte that no name has.
+
+    Raises FileFault: a full temporary directory is no fault of the directory that is listed, and must not hide it.
+    """
+    names.sort()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever reads it to its end
+    try:
+        file.write(b"".join(name.encode("utf-8", "surrogateescape") + b"\0" for name in names))
+        file.seek(0)
+    except OSError as error:
+        file.close()
+        raise FileFault(tempfile.gettempdir(), f"a large directory cannot be sorted there: {error.strerror}") from error
+    return file
+
+
+def _read_run(file: IO[bytes]) -> Iterator[str]:
+    with file:
+        rest = b""
+        while chunk := file.read(64 << 10):
+            *whole, rest = (rest + chunk).split(b"\0")
+            for name in whole:
+                yield name.decode("utf-8", "surrogateescape")
+
+
+def _text(name: str) -> str:
+    """scandir decodes by the locale; keys are UTF-8 everywhere."""
+    if _LOCALE_IS_UTF8:
+        return name
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+_LOCALE_IS_UTF8: Final = sys.getfilesystemencoding().lower() == "utf-8"
+
+
+def _is_utf8(name: str) -> bool:
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

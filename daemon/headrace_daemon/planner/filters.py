@@ -1,0 +1,49 @@
+"""--include and --exclude with the meaning that `aws s3 sync` gives them.
+
+Rules are tried in the order in which they were given, the last one that matches decides, and what no rule matches is
+included. Patterns are fnmatch patterns on the whole key relative to the root: `*` crosses `/`, `?` is one character,
+`[seq]` and `[!seq]` are sets, upper and lower case differ.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from headrace_daemon.planner.entries import Entry
+from headrace_queue.jobs import Rule
+
+
+class _Group(NamedTuple):
+    """Neighbouring rules of one kind, as one expression."""
+
+    include: bool
+    matches: Callable[[str], object]
+
+
+class Filter:
+    """Ordered rules, compiled once. An object that it rejects is invisible on both sides."""
+
+    __slots__ = ("_groups",)
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        # the last match wins, so they are tried from the last to the first
+        self._groups = tuple(
+            _Group(include, re.compile("|".join(fnmatch.translate(rule.pattern) for rule in same)).match)
+            for include, same in groupby(reversed(rules), key=lambda rule: rule.include)
+        )
+
+    def decide(self, key: str) -> bool:
+        """Whether the job has anything to do with this key."""
+        for include, matches in self._groups:
+            if matches(key):
+                return include
+        return True
+
+    def visible(self, entries: list[Entry]) -> list[Entry]:
+        """Those entries that the job has to do with; the very list where there are no rules."""
+        if not self._groups:
+            return entries
+        decide = self.decide
+        return [entry for entry in entries if decide(entry[0])]

@@ -1,0 +1,152 @@
+"""The phase COPY: from two listings to batches in the queue, in constant memory and restartable after any commit."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from headrace_daemon.files.names import FileError, RootLost
+from headrace_daemon.planner.compare import Decision, Verdict, decide
+from headrace_daemon.planner.draft import Draft
+from headrace_daemon.planner.entries import Entry, Problem, to_item
+from headrace_daemon.planner.extras import Extras
+from headrace_daemon.planner.filters import Filter
+from headrace_daemon.planner.merge import Pair, Segment, aligned, match
+from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
+from headrace_daemon.s3.errors import AccessDenied, IntegrityError, NoSuchBucket, NotFound, PreconditionFailed, Rejected
+from headrace_queue.jobs import Failure, Item, PlanStep
+
+PASSED_OVER: Final = frozenset({"special_file", "symlink"})
+"""Problems that are no failures: there is nothing in such a place that could be moved."""
+
+_OF_ONE_OBJECT: Final = (FileError, AccessDenied, IntegrityError, NotFound, PreconditionFailed, Rejected)
+"""Errors that say something of one object and nothing of the rest."""
+
+
+class CopyPlan:
+    """The phase COPY of one job."""
+
+    def __init__(self, task: PlanTask, ports: PlanPorts) -> None:
+        self._task = task
+        self._ports = ports
+        self._limits = task.limits
+        self._options = task.lease.job.spec.options
+        self._filter = Filter(self._options.rules)
+        self._extras = Extras(task.route)
+        self._cursor = task.lease.cursor
+        self._draft = Draft(task.limits.batches)
+        self._started = False
+        self._committed_at = ports.clock()
+
+    async def run(self) -> PlanEnd:
+        """Plans from the lease's cursor to the end of both listings, or until enough waits.
+
+        Errors of the listings and LeaseLost are raised as they are; what was committed before stays and is not planned
+        again.
+        """
+        task = self._task
+        async with aclosing(aligned(task.source(self._cursor), task.destination(self._cursor), self._cursor)) as both:
+            async for segment in both:
+                await self._plan(segment)
+                if self._due() and not await self._commit():
+                    return PlanEnd.PAUSED
+        await self._ports.commit(self._step(finished=True))
+        return PlanEnd.FINISHED
+
+    async def _plan(self, segment: Segment) -> None:
+        """Decides everything of one range of keys. Nothing of it is durable before the next commit."""
+        draft = self._draft
+        source = self._filter.visible(segment.source)
+        pairs, unmatched = match(source, self._filter.visible(segment.destination))
+        decisions = await self._decide(pairs)
+        draft.keys += len(segment.source) + len(segment.destination)
+        draft.listed += len(segment.source)
+        draft.excluded += len(segment.source) - len(source)
+        for (entry, _), (verdict, reason) in zip(pairs, decisions, strict=True):
+            if verdict is Verdict.SKIP:
+                draft.unchanged += 1
+                draft.unchanged_bytes += entry.size
+            else:
+                self._transfer(entry, reason)
+        for problem in segment.problems:
+            self._note(problem)
+        draft.extra += len(self._extras.gone(unmatched, segment.problems, segment.last))
+        self._cursor = segment.last
+
+    async def _decide(self, pairs: Sequence[Pair]) -> list[Decision]:
+        options, route = self._options, self._task.route
+        decisions = [decide(entry, other, options, route) for entry, other in pairs]
+        open_ones = [index for index, decision in enumerate(decisions) if decision.verdict is Verdict.CHECK]
+        if open_ones:
+            same = await self._look([pairs[index] for index in open_ones])
+            for index, is_same in zip(open_ones, same, strict=True):
+                verdict = Verdict.SKIP if is_same else Verdict.TRANSFER
+                decisions[index] = Decision(verdict, decisions[index].reason)
+        return decisions
+
+    async def _look(self, pairs: Sequence[Pair]) -> list[bool]:
+        """Both ends of some objects, several at once. The first error of a whole side ends the others.
+
+        What cannot be looked at is sent: the transfer then says of that object what is wrong with it.
+        """
+        slots = asyncio.Semaphore(self._limits.checks)
+
+        async def look(pair: Pair) -> bool:
+            async with slots:
+                try:
+                    return await self._ports.same(*pair)
+                except (RootLost, NoSuchBucket):
+                    raise
+                except _OF_ONE_OBJECT:
+                    return False
+
+        tasks = [asyncio.create_task(look(pair)) for pair in pairs]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _transfer(self, entry: Entry, reason: str) -> None:
+        item = to_item(entry)
+        limit = self._task.route.destination.max_object
+        if limit is not None and entry.size > limit:
+            message = f"{entry.size:,} bytes; the destination takes objects of up to {limit:,} bytes"
+            self._draft.fail(Failure(item, "too_large", message, attempts=0))
+        elif self._options.dry_run:
+            self._draft.count(item)
+            self._ports.tell(item, reason)
+        else:
+            self._draft.plan(item)
+
+    def _note(self, problem: Problem) -> None:
+        if not self._filter.decide(problem.key):
+            return
+        self._draft.listed += 1
+        if problem.error in PASSED_OVER:
+            self._draft.excluded += 1
+        else:
+            self._draft.fail(Failure(Item(problem.key, 0, 0), problem.error, problem.message, attempts=0))
+
+    def _due(self) -> bool:
+        """Early once, so that transfers start; then by whole batches, and in any case before much is at stake."""
+        draft = self._draft
+        if draft.full() or draft.keys >= self._limits.commit_keys or (draft.items and not self._started):
+            return True
+        return self._ports.clock() - self._committed_at >= self._limits.commit_seconds
+
+    def _step(self, *, finished: bool = False) -> PlanStep:
+        limits = self._limits.batches
+        if not self._started:
+            limits = replace(limits, objects=min(limits.objects, self._limits.first_objects))
+        step = self._draft.step(self._cursor, limits=limits, finished=finished)
+        self._started = self._started or bool(step.batches)
+        self._draft = Draft(self._limits.batches)
+        self._committed_at = self._ports.clock()
+        return step
+
+    async def _commit(self) -> bool:
+        """Makes the draft durable; False where the plan shall pause."""
+        waiting = await self._ports.commit(self._step())
+        return waiting < self._limits.max_waiting or await self._ports.room(waiting)
