@@ -173,6 +173,11 @@ def _host(
         memory=MemoryBudget(config.transfer.memory),
         slots=asyncio.Semaphore(config.transfer.objects),
         bandwidth=[] if rate is None else [Bandwidth(rate, time.monotonic)],
+        remote_bandwidth={
+            name: Bandwidth(remote.bandwidth, time.monotonic)
+            for name, remote in config.remotes.items()
+            if remote.bandwidth is not None
+        },
         report=report,
         facts=facts,
         now=time.time,
@@ -180,7 +185,7 @@ def _host(
 
 
 def _open(config: Config, *, read_only: bool = False) -> Store:
-    return open_store(config.queue_url, read_only=read_only)
+    return open_store(config.queue_url, read_only=read_only, max_attempts=config.transfer.attempts)
 
 
 @asynccontextmanager

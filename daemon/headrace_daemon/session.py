@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Host:
     memory: MemoryBudget
     slots: asyncio.Semaphore
     bandwidth: Sequence[Bandwidth]
+    remote_bandwidth: Mapping[str, Bandwidth]
     report: Report
     facts: Facts
     now: Callable[[], float]
@@ -51,7 +52,8 @@ class Session:
         self.source = source
         self.destination = destination
         self.scratch = host.config.state_dir
-        limits = list(host.bandwidth)
+        remotes = {end.remote.name for end in (source, destination) if isinstance(end, BucketEnd)}
+        limits = [*host.bandwidth, *(host.remote_bandwidth[name] for name in remotes if name in host.remote_bandwidth)]
         if job.spec.options.bandwidth is not None:
             limits.append(Bandwidth(job.spec.options.bandwidth, time.monotonic))
         self.work = Work(

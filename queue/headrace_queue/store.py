@@ -202,8 +202,8 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str, *, read_only: bool = False) -> Store:
-    """The store behind `sqlite:///absolute/path`.
+def open_store(url: str, *, read_only: bool = False, max_attempts: int = 5) -> Store:
+    """The store behind `sqlite:///absolute/path`. max_attempts: of a batch, before its objects count as failed.
 
     Raises UsageError for an unknown scheme, UnsafeQueue, SchemaMismatch.
     """
@@ -211,7 +211,7 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
     if scheme == "sqlite" and separator:
         from headrace_queue.sqlite import SqliteStore
 
-        return SqliteStore(path, read_only=read_only)
+        return SqliteStore(path, read_only=read_only, max_attempts=max_attempts)
     # the rest of the URL may hold a password
     raise UsageError(
         f"queue = {scheme}://…", "only sqlite:///absolute/path is understood", "Correct `queue` in config.toml."

@@ -111,7 +111,8 @@ def _tell_of_the_outage(site: Site, row: Row, outage: Outage) -> None:
         url, back = site.lake.endpoint_urls[DYING_GATEWAY], outage.came_back
         entries = read_report(report_path(site.state_dir, row.job["id"]))
         served = sum(1 for entry in entries if entry.source_endpoint == url and entry.time > back)
-        _say(f"{_endpoint_names(site)[url]} was killed in the middle, came back, and served {served:,} more objects.")
+        then = f"served {served:,} more objects" if served else "was taken back too late to serve another object"
+        _say(f"{_endpoint_names(site)[url]} was killed in the middle, came back, and {then}.")
 
 
 def _endpoint_names(site: Site) -> dict[str, str]:

@@ -45,8 +45,7 @@ class Download:
             got: list[tuple[ObjectInfo, Buffer]] = []
             outcome = await attempt(
                 lambda item=item, got=got: self._get(item, got),  # type: ignore[misc]
-                self._work.facts,
-                self._work.job.id,
+                self._work,
                 item.key,
                 tally,
             )
@@ -62,7 +61,7 @@ class Download:
             await self._work.threads.run(self._landing.make_directory, self._target.key(item.key))
             return Outcome("created")
 
-        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        outcome = await attempt(once, self._work, item.key, tally)
         await tell(index, item, outcome, tally.take())
 
     async def _get(self, item: Item, got: list[tuple[ObjectInfo, Buffer]]) -> Outcome:
@@ -111,7 +110,7 @@ class Download:
         async def once() -> Outcome:
             raise error
 
-        return await attempt(once, self._work.facts, self._work.job.id, item.key, Tally())
+        return await attempt(once, self._work, item.key, Tally())
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
         index, item = one
@@ -129,7 +128,7 @@ class Download:
             outcome.seconds = time.monotonic() - started
             return outcome
 
-        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        outcome = await attempt(once, self._work, item.key, tally)
         if outcome.state == "transferred":
             self._written.append((index, item, pending[-1], outcome, tally.take()))
             return

@@ -5,8 +5,9 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from headrace_daemon.facts import Facts, Outcome
+from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.errors import BadDigest, IntegrityError, NoSuchBucket, NotFound, UploadLost
+from headrace_daemon.transfer.ends import Work
 from headrace_daemon.transfer.judge import Again, Vanished, judge
 from headrace_daemon.transfer.tally import Tally
 from headrace_queue.jobs import Item, Lease
@@ -18,8 +19,6 @@ Numbered = tuple[int, Item]
 
 Tell = Callable[[int, Item, Outcome, int], Awaitable[None]]
 """Called once for each object that ended: index, object, outcome, requests sent again."""
-
-OBJECT_TRIES = 4
 
 
 async def at_destination(call: Awaitable[T]) -> T:
@@ -58,18 +57,18 @@ class Mover(Protocol):
         ...
 
 
-async def attempt(once: Callable[[], Awaitable[Outcome]], facts: Facts, job: int, key: str, tally: Tally) -> Outcome:
+async def attempt(once: Callable[[], Awaitable[Outcome]], work: Work, key: str, tally: Tally) -> Outcome:
     """Try one object until it is done, has failed, or has gone. Raises Pause, JobFailed, and faults of ours."""
-    for number in range(1, OBJECT_TRIES + 1):
+    for number in range(1, work.config.attempts + 1):
         try:
             outcome = await once()
         except Exception as error:  # noqa: BLE001 - judge raises again what is not the object's
             verdict = judge(error)  # raises what is more than this object's
             if isinstance(error, IntegrityError | BadDigest):
-                facts.integrity_failure(job, error.code, key)
+                work.facts.integrity_failure(work.job.id, error.code, key)
             if isinstance(verdict, Vanished):
                 return Outcome("vanished", message=str(error))
-            if isinstance(verdict, Again) and number < OBJECT_TRIES:
+            if isinstance(verdict, Again) and number < work.config.attempts:
                 await asyncio.sleep(random.uniform(0.05, 0.2) * 2**number)
                 continue
             return Outcome("failed", error=verdict.word, message=str(error), attempts=number + tally.retries)

@@ -38,8 +38,7 @@ class Relay:
         for index, item in group:
             outcome = await attempt(
                 lambda item=item: self._one(item),  # type: ignore[misc]
-                self._work.facts,
-                self._work.job.id,
+                self._work,
                 item.key,
                 tally,
             )
@@ -100,7 +99,7 @@ class Relay:
             outcome.seconds = time.monotonic() - started
             return outcome
 
-        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        outcome = await attempt(once, self._work, item.key, tally)
         if outcome.state == "failed":
             await give_up_uploads(self._work, self._target, [item])
         await tell(index, item, outcome, tally.take())

@@ -58,7 +58,7 @@ class ServerCopy:
                 refused = self._work.job.spec.options.via is Via.AUTO
                 raise
 
-        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        outcome = await attempt(once, self._work, item.key, tally)
         if refused:
             self._refusal[0] = True
             self._work.facts.job_event(self._work.job.id, "streaming", f"the service does not copy: {outcome.message}")

@@ -39,7 +39,7 @@ class Upload:
         tally = new_tally()
         for (index, item), read in zip(group, reads, strict=True):
             once = self._first_then_again(item, read)
-            outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+            outcome = await attempt(once, self._work, item.key, tally)
             await tell(index, item, outcome, tally.take())
 
     def _first_then_again(self, item: Item, read: ReadFile | Exception) -> Callable[[], Awaitable[Outcome]]:
@@ -115,7 +115,7 @@ class Upload:
             outcome.seconds = time.monotonic() - started
             return outcome
 
-        outcome = await attempt(once, self._work.facts, self._work.job.id, item.key, tally)
+        outcome = await attempt(once, self._work, item.key, tally)
         if outcome.state == "failed":
             await give_up_uploads(self._work, self._target, [item])
         await tell(index, item, outcome, tally.take())
