@@ -16,8 +16,7 @@ class ListingDisorder(JobFailure):
     def __init__(self, where: str, previous: str, key: str) -> None:
         super().__init__(
             f"{where}: the service lists {key!r} after {previous!r}, which is not key order. "
-            'Nothing was planned from this page. Give the remote `profile = "seaweedfs"`, whose listings are sorted '
-            "here, then start the job anew."
+            'Nothing was planned from this page. A remote with `profile = "seaweedfs"` is sorted here from the start.'
         )
         self.where = where
         self.previous = previous
