@@ -15,6 +15,7 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.heartbeat import Heartbeat, this_worker
+from headrace_daemon.janitor import Janitor
 from headrace_daemon.observe.fan_out import FanOut
 from headrace_daemon.observe.log import LogFacts, set_up
 from headrace_daemon.observe.metrics import Metrics
@@ -43,6 +44,7 @@ class Worker:
     queue: Queue
     dispatcher: Dispatcher
     heartbeat: Heartbeat
+    janitor: Janitor
     metrics: Metrics
     facts: Facts
 
@@ -81,6 +83,7 @@ async def drain(config: Config, only_job: int | None = None) -> int:
         while not stop.is_set() and not await worker.dispatcher.idle():
             await _wait(stop, IDLE_LOOK_SECONDS)
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
+        await worker.janitor.sweep()
         jobs = await worker.queue.read(lambda store: [store.job(job_id) for job_id in worker.dispatcher.touched])
     return worst(jobs)
 
@@ -111,6 +114,7 @@ async def _background(worker: Worker, watchdog: Watchdog | None) -> AsyncIterato
         tasks = [
             owned.create_task(worker.dispatcher.run(), name="dispatcher"),
             owned.create_task(worker.heartbeat.run(), name="heartbeat"),
+            owned.create_task(worker.janitor.run(), name="janitor"),
             owned.create_task(_measure_depth(worker), name="queue depth"),
         ]
         if watchdog is not None:
@@ -150,8 +154,9 @@ async def _worker(config: Config, only_job: int | None = None) -> AsyncIterator[
         heartbeat = Heartbeat(queue, row, facts, time.time)
         await heartbeat.start()
         dispatcher = Dispatcher(queue, row.id, Sessions(host), facts, time.time, only_job)
+        janitor = Janitor(queue, Sessions(host), facts, time.time)
         try:
-            yield Worker(config, queue, dispatcher, heartbeat, metrics, facts)
+            yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts)
         finally:
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
     finally:

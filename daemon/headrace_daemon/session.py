@@ -22,7 +22,7 @@ from headrace_daemon.transfer.relay import Relay
 from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
 from headrace_queue.config import Config
-from headrace_queue.jobs import Batch, Job, Kind, Via
+from headrace_queue.jobs import Batch, Item, Job, Kind, Via
 from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
 
@@ -74,6 +74,10 @@ class Session:
         host = self.host
         recorder = Recorder(batch, host.queue, host.report, host.facts, mover.direction, time.monotonic)
         return BatchRun(batch, self.work, mover, self.destination, recorder, host.facts, host.now)
+
+    async def forget(self, items: Sequence[Item]) -> None:
+        """Give up what these unfinished objects left at the destination. Raises S3Error, FileError."""
+        await self._mover().forget(items)
 
     def close(self) -> None:
         """Let go of directories. Synchronous: run it off the loop."""

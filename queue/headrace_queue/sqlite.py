@@ -192,6 +192,10 @@ class SqliteStore:
         with self._transaction:
             large_objects.end_multipart(self._db, job_id, key)
 
+    def littered(self, failed_before: float, limit: int = 10) -> list[Job]:
+        with translated(self._path), snapshot(self._db):
+            return jobs.littered(self._db, failed_before, limit)
+
     def multiparts(self, job_id: int) -> list[Multipart]:
         with translated(self._path):
             return large_objects.multiparts(self._db, job_id)

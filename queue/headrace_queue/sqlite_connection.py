@@ -80,6 +80,9 @@ def open_database(path: Path, *, read_only: bool) -> apsw.Connection:
         db = apsw.Connection(str(path), flags=access)
         try:
             _configure(db, path, read_only)
+        except apsw.NotADBError:
+            db.close()
+            raise SchemaMismatch(f"{path}: is no SQLite file. Move it away, or correct queue in config.toml.") from None
         except BaseException:
             db.close()
             raise
@@ -118,12 +121,9 @@ def _configure(db: apsw.Connection, path: Path, read_only: bool) -> None:
 
 def _is_new(db: apsw.Connection, path: Path) -> bool:
     """Whether the file is empty. Raises SchemaMismatch where it is not ours, or of another version."""
-    try:
-        with snapshot(db):
-            found_id, version = db.pragma("application_id"), db.pragma("user_version")
-            has_tables = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is not None
-    except apsw.NotADBError:
-        raise SchemaMismatch(f"{path}: is no SQLite file. Move it away, or correct queue in config.toml.") from None
+    with snapshot(db):
+        found_id, version = db.pragma("application_id"), db.pragma("user_version")
+        has_tables = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is not None
     if (found_id, version) == (0, 0) and not has_tables:
         return True
     if found_id != APPLICATION_ID:

@@ -17,6 +17,7 @@ from headrace_queue.sqlite_rows import (
     insert_batch,
     insert_job,
     printable,
+    query,
     read_job,
 )
 from headrace_queue.states import FINAL, BatchState, JobState, move_job
@@ -43,7 +44,13 @@ _FAILURES: Final = """
     SELECT id, item, error, message, attempts FROM failure WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?
 """
 _PURGE: Final = """
-    DELETE FROM job WHERE id IN (SELECT id FROM job WHERE finished < ? ORDER BY finished LIMIT ?) RETURNING id
+    DELETE FROM job WHERE id IN (
+        SELECT id FROM job WHERE finished < ? AND id NOT IN (SELECT job_id FROM multipart) ORDER BY finished LIMIT ?)
+    RETURNING id
+"""
+_LITTERED: Final = """
+    SELECT id FROM job WHERE id IN (SELECT job_id FROM multipart)
+      AND (state IN ('cancelled', 'done', 'incomplete') OR (state = 'failed' AND finished < ?)) ORDER BY id LIMIT ?
 """
 # the ready batches of an ended job stay for a retry, but they are not what waits
 _BATCH_DEPTH: Final = """
@@ -172,6 +179,10 @@ def set_waiting(db: apsw.Connection, job_id: int, reason: str | None) -> None:
 
 def purge(db: apsw.Connection, finished_before: float, limit: int) -> list[int]:
     return sorted(row[0] for row in db.execute(_PURGE, (finished_before, limit)))
+
+
+def littered(db: apsw.Connection, failed_before: float, limit: int) -> list[Job]:
+    return [read_job(db, row[0]) for row in query(db, _LITTERED, (failed_before, limit))]
 
 
 def failures(db: apsw.Connection, job_id: int, after: int, limit: int) -> list[tuple[int, Failure]]:

@@ -93,7 +93,10 @@ class Store(Protocol):
         ...
 
     def purge(self, finished_before: float, limit: int = 100) -> list[int]:
-        """Remove jobs that ended before then, with everything that hangs on them; their ids."""
+        """Remove jobs that ended before then, with everything that hangs on them; their ids.
+
+        Not those that `littered` may still name: their records are all that is known of what they left behind.
+        """
         ...
 
     def failures(self, job_id: int, after: int = 0, limit: int = 1000) -> list[tuple[int, Failure]]:
@@ -196,6 +199,13 @@ class Store(Protocol):
         ...
 
     def end_multipart(self, job_id: int, key: str) -> None: ...
+
+    def littered(self, failed_before: float, limit: int = 10) -> list[Job]:
+        """Ended jobs that left large objects unfinished: what these name at the destination has to be given up.
+
+        A failed job only if it ended before that time: a retry goes on with its parts.
+        """
+        ...
 
     def multiparts(self, job_id: int) -> list[Multipart]:
         """Without their parts: what a cancelled job has to abort."""

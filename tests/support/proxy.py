@@ -5,9 +5,8 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from headrace_daemon.demo.process import PortClaim
@@ -264,39 +263,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     if raw is not None and raw.fileno() >= 0:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-class ProxyThread:
-    """A FaultProxy on a loop of its own, for tests that block: `with ProxyThread(url) as proxy: proxy.url`."""
-
-    def __init__(self, target_url: str, *, tls: Tls | None = None) -> None:
-        self.proxy = FaultProxy(target_url, tls=tls)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
-
-    @property
-    def url(self) -> str:
-        return self.proxy.url
-
-    def start(self) -> None:
-        self._run(self.proxy.start())
-
-    def stop(self) -> None:
-        self._run(self.proxy.stop())
-
-    def add(self, *faults: Fault) -> None:
-        self._loop.call_soon_threadsafe(self.proxy.add, *faults)
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
-
-    def __enter__(self) -> "ProxyThread":
-        self._thread.start()
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._run(self.proxy.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
-        self._loop.close()

@@ -91,7 +91,10 @@ async def remote_to(
 
 @asynccontextmanager
 async def remote_of(
-    server: S3Server, facts: Facts | None = None, *, profile: Literal["aws", "s3", "seaweedfs", "snowball"] | None = None
+    server: S3Server,
+    facts: Facts | None = None,
+    *,
+    profile: Literal["aws", "s3", "seaweedfs", "snowball"] | None = None,
 ) -> AsyncIterator[Remote]:
     """A remote to a running server with all its endpoints."""
     async with remote_to(

@@ -13,7 +13,6 @@ import itertools
 import secrets
 import ssl
 import threading
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,21 +24,11 @@ from aiohttp import web
 from headrace_daemon.demo.process import PortClaim
 from headrace_daemon.demo.servers import Keys, S3Server, Tls
 from tests.support.sigv4 import Refused, verify
+from tests.support.snow_answers import Stored, error, named_parts, read, xml
 
 REGION = "snow"
 MAX_PART = 512 * 1000 * 1000
-_XMLNS = "http://s3.amazonaws.com/doc/2006-03-01/"
 _Query = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object on the device. etag: 32 hexadecimal digits that are no MD5."""
-
-    body: bytes
-    etag: str
-    modified: datetime
-    content_type: str
 
 
 @dataclass(slots=True)
@@ -125,7 +114,7 @@ class FakeSnow(S3Server):
             body = await self._authentic_body(request)
             response = self._route(request, body)
         except Refused as refusal:
-            response = _error(refusal, request.method)
+            response = error(refusal, request.method)
         response.headers["Server"] = "AWSSnowball"
         return response
 
@@ -173,7 +162,7 @@ class FakeSnow(S3Server):
         if method != "GET":
             raise Refused(501, "NotImplemented", method)
         names = "".join(f"<Bucket><Name>{escape(name)}</Name></Bucket>" for name in self.buckets)
-        return _xml("ListAllMyBucketsResult", f"<Buckets>{names}</Buckets>")
+        return xml("ListAllMyBucketsResult", f"<Buckets>{names}</Buckets>")
 
     def _bucket(self, method: str, bucket: str, query: _Query) -> web.Response:
         if method == "HEAD" and not query:
@@ -189,7 +178,7 @@ class FakeSnow(S3Server):
             for key, stored in found
         )
         head = f"<Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix><IsTruncated>false</IsTruncated>"
-        return _xml("ListBucketResult", head + contents)
+        return xml("ListBucketResult", head + contents)
 
     def _object(self, request: web.BaseRequest, bucket: str, key: str, query: _Query, body: bytes) -> web.Response:
         match (request.method, sorted(query)):
@@ -198,7 +187,7 @@ class FakeSnow(S3Server):
                 self.buckets[bucket][key] = stored
                 return web.Response(headers={"ETag": f'"{stored.etag}"'})
             case ("GET" | "HEAD", []):
-                return _read(request, self._lookup(bucket, key))
+                return read(request, self._lookup(bucket, key))
             case ("DELETE", []):
                 self.buckets[bucket].pop(key, None)
                 return web.Response(status=204)
@@ -236,7 +225,7 @@ class FakeSnow(S3Server):
         upload_id = secrets.token_urlsafe(16)
         self.uploads[upload_id] = Upload(bucket, key, request.headers.get("content-type", "binary/octet-stream"))
         names = f"<Bucket>{bucket}</Bucket><Key>{escape(key)}</Key><UploadId>{upload_id}</UploadId>"
-        return _xml("InitiateMultipartUploadResult", names)
+        return xml("InitiateMultipartUploadResult", names)
 
     def _upload_part(self, request: web.BaseRequest, upload: Upload, number: int, body: bytes) -> web.Response:
         if not 1 <= number <= 10_000:
@@ -248,7 +237,7 @@ class FakeSnow(S3Server):
         return web.Response(headers={"ETag": f'"{stored.etag}"'})
 
     def _complete(self, request: web.BaseRequest, upload_id: str, upload: Upload, body: bytes) -> web.Response:
-        named = _named_parts(body)
+        named = named_parts(body)
         if not named or [number for number, _ in named] != sorted({number for number, _ in named}):
             raise Refused(400, "InvalidPartOrder", "ascending part numbers, please")
         for number, etag in named:
@@ -262,45 +251,4 @@ class FakeSnow(S3Server):
         self.buckets[upload.bucket][upload.key] = stored
         del self.uploads[upload_id]
         names = f"<Bucket>{upload.bucket}</Bucket><Key>{escape(upload.key)}</Key>"
-        return _xml("CompleteMultipartUploadResult", f"{names}<ETag>&quot;{stored.etag}&quot;</ETag>")
-
-
-def _read(request: web.BaseRequest, stored: Stored) -> web.Response:
-    headers = {
-        "ETag": f'"{stored.etag}"',
-        "Last-Modified": stored.modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
-        "Content-Type": stored.content_type,
-        "Accept-Ranges": "bytes",
-    }
-    if request.headers.get("if-match", stored.etag).strip('"') not in (stored.etag, "*"):
-        raise Refused(412, "PreconditionFailed", "If-Match")
-    asked = request.http_range if "range" in request.headers else slice(None)
-    start, stop, _ = asked.indices(len(stored.body))
-    if "range" in request.headers:
-        if start >= stop:
-            raise Refused(416, "InvalidRange", request.headers["range"])
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(stored.body)}"
-    status = 206 if "range" in request.headers else 200
-    return web.Response(status=status, headers=headers, body=stored.body[start:stop])
-
-
-def _named_parts(document: bytes) -> list[tuple[int, str]]:
-    try:
-        root = ET.fromstring(document)
-    except ET.ParseError:
-        raise Refused(400, "MalformedXML") from None
-    parts = [element for element in root if element.tag.rpartition("}")[2] == "Part"]
-    fields = [{child.tag.rpartition("}")[2]: child.text or "" for child in part} for part in parts]
-    return [(int(part["PartNumber"]), part["ETag"].strip('"')) for part in fields]
-
-
-def _xml(name: str, content: str) -> web.Response:
-    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{_XMLNS}">{content}</{name}>'
-    return web.Response(body=text.encode(), content_type="application/xml")
-
-
-def _error(refusal: Refused, method: str) -> web.Response:
-    elements = {"Code": refusal.code, "Message": refusal.message, **refusal.elements}
-    content = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in elements.items())
-    body = b"" if method == "HEAD" else f"<Error>{content}</Error>".encode()
-    return web.Response(status=refusal.status, body=body, content_type="application/xml")
+        return xml("CompleteMultipartUploadResult", f"{names}<ETag>&quot;{stored.etag}&quot;</ETag>")

@@ -24,31 +24,12 @@ class SeaweedStorage:
 
     def start(self) -> None:
         """Returns when the volume server takes data. Raises StartFailed, UsageError."""
-        data = self._directory / "storage"
-        data.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
         self._claim = PortClaim(6)
-        master, master_grpc, volume, volume_grpc, filer, filer_grpc = self._claim.ports
+        master, _, _, _, filer, filer_grpc = ports = self._claim.ports
         self.filer = f"127.0.0.1:{filer}.{filer_grpc}"
         self._process = OwnedProcess(
-            [
-                program("weed"),
-                "-logtostderr=true",
-                "server",
-                f"-dir={data}",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                f"-master.port={master}",
-                f"-master.port.grpc={master_grpc}",
-                "-master.peers=none",
-                "-master.telemetry=false",
-                "-master.volumeSizeLimitMB=1024",
-                f"-volume.port={volume}",
-                f"-volume.port.grpc={volume_grpc}",
-                "-volume.max=10000",  # every bucket takes volumes of its own
-                "-filer",
-                f"-filer.port={filer}",
-                f"-filer.port.grpc={filer_grpc}",
-            ],
+            _storage_command(self._directory / "storage", ports),
             self._directory / "storage.log",
             # seven volumes a bucket by default: slow to make, and a test run makes a lot of buckets
             {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"},
@@ -65,6 +46,31 @@ class SeaweedStorage:
         if self._claim is not None:
             _remove_sockets(self._claim.ports)
             self._claim.release()
+
+
+def _storage_command(data: Path, ports: list[int]) -> list[str]:
+    """ports: of master, volume server and filer, each followed by that of its gRPC."""
+    data.mkdir(exist_ok=True)
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc = ports
+    return [
+        program("weed"),
+        "-logtostderr=true",
+        "server",
+        f"-dir={data}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-master.port={master}",
+        f"-master.port.grpc={master_grpc}",
+        "-master.peers=none",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=1024",
+        f"-volume.port={volume}",
+        f"-volume.port.grpc={volume_grpc}",
+        "-volume.max=10000",  # every bucket takes volumes of its own
+        "-filer",
+        f"-filer.port={filer}",
+        f"-filer.port.grpc={filer_grpc}",
+    ]
 
 
 def _has_volume_server(master_port: int) -> bool:
