@@ -13,7 +13,8 @@ from typing import get_args
 import pytest
 
 from headrace_daemon.files import mounts
-from headrace_daemon.files.landing import Fsync, Landing, LargeFile, Pending, Write
+from headrace_daemon.files.landing import Fsync, Landing, Pending, Write
+from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.names import (
     AlreadyThere,
     Blocked,
@@ -67,7 +68,7 @@ def test_objects_appear_whole_and_only_when_settled(landing: Landing, root: Root
         os.umask(umask)
     assert all(is_temp_name(Path(name).name) for name in _files(root))
     assert landing.settle(pendings) == [None] * 20
-    assert _files(root) == {key: data for key, data, _ in objects}
+    assert _files(root) == {write.key: write.data for write in objects}
     status = root.status("a/b1/f1")
     assert (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (MTIME, 0o640)
 

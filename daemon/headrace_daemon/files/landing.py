@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from headrace_daemon.files import mounts
+from headrace_daemon.files.large import LargeFile, sync_and_close
 from headrace_daemon.files.names import (
     Blocked,
     FileError,
@@ -27,6 +28,7 @@ from headrace_daemon.files.names import (
     sync_error,
     temp_name,
 )
+from headrace_daemon.files.posix import NOTHING, Posix, give
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import Buffer, SharedFd, fan_out, write_at
 
@@ -38,14 +40,18 @@ _MAX_WAITING: Final = 128  # files of one landing that stay open until their gro
 
 
 class Write(NamedTuple):
-    """A whole small object. data is on loan until the call returns; mtime_ns None keeps the time of writing."""
+    """A whole small object. data is on loan until the call returns; mtime_ns None keeps the time of writing.
+
+    posix: mode and owner to give it, as far as they are said.
+    """
 
     key: str
     data: Buffer
     mtime_ns: int | None
+    posix: Posix = NOTHING
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where an object goes: its folder, its temporary and its own name there."""
 
     key: str
@@ -58,7 +64,7 @@ class _Place(NamedTuple):
 class Pending:
     """A written object under its temporary name. It takes its own name in settle(), or goes in discard()."""
 
-    place: _Place
+    place: Place
     size: int
     inode: int
     mtime: int  # whole seconds, as the file system shows it: Lustre and NFS may drop the rest
@@ -94,7 +100,9 @@ class Landing:
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    def write_whole(self, key: str, data: Buffer, mtime_ns: int | None, *, no_clobber: bool = False) -> Pending:
+    def write_whole(
+        self, key: str, data: Buffer, mtime_ns: int | None, posix: Posix = NOTHING, *, no_clobber: bool = False
+    ) -> Pending:
         """A small object under its temporary name: folders made as needed, written, closed, the close checked.
 
         mtime_ns None keeps the time of writing. no_clobber: an existing file stays, settle() then says AlreadyThere.
@@ -105,19 +113,19 @@ class Landing:
         shared = SharedFd(self._create(place))
         with self._or_thrown_away(place, shared):
             write_at(shared.fd, 0, data)
-            return self.seal(place, shared, mtime_ns, no_clobber=no_clobber, generation=generation)
+            return self.seal(place, shared, mtime_ns, posix, no_clobber=no_clobber, generation=generation)
 
     def write_many(self, objects: Iterable[Write], *, no_clobber: bool = False) -> list[Pending | FileError]:
         """write_whole of each as one step; what goes wrong with an object stands in its place."""
         results: list[Pending | FileError] = []
-        for key, data, mtime_ns in objects:
+        for write in objects:
             try:
-                results.append(self.write_whole(key, data, mtime_ns, no_clobber=no_clobber))
+                results.append(self.write_whole(*write, no_clobber=no_clobber))
             except FileError as error:
                 results.append(error)
         return results
 
-    def open_large(self, key: str, size: int, reuse: str | None = None) -> "LargeFile":
+    def open_large(self, key: str, size: int, reuse: str | None = None) -> LargeFile:
         """A temporary file of `size` bytes, to be filled in any order.
 
         reuse: the identity of an earlier one to go on with; where that is gone, or another file, it starts anew and
@@ -195,16 +203,16 @@ class Landing:
 
     # -- below ----------------------------------------------------------------------------------------------------
 
-    def _place(self, key: str) -> _Place:
+    def _place(self, key: str) -> Place:
         folder, name = split_key(key)
         if is_marker(key):
             raise NameRefused(key, "it ends with '/', which stands for a folder: a file cannot have this name")
-        return _Place(key, folder, temp_name(self._job_id, key).encode(), name.encode())
+        return Place(key, folder, temp_name(self._job_id, key).encode(), name.encode())
 
     def _generation(self) -> int:
         return self._group.generation if self._group is not None else 0
 
-    def _create(self, place: _Place) -> int:
+    def _create(self, place: Place) -> int:
         """Always a new inode: one that another worker still writes to must not become ours."""
 
         def step(dir_fd: int) -> int:
@@ -217,7 +225,7 @@ class Landing:
         except OSError as error:
             raise file_error(error, place.key) from error
 
-    def _reopen(self, place: _Place, size: int, reuse: str) -> int | None:
+    def _reopen(self, place: Place, size: int, reuse: str) -> int | None:
         try:
             fd = self.root.within(place.folder, lambda dir_fd: os.open(place.temp, _REOPEN, dir_fd=dir_fd))
         except OSError as error:
@@ -230,12 +238,20 @@ class Landing:
         return None
 
     def seal(
-        self, place: _Place, shared: SharedFd, mtime_ns: int | None, *, no_clobber: bool, generation: int | None
+        self,
+        place: Place,
+        shared: SharedFd,
+        mtime_ns: int | None,
+        posix: Posix,
+        *,
+        no_clobber: bool,
+        generation: int | None,
     ) -> Pending:
-        """Time, sync where it is due now, close. generation None: no group has to wait for this one.
+        """Owner, mode, time, sync where it is due now, close. generation None: no group has to wait for this one.
 
         Raises OSError, DestinationFull, DurabilityLost.
         """
+        give(shared.fd, posix)
         if mtime_ns is not None:
             os.utime(shared.fd, ns=(mtime_ns, mtime_ns))
         status = os.fstat(shared.fd)
@@ -245,12 +261,12 @@ class Landing:
         if late and len(self._waiting) < _MAX_WAITING:
             self._waiting.add(shared)
         else:
-            _sync_and_close(shared, place.key, sync=self.fsync != "off" and not grouped)
+            sync_and_close(shared, place.key, sync=self.fsync != "off" and not grouped)
         waiting = shared if shared in self._waiting else None
         second = status.st_mtime_ns // 10**9
         return Pending(place, status.st_size, status.st_ino, second, no_clobber, generation or 0, grouped, waiting)
 
-    def throw_away(self, place: _Place, shared: SharedFd | None) -> None:
+    def throw_away(self, place: Place, shared: SharedFd | None) -> None:
         """Nothing of it is wanted any more, so its errors say nothing; what stays is for sweep() of a later run."""
         if shared is not None:
             self._waiting.discard(shared)
@@ -259,11 +275,11 @@ class Landing:
         with contextlib.suppress(OSError, FileError):
             self._unlink_temp(place)
 
-    def _unlink_temp(self, place: _Place) -> None:
+    def _unlink_temp(self, place: Place) -> None:
         self.root.within(place.folder, lambda dir_fd: os.unlink(place.temp, dir_fd=dir_fd))
 
     @contextlib.contextmanager
-    def _or_thrown_away(self, place: _Place, shared: SharedFd) -> Iterator[None]:
+    def _or_thrown_away(self, place: Place, shared: SharedFd) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -289,7 +305,7 @@ class Landing:
         assert pending.waiting is not None
         self._waiting.discard(pending.waiting)
         try:
-            _sync_and_close(pending.waiting, pending.key, sync=True)
+            sync_and_close(pending.waiting, pending.key, sync=True)
         except FileError as error:
             return error
         return None
@@ -302,93 +318,6 @@ class Landing:
             return [error] * len(pendings)
         except OSError as error:
             return [FileFault(p.key, f"its folder is gone ({error.strerror})") for p in pendings]
-
-
-class LargeFile:
-    """A file that is filled in any order, by many threads, under its temporary name.
-
-    identity: to be recorded before the first byte, given back as `reuse` after a restart; '' where the file system
-    could not prove later that it is the same file. reused: the bytes written and synced before are still there.
-    """
-
-    def __init__(self, landing: Landing, place: _Place, shared: SharedFd, size: int, *, reused: bool) -> None:
-        self._landing = landing
-        self._place = place
-        self._shared = shared
-        self._lost: FileError | None = None
-        self.key = place.key
-        self.size = size
-        self.reused = reused
-        self.identity = mounts.lasting_identity(shared.fd)
-
-    def pwrite_at(self, offset: int, data: Buffer) -> None:
-        """All of data. Raises ValueError beyond the size, DestinationFull, FileFault."""
-        if offset + memoryview(data).nbytes > self.size:
-            raise ValueError(f"{self.key}: bytes behind the end of the file")
-        with self._shared as fd:
-            try:
-                write_at(fd, offset, data)
-            except OSError as error:
-                raise file_error(error, self.key) from error
-
-    def pwritev_at(self, offset: int, pieces: Sequence[memoryview]) -> None:
-        """All of the pieces, one behind the other, in one step. Raises as pwrite_at."""
-        size = sum(piece.nbytes for piece in pieces)
-        if offset + size > self.size:
-            raise ValueError(f"{self.key}: bytes behind the end of the file")
-        with self._shared as fd:
-            try:
-                written = os.pwritev(fd, pieces, offset)
-            except OSError as error:
-                raise file_error(error, self.key) from error
-        if written < size:
-            self.pwrite_at(offset + written, b"".join(pieces)[written:])
-
-    def sync(self) -> None:
-        """What was written before is on disk and may be recorded. Nothing to do where fsync is `off`.
-
-        Raises DurabilityLost or DestinationFull, and then for ever: discard() and start over.
-        """
-        if self._lost is not None:
-            raise self._lost
-        if self._landing.fsync == "off":
-            return
-        with self._shared as fd:
-            try:
-                os.fdatasync(fd)
-            except OSError as error:
-                self._lost = sync_error(error, self.key)
-                raise self._lost from error
-
-    def finish(self, mtime_ns: int | None, *, no_clobber: bool = False) -> Pending:
-        """After the last write: syncs, closes with the close checked. Raises what sync raises, FileFault."""
-        if self._lost is not None:
-            raise self._lost
-        try:
-            return self._landing.seal(self._place, self._shared, mtime_ns, no_clobber=no_clobber, generation=None)
-        except OSError as error:
-            raise file_error(error, self.key) from error
-        except FileError as error:
-            self._lost = error
-            raise
-
-    def close(self) -> None:
-        """Lets go and keeps the temporary file, to go on with it later. Raises DurabilityLost."""
-        _sync_and_close(self._shared, self.key, sync=False)
-
-    def discard(self) -> None:
-        """Throws it away; writes under way end first."""
-        self._landing.throw_away(self._place, self._shared)
-
-
-def _sync_and_close(shared: SharedFd, key: str, *, sync: bool) -> None:
-    """Lustre and NFS may report lost bytes at close only. Raises DestinationFull, DurabilityLost."""
-    try:
-        if sync:
-            os.fsync(shared.fd)
-        shared.close()
-    except OSError as error:
-        raise sync_error(error, key) from error
 
 
 def _take_name(dir_fd: int, pending: Pending) -> FileError | None:

@@ -1,6 +1,9 @@
 """POSIX metadata in user metadata, in the keys and forms that FSx for Lustre itself reads and writes
 (https://docs.aws.amazon.com/fsx/latest/LustreGuide/posix-metadata-support.html)."""
 
+import contextlib
+import os
+import stat
 from dataclasses import dataclass
 
 _MODE = "file-permissions"
@@ -17,6 +20,10 @@ class Posix:
     uid: int | None = None
     gid: int | None = None
     mtime_ns: int | None = None
+
+
+NOTHING = Posix()
+"""Says nothing: the file gets what the process gives any new file."""
 
 
 def to_metadata(posix: Posix) -> dict[str, str]:
@@ -55,3 +62,16 @@ def _time(text: str | None) -> int | None:
         return _number(text[:-2], 10)
     milliseconds = _number(text, 10)
     return None if milliseconds is None else milliseconds * 1_000_000
+
+
+def give(fd: int, posix: Posix) -> None:
+    """Owner and mode of an open file, as far as they are said.
+
+    The owner only where the process may give files away (root, CAP_CHOWN); elsewhere the file stays its own. setuid and
+    setgid are never taken over, as FSx does not. Raises OSError.
+    """
+    if posix.uid is not None or posix.gid is not None:
+        with contextlib.suppress(PermissionError):
+            os.fchown(fd, -1 if posix.uid is None else posix.uid, -1 if posix.gid is None else posix.gid)
+    if posix.mode is not None:
+        os.fchmod(fd, stat.S_IMODE(posix.mode) & 0o1777)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending, Write
 from headrace_daemon.files.names import AlreadyThere, DurabilityLost
+from headrace_daemon.files.posix import NOTHING, Posix, from_metadata
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
@@ -94,7 +95,8 @@ class Download:
         if not fetched:
             return
         files = [
-            Write(self._target.key(item.key), memoryview(data), info.mtime_ns) for _, item, _, info, data, _ in fetched
+            Write(self._target.key(item.key), memoryview(data), *self._attributes(info))
+            for _, item, _, info, data, _ in fetched
         ]
         written = await self._work.threads.run(lambda: self._landing.write_many(files, no_clobber=self._no_clobber))
         for (index, item, outcome, _, _, retries), result in zip(fetched, written, strict=True):
@@ -112,6 +114,13 @@ class Download:
 
         return await attempt(once, self._work, item.key, Tally())
 
+    def _attributes(self, info: ObjectInfo) -> tuple[int, Posix]:
+        """Always the object's time; with --preserve the time, mode and owner that its metadata says."""
+        if not self._work.job.spec.options.preserve:
+            return info.mtime_ns, NOTHING
+        said = from_metadata(info.metadata)
+        return info.mtime_ns if said.mtime_ns is None else said.mtime_ns, said
+
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
         index, item = one
         tally = new_tally()
@@ -122,7 +131,7 @@ class Download:
             info = await self._source.remote.head(self._source.bucket, self._source.key(item.key))
             target_key = self._target.key(item.key)
             outcome, written = await receive_object(
-                self._work, lease, item, info, self._source, self._landing, target_key
+                self._work, lease, item, info, self._source, self._landing, target_key, self._attributes(info)
             )
             pending.append(written)
             outcome.seconds = time.monotonic() - started

@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.files.landing import Landing, LargeFile, Pending
+from headrace_daemon.files.landing import Landing, Pending
+from headrace_daemon.files.large import LargeFile
+from headrace_daemon.files.posix import Posix
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import EMPTY, combine, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
@@ -47,10 +49,11 @@ async def receive_object(
     source: BucketEnd,
     landing: Landing,
     target_key: str,
+    attributes: tuple[int, Posix],
 ) -> tuple[Outcome, Pending]:
     """The object in its temporary file, closed, not yet durable under its own name. Raises what `judge` knows."""
     receiver = _Receiver(work, lease, item, info, source, landing, target_key)
-    return await receiver.run()
+    return await receiver.run(attributes)
 
 
 class _Receiver:
@@ -76,7 +79,7 @@ class _Receiver:
         self._syncing = asyncio.Lock()
         self._file: LargeFile | None = None
 
-    async def run(self) -> tuple[Outcome, Pending]:
+    async def run(self, attributes: tuple[int, Posix]) -> tuple[Outcome, Pending]:
         ledger = await self._open()
         file = self._opened()
         try:
@@ -87,8 +90,9 @@ class _Receiver:
             await self._sync(ledger, file)
             crc = ledger.crc64nvme()
             proof = self._prove(crc)
+            mtime_ns, posix = attributes
             no_clobber = self.work.job.spec.options.no_clobber
-            pending = await self.work.threads.run(lambda: file.finish(self.info.mtime_ns, no_clobber=no_clobber))
+            pending = await self.work.threads.run(lambda: file.finish(mtime_ns, posix=posix, no_clobber=no_clobber))
         except IntegrityError:
             await self.work.threads.run(file.discard)
             await ledger.end()

@@ -1,0 +1,102 @@
+"""One large file at the destination, filled in any order under its temporary name."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from headrace_daemon.files import mounts
+from headrace_daemon.files.names import FileError, file_error, sync_error
+from headrace_daemon.files.posix import NOTHING, Posix
+from headrace_daemon.files.threads import Buffer, SharedFd, write_at
+
+if TYPE_CHECKING:
+    from headrace_daemon.files.landing import Landing, Pending, Place
+
+
+class LargeFile:
+    """A file that is filled in any order, by many threads, under its temporary name.
+
+    identity: to be recorded before the first byte, given back as `reuse` after a restart; '' where the file system
+    could not prove later that it is the same file. reused: the bytes written and synced before are still there.
+    """
+
+    def __init__(self, landing: "Landing", place: "Place", shared: SharedFd, size: int, *, reused: bool) -> None:
+        self._landing = landing
+        self._place = place
+        self._shared = shared
+        self._lost: FileError | None = None
+        self.key = place.key
+        self.size = size
+        self.reused = reused
+        self.identity = mounts.lasting_identity(shared.fd)
+
+    def pwrite_at(self, offset: int, data: Buffer) -> None:
+        """All of data. Raises ValueError beyond the size, DestinationFull, FileFault."""
+        if offset + memoryview(data).nbytes > self.size:
+            raise ValueError(f"{self.key}: bytes behind the end of the file")
+        with self._shared as fd:
+            try:
+                write_at(fd, offset, data)
+            except OSError as error:
+                raise file_error(error, self.key) from error
+
+    def pwritev_at(self, offset: int, pieces: Sequence[memoryview]) -> None:
+        """All of the pieces, one behind the other, in one step. Raises as pwrite_at."""
+        size = sum(piece.nbytes for piece in pieces)
+        if offset + size > self.size:
+            raise ValueError(f"{self.key}: bytes behind the end of the file")
+        with self._shared as fd:
+            try:
+                written = os.pwritev(fd, pieces, offset)
+            except OSError as error:
+                raise file_error(error, self.key) from error
+        if written < size:
+            self.pwrite_at(offset + written, b"".join(pieces)[written:])
+
+    def sync(self) -> None:
+        """What was written before is on disk and may be recorded. Nothing to do where fsync is `off`.
+
+        Raises DurabilityLost or DestinationFull, and then for ever: discard() and start over.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if self._landing.fsync == "off":
+            return
+        with self._shared as fd:
+            try:
+                os.fdatasync(fd)
+            except OSError as error:
+                self._lost = sync_error(error, self.key)
+                raise self._lost from error
+
+    def finish(self, mtime_ns: int | None, *, posix: Posix = NOTHING, no_clobber: bool = False) -> "Pending":
+        """After the last write: syncs, closes with the close checked. Raises what sync raises, FileFault."""
+        if self._lost is not None:
+            raise self._lost
+        try:
+            return self._landing.seal(
+                self._place, self._shared, mtime_ns, posix, no_clobber=no_clobber, generation=None
+            )
+        except OSError as error:
+            raise file_error(error, self.key) from error
+        except FileError as error:
+            self._lost = error
+            raise
+
+    def close(self) -> None:
+        """Lets go and keeps the temporary file, to go on with it later. Raises DurabilityLost."""
+        sync_and_close(self._shared, self.key, sync=False)
+
+    def discard(self) -> None:
+        """Throws it away; writes under way end first."""
+        self._landing.throw_away(self._place, self._shared)
+
+
+def sync_and_close(shared: SharedFd, key: str, *, sync: bool) -> None:
+    """Lustre and NFS may report lost bytes at close only. Raises DestinationFull, DurabilityLost."""
+    try:
+        if sync:
+            os.fsync(shared.fd)
+        shared.close()
+    except OSError as error:
+        raise sync_error(error, key) from error
