@@ -7,9 +7,10 @@ from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.measure import RunFailed, Usage, run_measured
+from benchmarks.measure import Usage, run_measured
 from benchmarks.scenarios import Folders, Kind, Scenario
 from benchmarks.server import NullServer
+from benchmarks.serving import free_port, measure_job, serving
 
 SCRIPTS = Path(sys.executable).parent
 ACCESS_KEY, SECRET_KEY = "benchmark", "benchmarkbenchmark"
@@ -61,7 +62,7 @@ class Contender(Protocol):
 
 
 class Headrace:
-    """Ours: the job is put into a fresh queue, then `headraced drain` is measured from its start to its end."""
+    """Ours: a daemon on a fresh state directory runs and takes one job."""
 
     name = "headrace"
 
@@ -72,19 +73,17 @@ class Headrace:
         return True
 
     def run(self, stage: Stage) -> Usage:
-        work = stage.folders.work
+        work, environment = stage.folders.work, stage.environment()
+        port = free_port()
         config = work / "config.toml"
-        config.write_text(headrace_config(stage), encoding="utf-8")
-        if stage.scenario.kind is not Kind.IDLE:
-            source, destination = headrace_locations(stage)
-            command = [str(SCRIPTS / "headrace"), "sync", "--config", str(config), source, destination]
-            enqueued = subprocess.run(
-                command, env=stage.environment(), cwd=work, capture_output=True, text=True, timeout=60, check=False
-            )
-            if enqueued.returncode != 0:
-                raise RunFailed(f"headrace sync ended with {enqueued.returncode}", enqueued.stdout + enqueued.stderr)
-        drain = [str(SCRIPTS / "headraced"), "drain", "--config", str(config)]
-        return run_measured(drain, stage.environment(), work, work / "log")
+        config.write_text(headrace_config(stage, port), encoding="utf-8")
+        given = ["--config", str(config)]
+        if stage.scenario.kind is Kind.IDLE:
+            return run_measured([str(SCRIPTS / "headraced"), "drain", *given], environment, work, work / "log")
+        headrace = str(SCRIPTS / "headrace")
+        with serving([str(SCRIPTS / "headraced"), "serve", *given], port, environment, work) as pid:
+            enqueue = [headrace, "sync", *given, *headrace_locations(stage)]
+            return measure_job(pid, enqueue, [headrace, "wait", *given, "--json", "1"], environment, work)
 
 
 def headrace_locations(stage: Stage) -> tuple[str, str]:
@@ -103,9 +102,9 @@ def headrace_locations(stage: Stage) -> tuple[str, str]:
             return bucket, "far://dst-0-0/"
 
 
-def headrace_config(stage: Stage) -> str:
+def headrace_config(stage: Stage, port: int) -> str:
     """Two remotes with checksums; everything else as it comes: queue durable, files synced."""
-    lines = [f'state_dir = "{stage.folders.work / "state"}"', "[daemon]", 'listen = "127.0.0.1:0"']
+    lines = [f'state_dir = "{stage.folders.work / "state"}"', "[daemon]", f'listen = "127.0.0.1:{port}"']
     for name, server in (("near", stage.near), ("far", stage.far)):
         lines += [f"[remotes.{name}]", 'profile = "aws"', 'addressing = "path"', f'endpoint_urls = ["{server.url}"]']
         if server.authority:

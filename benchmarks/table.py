@@ -96,10 +96,11 @@ def page(rows: Sequence[Row], facts: Mapping[str, str], runs: int) -> str:
         "Written by `make bench`. Programs run by turns against an S3 endpoint on the same machine that keeps nothing"
         " (benchmarks/nulls3), so the figures are what the client costs, and the endpoint takes its share of the same"
         f" cores. Each figure is the median of {runs}; CPU is user and system time, peak RSS the most that all of a"
-        " program's processes held. Headrace is `headraced drain` on a fresh state directory from start to end, with"
-        " the durable queue, CRC64NVME of every byte and fsync of every file; the others sync no file. The command"
-        " that enqueues is not in it. s5cmd knows one endpoint a run and cannot relay; juicefs has no server-side"
-        " copy.",
+        " program's processes held. Headrace is a running `headraced serve` with a fresh state directory that is given"
+        " one job: wall is from enqueued to done, CPU is the daemon's and that of the command that enqueues; with the"
+        " durable queue, CRC64NVME of every byte and fsync of every file, where the others sync no file. What starting"
+        " and stopping the daemon costs stands in a row of its own. s5cmd knows one endpoint a run and cannot relay;"
+        " juicefs has no server-side copy.",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "## Targets",
         "\n".join(targets(rows)),

@@ -5,7 +5,7 @@ content-encoding, uses no proxy from the environment, and turns its library's er
 signs nor retries; at most it replaces a kept connection that was closed before anything was written to it.
 
 Codes of TransportError, the same for every engine: `connect_failed`, `connect_timeout`, `dns`, `tls`, `reset` (the
-connection ended before the answer's head, or in its body), `timeout` (silence), `truncated` (the body ended early),
+connection ended before the answer's head was whole), `truncated` (it ended in the body), `timeout` (silence),
 `bad_response` (not HTTP), `unreadable_header` (this engine cannot read it, another may), `closed` (the engine was).
 A request that cannot be put on the wire at all, such as one with a line break in a header, raises Rejected with the
 code `bad_request`: no endpoint would take it.
@@ -89,9 +89,9 @@ class Engine(Protocol):
     ) -> T:
         """Sends, hands the open response to `consume`, and closes it whatever happens.
 
-        Cancelling gives up at once and leaks nothing, but an engine may need until read_timeout to close a connection
-        whose answer has not begun, and may read the request's body until then: never write to a buffer again that
-        was handed over in a cancelled request. Raises TransportError, Rejected, and what `consume` raises.
+        Cancelling gives up at once and leaks nothing, but an engine may keep a connection whose answer has not begun
+        until its timeout, and may read the request's body until then: never write to a buffer again that was handed
+        over in a cancelled request. Raises TransportError, Rejected, and what `consume` raises.
         """
         ...
 

@@ -7,17 +7,19 @@ fails, the connection is tried once more and accepted if the certificate present
 
 import asyncio
 import errno
+import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 from yarl import URL
 
 from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response
-from headrace_daemon.s3.engine_body import Pieces, Source, content_length
-from headrace_daemon.s3.errors import Rejected, TransportError
+from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
+from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 from headrace_daemon.s3.pinning import authority_context, certificates_of, pinning_context
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ _READ_AHEAD = 256 << 10
 _IDLE_SECONDS = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
 _HEAD_LIMIT = 512 << 10  # bytes of one header line; hyper's default is of that order
 _MAX_HEADERS = 1000
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, 5.6.2
 
 
 class AiohttpEngine:
@@ -111,20 +114,18 @@ class AiohttpEngine:
     async def _send_trusting(
         self, method: str, url: URL, headers: Mapping[str, str], body: Body, trust: ssl.SSLContext | bool
     ) -> aiohttp.ClientResponse:
-        source = Source(body, content_length(headers)) if callable(body) else None
-        data, complete = _outgoing(method, headers, body, source)
+        out = _outgoing(method, headers, body)
+        # aiohttp waits for the answer once the kernel has the whole body, which may hold several MiB of it for long
+        silence = answer_seconds(self._options.read_timeout, out.size)
+        timeout = aiohttp.ClientTimeout(sock_connect=self._options.connect_timeout, sock_read=silence)
         try:
             return await self._open_session().request(
-                method, url, data=data, headers=complete, allow_redirects=False, ssl=trust
+                method, url, data=out.data, headers=out.headers, allow_redirects=False, ssl=trust, timeout=timeout
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            if source is not None and source.error is not None:
-                raise source.error from error
+            if out.source is not None and out.source.error is not None:
+                raise out.source.error from error
             raise _translated(error) from error
-        except BaseException:
-            if source is not None:
-                source.stop()
-            raise
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -197,9 +198,6 @@ def _session(options: EngineOptions) -> aiohttp.ClientSession:
 
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, socket_factory=connected_socket),
-        timeout=aiohttp.ClientTimeout(
-            total=None, sock_connect=options.connect_timeout, sock_read=options.read_timeout, ceil_threshold=3600
-        ),
         headers={"user-agent": "headrace", "accept": "*/*"},
         skip_auto_headers=("accept-encoding", "content-type"),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -216,18 +214,29 @@ def _session(options: EngineOptions) -> aiohttp.ClientSession:
     return session
 
 
-def _outgoing(
-    method: str, headers: Mapping[str, str], body: Body, source: Source | None
-) -> tuple[AsyncIterator[memoryview] | memoryview | bytes | None, Mapping[str, str]]:
-    """What aiohttp sends, and the headers with content-length: without it, it would send a stream chunked."""
-    if source is not None:
-        return source.pieces(), headers
-    if body is None or callable(body):
-        return None, {**headers, "content-length": "0"} if method in ("PUT", "POST") else headers
-    complete = {**headers, "content-length": str(len(body))}
-    if len(body) <= _PIECE:
-        return bytes(body) if len(body) == 0 else memoryview(body), complete
-    return _pieces(body), complete
+class _Outgoing(NamedTuple):
+    """A request's body as aiohttp takes it, its headers, and its size in bytes."""
+
+    data: AsyncIterator[memoryview] | memoryview | None
+    headers: Mapping[str, str]
+    size: int
+    source: Source | None = None
+
+
+def _outgoing(method: str, headers: Mapping[str, str], body: Body) -> _Outgoing:
+    """Every body goes with a content-length: without it, aiohttp would send a stream chunked. Raises Rejected."""
+    for name in headers:
+        if not _is_token(name):  # aiohttp would send it as it is
+            raise Rejected("bad_request", f"invalid header name {name!r}")
+    if callable(body):
+        size = content_length(headers)
+        source = Source(body, size)
+        return _Outgoing(source.pieces(), headers, size, source)
+    if body is None or len(body) == 0:
+        complete = announced(headers, 0) if method in ("PUT", "POST") else headers
+        return _Outgoing(None, complete, 0)
+    data = memoryview(body) if len(body) <= _PIECE else _pieces(body)
+    return _Outgoing(data, announced(headers, len(body)), len(body))
 
 
 async def _pieces(body: Buffer) -> AsyncIterator[memoryview]:
@@ -263,14 +272,22 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _translated(error: Exception) -> Exception:
-    """The error in our words; messages without the URL."""
+def _translated(error: Exception) -> S3Error:
+    """The error in our words."""
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return Rejected("bad_request", str(error))
-    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(error.__cause__, OSError):
-        return TransportError("reset", str(error.__cause__))
     if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT:
-        return TransportError("timeout", str(error))  # TCP_USER_TIMEOUT
+        return TransportError("timeout", os.strerror(errno.ETIMEDOUT))  # TCP_USER_TIMEOUT
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "reset")
-    message = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return TransportError(code, message)
+    return TransportError(code, _message(error))
+
+
+def _message(error: Exception) -> str:
+    """What the library says, where that does not hold the URL: a query may carry a signature."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.message
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no connection in time"
+    if isinstance(error, aiohttp.ClientOSError) and not isinstance(error, aiohttp.ClientConnectorError):
+        return os.strerror(error.errno) if error.errno else "the connection broke"
+    return str(error)

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import Rejected
 
+SLOWEST_UPLOAD = 64 << 10
+"""Bytes a second that an upload is given until its answer begins; slower ones end as a timeout."""
+
 
 class Stopped(Exception):
     """Whoever sent this body gave it up; nobody waits for this exception."""
@@ -16,6 +19,18 @@ def content_length(headers: Mapping[str, str]) -> int:
         if name.lower() == "content-length" and value.isdecimal():
             return int(value)
     raise Rejected("bad_request", "a streamed body needs a content-length header")
+
+
+def announced(headers: Mapping[str, str], size: int) -> Mapping[str, str]:
+    """`headers` with a content-length, which no library adds to an empty body: S3 answers 411 without it."""
+    if any(name.lower() == "content-length" for name in headers):
+        return headers
+    return {**headers, "content-length": str(size)}
+
+
+def answer_seconds(read_timeout: float, size: int) -> float:
+    """How long the answer to an upload of `size` bytes may take to begin, counted from the request's first byte."""
+    return read_timeout + size / SLOWEST_UPLOAD
 
 
 class Pieces:

@@ -7,7 +7,7 @@ What this library cannot do, and what stands in for it:
   Uploads above a piece go through a second client without it: the kernel ends them after read_timeout of silence
   (TCP_USER_TIMEOUT), and a total that grows with the size ends one whose answer never comes.
 - A cancelled request runs on by itself until the head of its answer or its timeout. Uploads are therefore handed over
-  in pieces and stop at the next one; a GET keeps its connection for read_timeout at most.
+  in pieces and stop at the next one; one whose pieces are all out, and a GET, keep their connection until the timeout.
 - It reads no header that is not ASCII and no more than 100 headers: the first is a TransportError of the code
   `unreadable_header`, the second `bad_response`.
 """
@@ -24,15 +24,13 @@ from pyreqwest.response import Response as LibraryResponse
 from pyreqwest.runtime import runtime_worker_threads
 
 from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response
-from headrace_daemon.s3.engine_body import Pieces, Source, content_length
+from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 
 T = TypeVar("T")
 
 PIECE = 1 << 20
 """Bytes of an upload handed over at once: each costs the library's thread one wait for Python's lock."""
-SLOWEST_UPLOAD = 64 << 10
-"""Bytes a second that an upload above one piece is given; slower ones end as a timeout."""
 _READ_AHEAD = 1 << 18  # measured: a stream holds 4 MiB with this, 8 MiB with four times as much, at more CPU
 _IDLE_SECONDS = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
 _NO_CONTENT = frozenset({204, 304})
@@ -63,10 +61,9 @@ class PyreqwestEngine:
             response = await builder.build().send()
         except Exception as error:
             raise _translated(error, upload) from error
-        except BaseException:
-            if upload is not None:
+        finally:
+            if upload is not None:  # cancelled, or answered before it was taken: the library would go on sending
                 upload.stop()
-            raise
         return _Whole(response, empty=method == "HEAD" or response.status in _NO_CONTENT)
 
     async def stream(
@@ -104,24 +101,22 @@ class PyreqwestEngine:
     def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: Body
     ) -> tuple[RequestBuilder, Pieces | Source | None]:
-        if body is None:
-            builder = self._client.request(method, url).headers(headers)
-            if method in ("PUT", "POST"):
-                builder.header("content-length", "0")  # S3 answers 411 without it
-            return builder, None
         if callable(body):
             length = content_length(headers)
             source = Source(body, length)
             return self._upload(method, url, headers, length).body_stream(source.pieces()), source
+        if body is None or len(body) == 0:
+            complete = announced(headers, 0) if method in ("PUT", "POST") else headers
+            return self._client.request(method, url).headers(complete), None
         if len(body) <= PIECE:
             return self._client.request(method, url).headers(headers).body_bytes(_plain(body)), None
         pieces = Pieces(body, PIECE)
-        builder = self._upload(method, url, headers, len(body)).header("content-length", str(len(body)))
-        return builder.body_stream(pieces), pieces
+        complete = announced(headers, len(body))
+        return self._upload(method, url, complete, len(body)).body_stream(pieces), pieces
 
     def _upload(self, method: str, url: str, headers: Mapping[str, str], size: int) -> RequestBuilder:
-        total = self._read_timeout + size / SLOWEST_UPLOAD
-        return self._uploader.request(method, url).headers(headers).timeout(timedelta(seconds=total))
+        total = timedelta(seconds=answer_seconds(self._read_timeout, size))
+        return self._uploader.request(method, url).headers(headers).timeout(total)
 
 
 class _Whole:
@@ -228,6 +223,7 @@ def _headers(response: LibraryResponse) -> list[tuple[str, str]]:
 
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (library.RequestTimeoutError, "timeout"),
+    (library.ReadError, "truncated"),
     (library.NetworkError, "reset"),
     (library.DecodeError, "bad_response"),
     (library.ClientClosedError, "closed"),

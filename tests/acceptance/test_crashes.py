@@ -1,0 +1,253 @@
+"""kill -9 of the daemon: the next one goes on where the queue says, and sends nothing twice that was recorded."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from headrace_daemon.demo.servers import Keys, SeaweedFS
+from headrace_queue.jobs import Job
+from tests.support.buckets import fresh_bucket
+from tests.support.proxy_thread import ProxyThread
+from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.snow import FakeSnow
+from tests.support.trees import (
+    Tree,
+    fill_bucket,
+    make_tree,
+    open_uploads,
+    read_bucket,
+    read_tree,
+    sha256_of_file,
+    sha256_of_object,
+    temporary_files,
+    write_large,
+    write_tree,
+)
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+
+MIB = 2**20
+PART = 5 * MIB
+PARTS = 100
+LARGE_SETTINGS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
+SNOW_KEYS = Keys("SNOWKEY00000001", "snow+secret/0001")
+PART_NUMBER = re.compile(r"PUT .*partNumber=(\d+)")
+
+
+class Large:
+    """A file of 100 parts, and its digest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sha256 = write_large(path, PARTS * PART // MIB, seed=1)
+
+    def linked(self, folder: Path) -> Path:
+        """The same file as the only one of a folder."""
+        folder.mkdir(parents=True)
+        os.link(self.path, folder / "large.bin")
+        return folder
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
+    path = tmp_path_factory.mktemp("large") / "large.bin"
+    yield Large(path)
+    path.unlink()
+
+
+@pytest.fixture(scope="module")
+def large_bucket(seaweed: SeaweedFS, large: Large) -> str:
+    """A bucket that holds it as large.bin."""
+    bucket = fresh_bucket(seaweed, "large")
+    with closing(seaweed.client()) as client, large.path.open("rb") as body:
+        client.put_object(Bucket=bucket, Key="large.bin", Body=body)
+    return bucket
+
+
+def parts_sent(requests: list[str]) -> list[int]:
+    """The numbers of UploadPart requests, in order."""
+    return [int(found[1]) for found in map(PART_NUMBER.match, requests) if found]
+
+
+def recorded_parts(site: Site, job_id: int) -> set[int]:
+    record = site.multipart(job_id, "large.bin")
+    assert record is not None
+    return {part.number for part in record.parts}
+
+
+def crash_in_the_middle(site: Site, job_id: int, count: int) -> set[int]:
+    """kill -9 once so many parts are recorded; the numbers of those that are."""
+    daemon = site.serve()
+    site.until_parts(job_id, "large.bin", count)
+    daemon.kill()
+    return recorded_parts(site, job_id)
+
+
+def restart_sends_the_rest(site: Site, job_id: int, done: set[int], requests: list[str]) -> Job:
+    """A new daemon finishes the job with exactly the parts that were not recorded."""
+    assert 30 <= len(done) < PARTS
+    requests.clear()
+    site.serve()
+    job = site.finish(job_id)
+    assert sorted(parts_sent(requests)) == sorted(set(range(1, PARTS + 1)) - done)
+    assert (job.counters.done, job.counters.failed) == (1, 0)
+    assert job.counters.done_bytes == PARTS * PART
+    return job
+
+
+def test_an_upload_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large: Large) -> None:
+    bucket = fresh_bucket(seaweed)
+    source = large.linked(tmp_path / "source")
+    with ProxyThread(seaweed.endpoint_urls[0]) as proxy, site_of(tmp_path, LARGE_SETTINGS, lake=RemoteTable.of(seaweed, [proxy.url])) as site:
+        job_id = site.enqueue(source, f"lake://{bucket}/")
+        done = crash_in_the_middle(site, job_id, 30)
+        restart_sends_the_rest(site, job_id, done, proxy.proxy.requests)
+        assert site.report(job_id)["large.bin"].proof in ("crc64nvme", "parts")
+    assert sha256_of_object(seaweed, bucket, "large.bin") == large.sha256
+    assert open_uploads(seaweed, bucket) == []
+
+
+def test_a_relay_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str) -> None:
+    bucket = fresh_bucket(seaweed)
+    with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
+        remotes = {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed, [proxy.url])}
+        with site_of(tmp_path, LARGE_SETTINGS, **remotes) as site:
+            job_id = site.enqueue(f"lake://{large_bucket}/", f"vault://{bucket}/")
+            done = crash_in_the_middle(site, job_id, 30)
+            restart_sends_the_rest(site, job_id, done, proxy.proxy.requests)
+    assert sha256_of_object(seaweed, bucket, "large.bin") == large.sha256
+    assert open_uploads(seaweed, bucket) == []
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay"])
+def test_a_device_without_list_parts_gets_the_rest(
+    direction: str, tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
+) -> None:
+    source = str(large.linked(tmp_path / "source")) if direction == "upload" else f"lake://{large_bucket}/"
+    with FakeSnow(SNOW_KEYS) as snow:
+        snow.make_bucket("box")
+        remotes = {
+            "lake": RemoteTable.of(seaweed),
+            "snow": RemoteTable.of(snow, snow.endpoint_urls, 'profile = "snowball"'),
+        }
+        with site_of(tmp_path, LARGE_SETTINGS, **remotes) as site:
+            job_id = site.enqueue(source, "snow://box/")
+            done = crash_in_the_middle(site, job_id, 30)
+            restart_sends_the_rest(site, job_id, done, snow.requests)
+        assert hashlib.sha256(snow.buckets["box"]["large.bin"].body).hexdigest() == large.sha256
+        assert snow.uploads == {}
+
+
+def test_a_download_goes_on_with_what_is_on_the_disk(
+    tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
+) -> None:
+    target = tmp_path / "target"
+    with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
+        lake = RemoteTable.of(seaweed, [proxy.url])
+        with site_of(tmp_path, LARGE_SETTINGS, lake=lake) as site:
+            job_id = site.enqueue(f"lake://{large_bucket}/", target)
+            done = crash_in_the_middle(site, job_id, 1)
+            assert 30 <= len(done) < PARTS
+            assert len(temporary_files(target)) == 1
+            proxy.proxy.requests.clear()
+            site.serve()
+            site.finish(job_id)
+            fetched = [request for request in proxy.proxy.requests if request == f"GET /{large_bucket}/large.bin"]
+            assert len(fetched) == PARTS - len(done)
+    assert sha256_of_file(target / "large.bin") == large.sha256
+    assert temporary_files(target) == []
+
+
+# -- a source that changed meanwhile ------------------------------------------------------------------------------
+
+CHANGED = 24 * PART // MIB
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay", "download"])
+def test_a_source_that_changed_meanwhile_starts_over(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    source, target, new = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target"), tmp_path / "new.bin"
+    tree, back = tmp_path / "tree", tmp_path / "back"
+    write_large(tree / "large.bin", CHANGED, seed=2)
+    sha256 = write_large(new, CHANGED, seed=3)
+    put_file(seaweed, source, "large.bin", tree / "large.bin")
+    ends = {
+        "upload": (tree, f"vault://{target}/"),
+        "relay": (f"lake://{source}/", f"vault://{target}/"),
+        "download": (f"lake://{source}/", back),
+    }[direction]
+    settings = [*LARGE_SETTINGS, 'bandwidth = "60MiB/s"']
+    with site_of(tmp_path, settings, lake=RemoteTable.of(seaweed), vault=RemoteTable.of(seaweed)) as site:
+        job_id = site.enqueue(*ends)
+        daemon = site.serve()
+        until(lambda: site.multipart(job_id, "large.bin"))
+        if direction != "download":  # which records its parts once so many are on the disk
+            site.until_parts(job_id, "large.bin", 5)
+        daemon.kill()
+        put_file(seaweed, source, "large.bin", new)
+        os.replace(new, tree / "large.bin")
+        site.serve()
+        job = site.finish(job_id)
+        assert (job.counters.done, job.counters.failed) == (1, 0)
+        assert site.multipart(job_id, "large.bin") is None
+    if direction == "download":
+        assert sha256_of_file(back / "large.bin") == sha256
+    else:
+        assert sha256_of_object(seaweed, target, "large.bin") == sha256
+    assert open_uploads(seaweed, target) == []
+    assert temporary_files(tmp_path) == []
+
+
+def put_file(server: SeaweedFS, bucket: str, key: str, path: Path) -> None:
+    with closing(server.client()) as client, path.open("rb") as body:
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+# -- many small ones ----------------------------------------------------------------------------------------------
+
+SMALL = 1500
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay", "download"])
+def test_many_small_objects_survive_three_kills(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=7, objects=SMALL)
+    files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
+    source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
+    with site_of(tmp_path, lake=RemoteTable.of(seaweed), vault=RemoteTable.of(seaweed)) as site:
+        if direction != "upload":
+            site.run("headrace", "sync", files, f"lake://{source}/")
+            site.run("headraced", "drain")
+        ends = {
+            "upload": (files, f"vault://{target}/"),
+            "relay": (f"lake://{source}/", f"vault://{target}/"),
+            "download": (f"lake://{source}/", back),
+        }[direction]
+        job_id = site.enqueue(*ends)
+        for share in (0.1, 0.3, 0.5):
+            daemon = site.serve()
+            site.until_job(job_id, partial(has_done, share * SMALL))
+            daemon.kill()
+        site.serve()
+        job = site.finish(job_id)
+        assert_all_reported(site, job, tree)
+    found = read_tree(back) if direction == "download" else read_bucket(seaweed, target)
+    assert found == tree
+
+
+def has_done(count: float, job: Job) -> bool:
+    return job.counters.done >= count
+
+
+def assert_all_reported(site: Site, job: Job, tree: Tree) -> None:
+    """Counters add up, and every object has its line."""
+    counters, report = job.counters, site.report(job.id)
+    assert (counters.planned, counters.done) == (len(tree), len(tree))
+    assert counters.done_bytes == counters.planned_bytes == sum(map(len, tree.values()))
+    assert (counters.failed, counters.vanished) == (0, 0)
+    assert {key: entry.bytes for key, entry in report.items()} == {key: len(body) for key, body in tree.items()}
+    assert {entry.outcome for entry in report.values()} == {"transferred"}

@@ -1,0 +1,192 @@
+"""Endpoints that die and return, and a network that breaks what it carries, before a daemon that is at work.
+
+Every site here has attempts = 1: an object or a batch that used one up would have failed.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headrace_daemon.demo.servers import SeaweedFS
+from headrace_queue.jobs import Job
+from tests.support.buckets import fresh_bucket
+from tests.support.faults import Direction, Fault, Kind
+from tests.support.proxy_thread import ProxyThread
+from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.trees import (
+    fill_bucket,
+    make_tree,
+    open_uploads,
+    read_bucket,
+    read_tree,
+    temporary_files,
+    write_tree,
+)
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+
+MIB = 2**20
+ONE_ATTEMPT = ["attempts = 1"]
+IN_PARTS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
+
+
+@contextmanager
+def doors(server: SeaweedFS, count: int) -> Iterator[list[ProxyThread]]:
+    """Proxies before the gateways of one service, in turn."""
+    with ExitStack() as stack:
+        urls = (server.endpoint_urls[index % len(server.endpoint_urls)] for index in range(count))
+        yield [stack.enter_context(ProxyThread(url)) for url in urls]
+
+
+def shares(site: Site, job_id: int, since: float) -> set[str]:
+    """Endpoints at the destination of what was reported after a moment."""
+    return {entry.destination_endpoint for entry in site.report_lines(job_id) if entry.time > since}
+
+
+def endpoint_events(site: Site, name: str) -> list[str]:
+    return [str(event["endpoint"]) for event in site.events(name)]
+
+
+def test_an_endpoint_is_lost_and_used_again_after_its_return(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=1, objects=900)
+    files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
+    with doors(seaweed, 2) as (stays, dies):
+        lake = RemoteTable.of(seaweed, [stays.url, dies.url])
+        with site_of(tmp_path, ONE_ATTEMPT, lake=lake) as site:
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
+            daemon = site.serve()
+            site.until_job(job_id, lambda job: job.counters.done >= 100)
+            dies.stop()
+            until(lambda: dies.url in endpoint_events(site, "endpoint_set_aside"), what=daemon.log)
+            dies.start()
+            until(lambda: dies.url in endpoint_events(site, "endpoint_back"), what=daemon.log)
+            back_at = max(entry.time for entry in site.report_lines(job_id))
+            job = site.finish(job_id)
+            assert (job.counters.done, job.counters.failed) == (len(tree), 0)
+            assert job.counters.done == len(site.report(job_id))
+            assert shares(site, job_id, back_at) == {stays.url, dies.url}
+    assert read_bucket(seaweed, bucket) == tree
+
+
+def test_a_dead_remote_waits_alone_and_goes_on(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=2, objects=600)
+    files, first, second = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed), fresh_bucket(seaweed)
+    with doors(seaweed, 2) as (left, right):
+        lake = RemoteTable.of(seaweed, [left.url, right.url])
+        with site_of(tmp_path, ONE_ATTEMPT, lake=lake, vault=RemoteTable.of(seaweed)) as site:
+            stuck = site.enqueue(files, f"lake://{first}/", "--bandwidth", "100kB/s")
+            site.serve()
+            site.until_job(stuck, lambda job: job.counters.done >= 50)
+            left.stop()
+            right.stop()
+            waiting = site.until_job(stuck, lambda job: job.waiting is not None)
+            assert "no endpoint answers" in str(waiting.waiting)
+            assert "no endpoint answers" in site.run("headrace", "status", stuck)
+            other = site.enqueue(files, f"vault://{second}/")
+            assert site.finish(other).counters.done == len(tree)
+            assert not site.job(stuck).finished
+            left.start()
+            right.start()
+            job = site.finish(stuck)
+            assert (job.counters.done, job.counters.failed, job.waiting) == (len(tree), 0, None)
+    assert read_bucket(seaweed, first) == tree
+    assert read_bucket(seaweed, second) == tree
+
+
+# -- faults --------------------------------------------------------------------------------------------------------
+
+HARM = [
+    Fault(Kind.RESET, match="GET /", times=5, after=700),
+    Fault(Kind.TRUNCATE, match="GET /", times=5, after=600),
+    Fault(Kind.ANSWER, match="GET /", times=20),
+    Fault(Kind.LOSE_ANSWER, match="GET /", times=5),
+]
+HARM_UP = [
+    Fault(Kind.RESET, match="PUT /", times=5, after=700, direction=Direction.UP),
+    Fault(Kind.TRUNCATE, match="PUT /", times=5, after=600, direction=Direction.UP),
+    Fault(Kind.ANSWER, match="PUT /", times=20),
+    Fault(Kind.LOSE_ANSWER, match="PUT /", times=5),
+]
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay", "download"])
+def test_a_bad_network_costs_no_attempt(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """Resets and truncation in the middle of bodies, lost answers, a burst of SlowDown."""
+    tree = make_tree(seed=3, objects=300, max_size=4000)
+    files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
+    source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
+    fill_bucket(seaweed, source, tree if direction != "upload" else {})
+    with doors(seaweed, 2) as (reads, writes):
+        remotes = {"lake": RemoteTable.of(seaweed, [reads.url]), "vault": RemoteTable.of(seaweed, [writes.url])}
+        with site_of(tmp_path, ONE_ATTEMPT, **remotes) as site:
+            ends = {
+                "upload": (files, f"vault://{target}/"),
+                "relay": (f"lake://{source}/", f"vault://{target}/"),
+                "download": (f"lake://{source}/", back),
+            }[direction]
+            job_id = site.enqueue(*ends)
+            reads.add(*(fault_below(fault, source) for fault in HARM))
+            writes.add(*(fault_below(fault, target) for fault in HARM_UP))
+            site.serve()
+            job = site.finish(job_id)
+            assert (job.counters.done, job.counters.failed) == (len(tree), 0)
+            hits = len(reads.proxy.hits) + len(writes.proxy.hits)
+            assert hits >= 35
+            assert job.counters.retries >= hits - 5
+    assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
+
+
+def fault_below(fault: Fault, bucket: str) -> Fault:
+    """Of objects, not of listings."""
+    return replace(fault, match=f"{fault.match}{bucket}/d")
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay", "download"])
+def test_bytes_that_changed_on_the_way_never_count(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """One bit of a small object and one of a part; each is found out, told, and sent again."""
+    tree = {"small.bin": os.urandom(5000), "large.bin": os.urandom(11 * MIB)}
+    files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
+    source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
+    fill_bucket(seaweed, source, tree)
+    with doors(seaweed, 2) as (reads, writes):
+        remotes = {"lake": RemoteTable.of(seaweed, [reads.url]), "vault": RemoteTable.of(seaweed, [writes.url])}
+        with site_of(tmp_path, IN_PARTS, **remotes) as site:
+            ends = {
+                "upload": (files, f"vault://{target}/"),
+                "relay": (f"lake://{source}/", f"vault://{target}/"),
+                "download": (f"lake://{source}/", back),
+            }[direction]
+            job_id = site.enqueue(*ends)
+            for name in tree:
+                reads.add(Fault(Kind.FLIP, match=f"GET /{source}/{name}", after=3000))
+                writes.add(Fault(Kind.FLIP, match=f"PUT /{target}/{name}", after=3000, direction=Direction.UP))
+            daemon = site.serve()
+            job = site.finish(job_id)
+            assert (job.counters.done, job.counters.failed) == (2, 0)
+            assert len(reads.proxy.hits) + len(writes.proxy.hits) == (4 if direction == "relay" else 2)
+            assert "integrity" in daemon.log() or job.counters.retries
+    assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
+    assert open_uploads(seaweed, target) == []
+    assert temporary_files(tmp_path) == []
+
+
+def test_an_answer_to_complete_that_was_lost_is_proven(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = {"large.bin": os.urandom(11 * MIB)}
+    files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
+    with doors(seaweed, 1) as (door,):
+        lake = RemoteTable.of(seaweed, [door.url])
+        with site_of(tmp_path, [*IN_PARTS, *ONE_ATTEMPT], lake=lake) as site:
+            job_id = site.enqueue(files, f"lake://{bucket}/")
+            door.add(Fault(Kind.LOSE_ANSWER, match=f"POST /{bucket}/large.bin?uploadId="))
+            site.serve()
+            job: Job = site.finish(job_id)
+            assert job.counters.done == 1
+            created = [request for request in door.proxy.requests if request.endswith("?uploads=")]
+            assert len(door.proxy.hits) == 1
+            assert len(created) <= 1
+    assert read_bucket(seaweed, bucket) == tree
+    assert open_uploads(seaweed, bucket) == []

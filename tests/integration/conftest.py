@@ -1,0 +1,39 @@
+"""Both HTTP engines: a test that asks for one runs on each."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from headrace_daemon.s3.engine import Engine, EngineOptions
+from headrace_daemon.s3.engine_aiohttp import AiohttpEngine
+from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
+
+ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {"pyreqwest": PyreqwestEngine, "aiohttp": AiohttpEngine}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def make_engine(engine_kind: str) -> AsyncIterator[Callable[[EngineOptions], Engine]]:
+    made: list[Engine] = []
+
+    def create(options: EngineOptions) -> Engine:
+        made.append(ENGINES[engine_kind](options))
+        return made[-1]
+
+    yield create
+    for engine in made:
+        await engine.close()
+
+
+@pytest.fixture
+def engine(make_engine: Callable[[EngineOptions], Engine]) -> Engine:
+    return make_engine(EngineOptions(connect_timeout=2.0, read_timeout=5.0))
+
+
+@pytest.fixture
+def impatient(make_engine: Callable[[EngineOptions], Engine]) -> Engine:
+    return make_engine(EngineOptions(connect_timeout=1.0, read_timeout=0.5))

@@ -1,0 +1,137 @@
+"""Whom every HTTP engine trusts: authorities, and the certificates devices make for themselves."""
+
+import datetime
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from headrace_daemon.s3.engine import Engine, EngineOptions
+from headrace_daemon.s3.engine_aiohttp import AiohttpEngine
+from headrace_daemon.s3.errors import TransportError
+from tests.integration.conftest import ENGINES
+from tests.support.wire_server import EMPTY, OK, Connection, answering, both_ways, codes, serving, stream_of, until
+
+
+def tls_of(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def trusting(pem: bytes) -> EngineOptions:
+    return EngineOptions(connect_timeout=2.0, read_timeout=5.0, ca_pem=pem)
+
+
+async def test_a_given_authority(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:
+    data = os.urandom(1 << 20)
+    engine = make_engine(trusting(b"# comment\n" + trustme.CA().cert_pem.bytes() + authority.cert_pem.bytes()))
+    async with serving(
+        answering(OK + b"content-length: 1048576\r\n\r\n" + data), tls_of(authority, "127.0.0.1")
+    ) as server:
+        assert await both_ways(engine, "GET", server.url + "/") == [(200, data)] * 2
+        response = await engine.small("PUT", server.url + "/", {}, bytes(3 << 20))
+        assert response.status == 200
+    assert server.accepted <= 2  # an engine may keep connections of its own for large uploads
+
+
+async def test_another_authority(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:
+    async with serving(answering(EMPTY), tls_of(authority, "127.0.0.1")) as server:
+        assert await codes(make_engine(trusting(trustme.CA().cert_pem.bytes())), server.url + "/") == {"tls"}
+        assert await codes(make_engine(EngineOptions()), server.url + "/") == {"tls"}
+    assert server.heads == []
+
+
+async def test_another_name(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:
+    async with serving(answering(EMPTY), tls_of(authority, "other.example")) as server:
+        assert await codes(make_engine(trusting(authority.cert_pem.bytes())), server.url + "/") == {"tls"}
+
+
+async def test_tls_to_a_server_without(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.reader.read(1)
+        await connection.answer(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+    async with serving(script) as server:
+        url = server.url.replace("http:", "https:")
+        assert await codes(make_engine(trusting(authority.cert_pem.bytes())), url + "/") == {"tls"}
+
+
+def test_a_ca_file_without_a_certificate_is_refused(engine_kind: str) -> None:
+    with pytest.raises(ValueError, match="ca_pem"):
+        ENGINES[engine_kind](EngineOptions(ca_pem=b"nothing of the kind"))
+
+
+def device_certificate() -> tuple[bytes, bytes]:
+    """A self-signed CA:TRUE certificate and its key, as devices make them: it names no address, and has expired."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "device")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+        .not_valid_after(datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def tls_of_device(folder: Path, certificate: bytes, key: bytes) -> ssl.SSLContext:
+    (folder / "device.pem").write_bytes(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "device.pem")
+    return context
+
+
+async def test_a_device_certificate_as_the_engine_declares(
+    make_engine: Callable[[EngineOptions], Engine], tmp_path: Path
+) -> None:
+    certificate, key = device_certificate()
+    other, _ = device_certificate()
+    engine = make_engine(trusting(other + certificate))
+    async with serving(answering(EMPTY), tls_of_device(tmp_path, certificate, key)) as server:
+        if not engine.pins_certificates:
+            assert await codes(engine, server.url + "/") == {"tls"}
+            return
+        for _ in range(3):
+            assert (await engine.small("PUT", server.url + "/", {}, b"x")).status == 200
+        assert (await engine.small("PUT", server.url + "/", {"content-length": "3"}, stream_of(b"abc"))).status == 200
+        assert await codes(make_engine(trusting(other)), server.url + "/") == {"tls"}
+        assert await codes(make_engine(EngineOptions()), server.url + "/") == {"tls"}
+    assert len(server.heads) == 4
+    assert server.accepted == 1
+
+
+async def test_a_device_whose_certificate_was_replaced(tmp_path: Path, authority: trustme.CA) -> None:
+    """The engine remembers how a device is trusted, but not for ever."""
+    certificate, key = device_certificate()
+    engine = AiohttpEngine(trusting(certificate + authority.cert_pem.bytes()))
+    context = tls_of_device(tmp_path, certificate, key)
+    try:
+        async with serving(answering(EMPTY, then_close=True), context) as server:
+            assert (await engine.small("GET", server.url + "/", {})).status == 200
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            await until(lambda: len(server.open) == 0)
+            with pytest.raises(TransportError):
+                await engine.small("GET", server.url + "/", {})
+            assert (await engine.small("GET", server.url + "/", {})).status == 200
+    finally:
+        await engine.close()
