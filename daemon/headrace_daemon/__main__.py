@@ -64,7 +64,7 @@ def drain(
 @app.command()
 def doctor(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> int:
     """Look for what would keep Headrace from working here, each with a remedy."""
-    from headrace_daemon.doctor import run_doctor
+    from headrace_daemon.doctor.run import run_doctor
 
     return asyncio.run(run_doctor(config or context.obj, as_json=as_json))
 
@@ -74,7 +74,7 @@ def verify(
     context: typer.Context, source: str, destination: str, config: ConfigFile = None, as_json: AsJson = False
 ) -> int:
     """Compare two locations object by object, by checksum. Exit code 0 where they hold the same, 1 where not."""
-    from headrace_daemon.verify import run_verify
+    from headrace_daemon.verify.run import run_verify
 
     loaded = _config(context, config)
     return _run(lambda: run_verify(loaded, source, destination, as_json=as_json))

@@ -12,7 +12,7 @@ from headrace_daemon.facts import Facts
 from headrace_daemon.planning import run_plan
 from headrace_daemon.session import Sessions
 from headrace_daemon.transfer.batch import BatchRun
-from headrace_queue.errors import UnknownJob
+from headrace_queue.errors import QueueFull, UnknownJob
 from headrace_queue.jobs import Batch, Job, PlanLease
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store
@@ -23,6 +23,9 @@ POLL = 0.1
 
 SWEEP = 1.0
 """Seconds between claims without any change: batches also become ready by time alone."""
+
+FULL = 5.0
+"""Seconds between looks while the disk below the queue is full."""
 
 MAX_PLANS = 4
 MAX_BATCHES = 8
@@ -70,9 +73,15 @@ class Dispatcher:
     async def run(self) -> None:
         """Claim and start work until `stop`. What is in flight then goes on: `finish` waits for it."""
         while not self._stopping:
-            await self._turn()
+            seconds = POLL
+            try:
+                await self._turn()
+            except QueueFull as error:
+                # nothing is lost and nothing can be claimed: what is in flight waits for space, and so does this
+                self._facts.job_event(0, "queue_full", str(error))
+                seconds = FULL
             self.turns += 1
-            await self._pause(POLL)
+            await self._pause(seconds)
 
     async def _pause(self, seconds: float) -> None:
         try:

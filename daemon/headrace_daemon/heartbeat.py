@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from headrace_daemon.facts import Facts
 from headrace_queue.client import live_workers, process_started
+from headrace_queue.errors import QueueFull
 from headrace_queue.jobs import Worker
 from headrace_queue.writer import Queue
 
@@ -45,10 +46,17 @@ class Heartbeat:
         """Beat until cancelled. A worker that others took for dead registers anew; its old leases are lost."""
         while True:
             await asyncio.sleep(HEARTBEAT)
-            if not await self._queue.write(lambda store: store.heartbeat(self._worker.id)):
-                self._facts.job_event(0, "heartbeat_late", "another worker took this one for dead")
-                await self._queue.write(lambda store: store.register(self._worker))
-            await self.reap()
+            try:
+                await self.beat()
+            except QueueFull as error:
+                self._facts.job_event(0, "queue_full", str(error))
+
+    async def beat(self) -> None:
+        """Once. Raises QueueFull."""
+        if not await self._queue.write(lambda store: store.heartbeat(self._worker.id)):
+            self._facts.job_event(0, "heartbeat_late", "another worker took this one for dead")
+            await self._queue.write(lambda store: store.register(self._worker))
+        await self.reap()
 
     async def reap(self) -> None:
         """Expire every worker that is dead."""

@@ -1,13 +1,12 @@
 """Runs one plan: opens the ends of its job, hands the planner its ports, and says what became of it."""
 
 import asyncio
-import errno
 import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from headrace_daemon.content import content_crc
+from headrace_daemon.content import content_of, is_folder
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.names import RootLost
 from headrace_daemon.planner.batches import BatchLimits
@@ -152,9 +151,10 @@ class _Planning:
         session = self._session
         threads = session.host.threads
         if other is None:
-            return await threads.run(_is_folder, session.destination, entry.key)
-        ours = await content_crc(session.source, entry.key, threads)
-        return ours == await content_crc(session.destination, entry.key, threads)
+            return await threads.run(is_folder, session.destination, entry.key)
+        ours = await content_of(session.source, entry.key, threads)
+        theirs = await content_of(session.destination, entry.key, threads)
+        return ours.crc64nvme == theirs.crc64nvme
 
     def _tell(self, item: Item, reason: str) -> None:
         state = "would_delete" if item.action is Action.DELETE else "would_transfer"
@@ -205,14 +205,3 @@ def _look_at_file(end: FilesEnd) -> Entry | None:
             f"{Path(end.root.path) / end.prefix}: it is no regular file. Use `headrace sync` for a folder."
         )
     return Entry("", status.st_size, status.st_mtime_ns)
-
-
-def _is_folder(end: End, key: str) -> bool:
-    if not isinstance(end, FilesEnd):
-        raise TypeError("only a tree of files has folders")
-    try:
-        return stat.S_ISDIR(end.root.status(end.key(key)).st_mode)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return False
-        raise

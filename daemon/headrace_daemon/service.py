@@ -33,7 +33,7 @@ from headrace_queue.writer import Queue
 
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
-FILE_THREADS = 32
+FILE_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)

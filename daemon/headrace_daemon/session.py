@@ -82,10 +82,14 @@ class Session:
     def close(self) -> None:
         """Let go of directories. Synchronous: run it off the loop."""
         for end in (self.source, self.destination):
-            if isinstance(end, FilesEnd):
-                if end.landing is not None:
-                    end.landing.close()
-                end.root.close()
+            _close_end(end)
+
+
+def _close_end(end: End) -> None:
+    if isinstance(end, FilesEnd):
+        if end.landing is not None:
+            end.landing.close()
+        end.root.close()
 
 
 def _mover_for(work: Work, source: End, destination: End) -> Callable[[], Mover]:
@@ -121,8 +125,8 @@ class Sessions:
         return set(self._open)
 
     async def open(self, job: Job) -> Session:
-        """The job's session, opened at its first use. Raises UsageError (a remote that is not configured), FileError,
-        OSError (a source that is not there, credentials that cannot be read)."""
+        """The job's session, opened at its first use. Raises UsageError (a remote that is not configured or has no
+        credentials, a source that is not there), CredentialsExpired, FileError, OSError."""
         async with self._opening:
             session = self._open.get(job.id)
             if session is None:
@@ -134,12 +138,18 @@ class Sessions:
         destination = Location.parse(job.spec.destination)
         whole = job.spec.kind is Kind.COPY
         start = await self._end(source, job, whole=whole, writes=False)
-        end = await self._end(destination, job, whole=whole, writes=not job.spec.options.dry_run)
+        try:
+            end = await self._end(destination, job, whole=whole, writes=not job.spec.options.dry_run)
+        except BaseException:
+            # a job that waits for its destination is opened again and again: each time would leave descriptors behind
+            await self._host.threads.run(_close_end, start)
+            raise
         return Session(self._host, job, start, end)
 
     async def _end(self, location: Location, job: Job, *, whole: bool, writes: bool) -> End:
         if location.path is None:
             remote = self._host.remotes.get(location.remote or "s3")
+            await remote.start()
             return BucketEnd(remote, location.bucket, location.key)
         return await self._host.threads.run(_files_end, location.path, job.id, self._host.config, whole, writes)
 

@@ -36,9 +36,12 @@ _TAKE: Final = """
 _END_PHASE: Final = "UPDATE job SET cursor = x'', phase = ?, plan_worker = NULL WHERE id = ?"
 _RESTART: Final = """
     UPDATE job SET cursor = x'', listed = 0, excluded = 0, unchanged = 0, unchanged_bytes = 0, extra = 0,
-        planned = planned - ?, planned_bytes = planned_bytes - ?,
+        planned = planned - ?, planned_bytes = planned_bytes - ?, failed = failed - ?,
         sort_source = max(sort_source, ?), sort_destination = max(sort_destination, ?)
     WHERE id = ?
+"""
+_UNTRIED: Final = """
+    SELECT count(*), coalesce(sum(json_extract(item, '$[1]')), 0) FROM failure WHERE job_id = ? AND attempts = 0
 """
 _RELEASE: Final = """
     UPDATE job SET plan_worker = NULL, plan_not_before = ? WHERE id = ? AND plan_worker = ? AND plan_fence = ?
@@ -73,7 +76,10 @@ def restart_plan(db: apsw.Connection, lease: PlanLease, sort_source: bool, sort_
         copies = [item for item in waiting if item.action is Action.COPY]
         objects, size = objects + len(copies), size + sum(item.size for item in copies)
         db.execute("DELETE FROM batch WHERE id = ?", (batch_id,))
-    db.execute(_RESTART, (objects, size, sort_source, sort_destination, job_id))
+    # what the planner itself found to fail was never tried; a new listing finds it again
+    ((failed, failed_size),) = query(db, _UNTRIED, (job_id,))
+    db.execute("DELETE FROM failure WHERE job_id = ? AND attempts = 0", (job_id,))
+    db.execute(_RESTART, (objects + failed, size + failed_size, failed, sort_source, sort_destination, job_id))
     return replace(
         lease,
         cursor="",

@@ -73,12 +73,12 @@ def test_an_endpoint_is_lost_and_used_again_after_its_return(tmp_path: Path, sea
 
 
 def test_a_dead_remote_waits_alone_and_goes_on(tmp_path: Path, seaweed: SeaweedFS) -> None:
-    tree = make_tree(seed=2, objects=600)
+    tree = make_tree(seed=2, objects=400)
     files, first, second = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed), fresh_bucket(seaweed)
     with doors(seaweed, 2) as (left, right):
         lake = RemoteTable.of(seaweed, [left.url, right.url])
         with site_of(tmp_path, ONE_ATTEMPT, lake=lake, vault=RemoteTable.of(seaweed)) as site:
-            stuck = site.enqueue(files, f"lake://{first}/", "--bandwidth", "100kB/s")
+            stuck = site.enqueue(files, f"lake://{first}/", "--bandwidth", "200kB/s")
             site.serve()
             site.until_job(stuck, lambda job: job.counters.done >= 50)
             left.stop()
@@ -116,7 +116,7 @@ HARM_UP = [
 @pytest.mark.parametrize("direction", ["upload", "relay", "download"])
 def test_a_bad_network_costs_no_attempt(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
     """Resets and truncation in the middle of bodies, lost answers, a burst of SlowDown."""
-    tree = make_tree(seed=3, objects=300, max_size=4000)
+    tree = make_tree(seed=3, objects=300, sizes=(1000, 4000))
     files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
     fill_bucket(seaweed, source, tree if direction != "upload" else {})
@@ -135,8 +135,8 @@ def test_a_bad_network_costs_no_attempt(direction: str, tmp_path: Path, seaweed:
             job = site.finish(job_id)
             assert (job.counters.done, job.counters.failed) == (len(tree), 0)
             hits = len(reads.proxy.hits) + len(writes.proxy.hits)
-            assert hits >= 35
-            assert job.counters.retries >= hits - 5
+            assert hits == (70 if direction == "relay" else 35)
+            assert job.counters.retries == hits
     assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
 
 
@@ -151,10 +151,11 @@ def test_bytes_that_changed_on_the_way_never_count(direction: str, tmp_path: Pat
     tree = {"small.bin": os.urandom(5000), "large.bin": os.urandom(11 * MIB)}
     files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
-    fill_bucket(seaweed, source, tree)
     with doors(seaweed, 2) as (reads, writes):
         remotes = {"lake": RemoteTable.of(seaweed, [reads.url]), "vault": RemoteTable.of(seaweed, [writes.url])}
         with site_of(tmp_path, IN_PARTS, **remotes) as site:
+            site.enqueue(files, f"lake://{source}/")  # with the checksums that a later reader needs
+            site.run("headraced", "drain")
             ends = {
                 "upload": (files, f"vault://{target}/"),
                 "relay": (f"lake://{source}/", f"vault://{target}/"),
@@ -164,11 +165,12 @@ def test_bytes_that_changed_on_the_way_never_count(direction: str, tmp_path: Pat
             for name in tree:
                 reads.add(Fault(Kind.FLIP, match=f"GET /{source}/{name}", after=3000))
                 writes.add(Fault(Kind.FLIP, match=f"PUT /{target}/{name}", after=3000, direction=Direction.UP))
-            daemon = site.serve()
+            site.serve()
             job = site.finish(job_id)
             assert (job.counters.done, job.counters.failed) == (2, 0)
             assert len(reads.proxy.hits) + len(writes.proxy.hits) == (4 if direction == "relay" else 2)
-            assert "integrity" in daemon.log() or job.counters.retries
+            assert all(entry.attempts > 1 for entry in site.report(job_id).values())
+            assert {entry.proof for entry in site.report(job_id).values()} == {"crc64nvme"}
     assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
     assert open_uploads(seaweed, target) == []
     assert temporary_files(tmp_path) == []

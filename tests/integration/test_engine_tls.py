@@ -1,5 +1,6 @@
 """Whom every HTTP engine trusts: authorities, and the certificates devices make for themselves."""
 
+import asyncio
 import datetime
 import os
 import ssl
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -135,3 +137,25 @@ async def test_a_device_whose_certificate_was_replaced(tmp_path: Path, authority
             assert (await engine.small("GET", server.url + "/", {})).status == 200
     finally:
         await engine.close()
+
+
+def test_devices_and_refused_uploads_on_the_daemon_s_own_loop(tmp_path: Path) -> None:
+    """uvloop has a TLS and a transport of its own, and pinning reaches into the one, an early answer into the other."""
+
+    async def script(connection: Connection) -> None:
+        await connection.head()
+        await connection.answer(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno")
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        certificate, key = device_certificate()
+        other, _ = device_certificate()
+        engines = [AiohttpEngine(trusting(pem)) for pem in (certificate, other)]
+        async with serving(script, tls_of_device(tmp_path, certificate, key)) as server:
+            response = await engines[0].small("PUT", server.url + "/", {}, bytes(16 << 20))
+            assert (response.status, await response.read()) == (403, b"no")
+            assert await codes(engines[1], server.url + "/") == {"tls"}
+        for engine in engines:
+            await engine.close()
+
+    uvloop.run(scenario())

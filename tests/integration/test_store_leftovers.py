@@ -1,12 +1,13 @@
 """What every engine has to pass: plans that start over with a sorted listing, and jobs that left something behind."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Counters, Job, Multipart, PlanStep
+from headrace_queue.jobs import Counters, Failure, Item, Job, Multipart, PlanStep
 from headrace_queue.states import JobState
 from tests.support.queue import ENGINES, Bench, Clock, Engine, items
 
@@ -24,7 +25,9 @@ def test_a_plan_that_starts_over_drops_what_waits_and_its_counts(bench: Bench) -
     job = bench.job()
     lease = bench.plan_lease(job)
     seen = Counters(listed=9, excluded=1, unchanged=3, unchanged_bytes=30, planned=5, planned_bytes=50, extra=2)
-    bench.store.commit_plan(lease, PlanStep((tuple(items(3)), tuple(items(2, "l"))), "l", seen))
+    too_large = Failure(Item("m", 7, 0), "too_large", "no", attempts=0)
+    seen = replace(seen, planned=seen.planned + 1, planned_bytes=seen.planned_bytes + 7)
+    bench.store.commit_plan(lease, PlanStep((tuple(items(3)), tuple(items(2, "l"))), "l", seen, (too_large,)))
     leased = bench.claim("w2")
     again = bench.store.restart_plan(lease, sort_source=True, sort_destination=False)
     assert (again.cursor, again.sort_source, again.sort_destination) == ("", True, False)

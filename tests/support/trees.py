@@ -16,11 +16,11 @@ Tree = dict[str, bytes]
 _BLOCK = 1 << 20
 
 
-def make_tree(seed: int, objects: int, max_size: int = 3000, folders: int = 7) -> Tree:
-    """Small objects in a few folders; the same for the same seed."""
+def make_tree(seed: int, objects: int, sizes: tuple[int, int] = (1, 3000), folders: int = 7) -> Tree:
+    """Small objects in a few folders, sizes in bytes from first to last; the same for the same seed."""
     source = random.Random(seed)
     keys = [f"d{source.randrange(folders)}/e{source.randrange(3)}/f{number:05}" for number in range(objects)]
-    return {key: source.randbytes(source.randrange(max_size)) for key in keys}
+    return {key: source.randbytes(source.randint(*sizes)) for key in keys}
 
 
 def write_tree(root: Path, tree: Mapping[str, bytes]) -> Path:
@@ -44,6 +44,7 @@ def keys_of(server: S3Server, bucket: str, prefix: str = "") -> Iterator[str]:
 
 
 def fill_bucket(server: S3Server, bucket: str, tree: Mapping[str, bytes], prefix: str = "") -> None:
+    """No empty objects: this client takes a minute for each, waiting for a 100 Continue that no server sends it."""
     with closing(server.client()) as client:
         for key, content in tree.items():
             client.put_object(Bucket=bucket, Key=prefix + key, Body=content)

@@ -39,7 +39,7 @@ _NO_CONTENT = frozenset({204, 304})
 class PyreqwestEngine:
     """Engine on pyreqwest; see the module for what it cannot do."""
 
-    __slots__ = ("_client", "_read_timeout", "_uploader")
+    __slots__ = ("_client", "_closed", "_read_timeout", "_uploader")
 
     keeps_dot_segments = False
     pins_certificates = False
@@ -48,6 +48,7 @@ class PyreqwestEngine:
         """Raises ValueError where ca_pem holds no certificate."""
         if options.threads > 1:
             runtime_worker_threads(options.threads)
+        self._closed = False
         self._read_timeout = options.read_timeout
         read_timeout = timedelta(seconds=options.read_timeout)
         self._client: Client = _builder(options).read_timeout(read_timeout).build()
@@ -95,12 +96,15 @@ class PyreqwestEngine:
 
     async def close(self) -> None:
         """Ends every connection; requests after it raise TransportError `closed`."""
+        self._closed = True  # the library notices after it has begun to connect
         await self._client.close()
         await self._uploader.close()
 
     def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: Body
     ) -> tuple[RequestBuilder, Pieces | Source | None]:
+        if self._closed:
+            raise TransportError("closed", "the engine was closed")
         if callable(body):
             length = content_length(headers)
             source = Source(body, length)

@@ -86,9 +86,12 @@ class Pipeline:
         return await self._persist(request, exchange)
 
     async def prepare(self) -> None:
-        """Reads the credentials where that was not done yet. Raises UsageError."""
+        """Reads the credentials where that was not done yet.
+
+        Raises UsageError where there never were any, CredentialsExpired where those that ended cannot be renewed.
+        """
         if not self._credentials.ready():
-            await self._credentials.renew()
+            await self._renew_in_time()
 
     async def close(self) -> None:
         await self._places.close()

@@ -28,8 +28,18 @@ class Remote(Listing, Reading, Writing, Multipart):
         return self.name
 
     async def start(self) -> None:
-        """Reads the credentials, so that a remote without any is refused before work begins. Raises UsageError."""
+        """Reads the credentials, so that a remote without any is refused before work begins.
+
+        Raises UsageError where there never were any, CredentialsExpired where those that ended cannot be renewed.
+        """
         await self._pipeline.prepare()
+
+    async def try_access(self) -> None:
+        """One signed request that needs no bucket (ListBuckets), to see whether an endpoint answers and knows the key.
+
+        Raises AccessDenied also where the key is fine and may not list buckets: the code tells; other S3Errors.
+        """
+        await self._pipeline.small(Request("ListBuckets", "GET"), lambda *_: None)
 
     async def close(self) -> None:
         await self._pipeline.close()

@@ -14,13 +14,14 @@ from headrace_daemon.files.posix import Posix
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import EMPTY, combine, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
-from headrace_daemon.s3.errors import IntegrityError
+from headrace_daemon.s3.errors import IntegrityError, S3Error
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.ledger import Ledger, open_ledger
 from headrace_daemon.transfer.parts import choose_part_size
 from headrace_daemon.transfer.proof import agree
+from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
 
 CHUNK = 2**18
@@ -97,6 +98,9 @@ class _Receiver:
             await self.work.threads.run(file.discard)
             await ledger.end()
             raise
+        except (asyncio.CancelledError, S3Error):
+            await self._keep(ledger, file)
+            raise
         except BaseException:
             await self.work.threads.run(file.close)  # what is recorded stays for the next run
             raise
@@ -109,6 +113,17 @@ class _Receiver:
             proof=proof,
         )
         return outcome, pending
+
+    async def _keep(self, ledger: Ledger, file: LargeFile) -> None:
+        """The daemon stops, or the source is away: what was written since the last sync need not be fetched again.
+
+        A failure here costs no more than that, and must not take the place of the reason for the stop.
+        """
+        for step in (lambda: self._sync(ledger, file), lambda: self.work.threads.run(file.close)):
+            try:
+                await step()
+            except HeadraceError as error:
+                self.work.facts.job_event(self.work.job.id, "progress_lost", f"{self.item.key}: {error}")
 
     def _opened(self) -> LargeFile:
         if self._file is None:

@@ -5,6 +5,7 @@ twice (the last line counts), and none is ever recorded without a line.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace_daemon.facts import Facts, Outcome
@@ -25,6 +26,60 @@ class Report(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Told:
+    """What was told and is not recorded yet."""
+
+    finished: list[int] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    done: int = 0
+    done_bytes: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    vanished: int = 0
+    retries: int = 0
+
+    def add(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
+        self.finished.append(index)
+        self.retries += retries
+        match outcome.state:
+            case "failed":
+                self.failures.append(Failure(item, outcome.error, outcome.message, outcome.attempts))
+            case "vanished":
+                self.vanished += 1
+            case "deleted":
+                self.deleted += 1
+            case "skipped":
+                self.unchanged += 1
+            case _:
+                self.done += 1
+                self.done_bytes += outcome.size
+
+    def counters(self) -> Counters:
+        return Counters(
+            unchanged=self.unchanged,
+            done=self.done,
+            done_bytes=self.done_bytes,
+            deleted=self.deleted,
+            vanished=self.vanished,
+            failed=len(self.failures),
+            retries=self.retries,
+        )
+
+    def before(self, later: "_Told") -> "_Told":
+        """Both, this one first."""
+        return _Told(
+            self.finished + later.finished,
+            self.failures + later.failures,
+            self.done + later.done,
+            self.done_bytes + later.done_bytes,
+            self.unchanged + later.unchanged,
+            self.deleted + later.deleted,
+            self.vanished + later.vanished,
+            self.retries + later.retries,
+        )
+
+
 class Recorder:
     """The outcomes of one batch."""
 
@@ -37,61 +92,35 @@ class Recorder:
         self._facts = facts
         self._direction = direction
         self._clock = clock
-        self._finished: list[int] = []
-        self._failures: list[Failure] = []
-        self._done = self._bytes = self._deleted = self._vanished = self._failed = self._retries = self._skipped = 0
+        self._told = _Told()
         self._flushed = clock()
 
     async def done(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
-        """One object of the batch ended. Raises LeaseLost, OSError of the report."""
+        """One object of the batch ended. Raises LeaseLost, QueueError, OSError of the report."""
         job = self._batch.job.id
         self._report.write(job, item, outcome)
         self._facts.object_done(job, self._direction, item, outcome)
-        self._finished.append(index)
-        self._retries += retries
-        self._count(item, outcome)
-        if len(self._finished) >= GROUP or self._clock() - self._flushed > SECONDS:
+        self._told.add(index, item, outcome, retries)
+        if len(self._told.finished) >= GROUP or self._clock() - self._flushed > SECONDS:
             await self.flush()
 
-    def _count(self, item: Item, outcome: Outcome) -> None:
-        if outcome.state == "failed":
-            self._failed += 1
-            self._failures.append(Failure(item, outcome.error, outcome.message, outcome.attempts))
-        elif outcome.state == "vanished":
-            self._vanished += 1
-        elif outcome.state == "deleted":
-            self._deleted += 1
-        elif outcome.state == "skipped":
-            self._skipped += 1
-        else:
-            self._done += 1
-            self._bytes += outcome.size
-
     async def flush(self) -> None:
-        """Everything told so far is in the report and in the queue. Raises LeaseLost, OSError."""
-        if not self._finished and not self._retries:
+        """Everything told so far is in the report and in the queue. Raises LeaseLost, QueueError, OSError; what could
+        not be recorded then is kept for the next flush."""
+        if not self._told.finished:
             return
         self._report.flush(self._batch.job.id)
-        finished, failures, counters = self._finished, self._failures, self._counters()
-        self._finished, self._failures = [], []
-        self._done = self._bytes = self._deleted = self._vanished = self._failed = self._retries = self._skipped = 0
+        told, self._told = self._told, _Told()
         self._flushed = self._clock()
-        lease = self._batch.lease
-        await self._queue.write(lambda store: store.progress(lease, finished, counters, failures))
+        lease, counters = self._batch.lease, told.counters()
+        try:
+            await self._queue.write(lambda store: store.progress(lease, told.finished, counters, told.failures))
+        except Exception:
+            self._told = told.before(self._told)
+            raise
 
     async def complete(self) -> Job:
-        """The batch is finished; the job as it stands then. Raises LeaseLost, OSError."""
+        """The batch is finished; the job as it stands then. Raises LeaseLost, QueueError, OSError."""
         await self.flush()
         lease = self._batch.lease
         return await self._queue.write(lambda store: store.complete(lease))
-
-    def _counters(self) -> Counters:
-        return Counters(
-            done=self._done,
-            done_bytes=self._bytes,
-            deleted=self._deleted,
-            vanished=self._vanished,
-            failed=self._failed,
-            retries=self._retries,
-            unchanged=self._skipped,
-        )

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.errors import AccessDenied, NotSupported, PreconditionFailed
-from headrace_daemon.s3.types import ObjectInfo
+from headrace_daemon.s3.types import ObjectInfo, PutResult
 from headrace_daemon.transfer.copy_parts import copy_in_parts
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.mover import Mover, Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import carried_over
+from headrace_daemon.transfer.options import carried_over, write_options
 from headrace_daemon.transfer.proof import agree
 from headrace_daemon.transfer.tally import new_tally
 from headrace_daemon.transfer.uploads import give_up_uploads
@@ -68,37 +68,51 @@ class ServerCopy:
 
     async def _one(self, item: Item, lease: Lease | None) -> Outcome:
         started = time.monotonic()
-        source, target = self._source, self._target
-        remote = target.remote
-        info = await remote.head(source.bucket, source.key(item.key))
-        options = carried_over(self._work.job.spec.options, remote.profile, info)
-        if lease is not None and info.size > remote.profile.max_copy:
-            result = await copy_in_parts(self._work, lease, item, info, source, target, options)
+        limit = self._target.remote.profile.max_copy
+        if lease is not None and item.size > limit:
+            outcome = await self._in_parts(item, lease)
         else:
-            try:
-                result = await remote.copy(
-                    target.bucket,
-                    target.key(item.key),
-                    source.bucket,
-                    source.key(item.key),
-                    source_etag=info.etag,
-                    options=options,
-                )
-            except PreconditionFailed:
-                if not options.if_none_match:
-                    raise
-                return Outcome("skipped", size=info.size, message="exists already")
-        stored = await at_destination(remote.head(target.bucket, target.key(item.key)))
-        return Outcome(
-            "copied",
-            size=info.size,
-            seconds=time.monotonic() - started,
-            source_endpoint=result.endpoint,
-            destination_endpoint=result.endpoint,
-            etag=stored.etag,
-            crc64nvme=stored.checksums.get("crc64nvme", ""),
-            proof=_prove_copy(item, info, stored),
-        )
+            outcome = await self._whole(item)
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+    async def _whole(self, item: Item) -> Outcome:
+        """One request where the ETag proves the copy, as it does for an object of a single part."""
+        source, target = self._source, self._target
+        options = write_options(self._work.job.spec.options, target.remote.profile)
+        try:
+            result = await target.remote.copy(
+                target.bucket,
+                target.key(item.key),
+                source.bucket,
+                source.key(item.key),
+                source_etag=item.etag,
+                options=options,
+            )
+        except PreconditionFailed:
+            if not options.if_none_match:
+                raise
+            return Outcome("skipped", size=item.size, message="exists already")
+        if result.etag == item.etag:
+            return _copied(item.size, result, result.etag, result.crc64nvme, "etag")
+        info = await source.remote.head(source.bucket, source.key(item.key))
+        return await self._proven(item, info, result)
+
+    async def _in_parts(self, item: Item, lease: Lease) -> Outcome:
+        source, target = self._source, self._target
+        info = await source.remote.head(source.bucket, source.key(item.key))
+        options = carried_over(self._work.job.spec.options, target.remote.profile, info)
+        result = await copy_in_parts(self._work, lease, item, info, source, target, options)
+        return await self._proven(item, info, result)
+
+    async def _proven(self, item: Item, info: ObjectInfo, result: PutResult) -> Outcome:
+        """Both objects as the service describes them. Raises IntegrityError."""
+        target = self._target
+        stored = await at_destination(target.remote.head(target.bucket, target.key(item.key)))
+        ours, theirs = info.checksums.get("crc64nvme", ""), stored.checksums.get("crc64nvme", "")
+        agree(f"{item.key} length", str(info.size), str(stored.size))
+        proof = agree(item.key, ours, theirs) if ours and theirs else "size"
+        return _copied(info.size, result, stored.etag, theirs, proof)
 
     async def settle(self, tell: Tell) -> None:
         await self._fallback.settle(tell)
@@ -110,15 +124,13 @@ class ServerCopy:
         await give_up_uploads(self._work, self._target, items)
 
 
-def _prove_copy(item: Item, source: ObjectInfo, copy: ObjectInfo) -> str:
-    """Both objects as the service describes them. Raises IntegrityError."""
-    ours, theirs = source.checksums.get("crc64nvme", ""), copy.checksums.get("crc64nvme", "")
-    if ours and theirs:
-        return agree(item.key, ours, theirs)
-    agree_size(item, source, copy)
-    return "etag" if source.etag == copy.etag else "size"
-
-
-def agree_size(item: Item, source: ObjectInfo, copy: ObjectInfo) -> None:
-    """Raises IntegrityError where the copy has another length."""
-    agree(f"{item.key} length", str(source.size), str(copy.size))
+def _copied(size: int, result: PutResult, etag: str, crc64nvme: str, proof: str) -> Outcome:
+    return Outcome(
+        "copied",
+        size=size,
+        source_endpoint=result.endpoint,
+        destination_endpoint=result.endpoint,
+        etag=etag,
+        crc64nvme=crc64nvme,
+        proof=proof,
+    )

@@ -1,0 +1,1 @@
+"""`headraced doctor`: what would keep Headrace from working on this host, each with a remedy."""

@@ -1,0 +1,196 @@
+"""Every remote: are there credentials, does each endpoint answer and accept them, and do the clocks agree?
+
+Each endpoint is asked by itself, once, through the same pipeline that jobs use: with its engine, certificates and
+signature. No secret is ever part of a detail.
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from headrace_daemon.doctor.check import Check, Status, ok, refused
+from headrace_daemon.facts import Facts
+from headrace_daemon.flow.retry import Retry
+from headrace_daemon.s3.connect import DEFAULT_REMOTE, connect
+from headrace_daemon.s3.errors import RemoteDown, S3Error
+from headrace_daemon.s3.places import aws_endpoint
+from headrace_daemon.s3.remote import Remote
+from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
+from headrace_queue.errors import UsageError
+from headrace_queue.units import format_duration
+
+ANSWER_SECONDS: Final = 15.0
+"""An endpoint that takes longer does not answer."""
+CHAIN_SECONDS: Final = 30.0
+"""A credential chain may ask several services in turn."""
+SKEW_WARN: Final = 60.0
+SKEW_LIMIT: Final = 900.0
+"""Seconds by which clocks may differ before S3 refuses signatures (RequestTimeTooSkewed)."""
+
+_UNKNOWN_KEY: Final = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "ExpiredTokenException"}
+)
+_UNREACHABLE: Final = {
+    "connect_failed": ("nobody listens there, or no way leads there", "Check address, port, route and firewall."),
+    "dns": ("the host name cannot be resolved", "Correct endpoint_urls, or the host's DNS."),
+    "connect_timeout": ("no connection within 5 s", "Check route and firewall: packets seem to be dropped."),
+    "timeout": ("it took the connection and did not answer", "Look at the service itself."),
+    "tls": ("the TLS handshake failed", "Set ca_file of the remote to the certificate of the device or its authority."),
+    "bad_response": ("what answers is no HTTP", "Is it https:// in place of http://, or another port?"),
+}
+
+
+class _Heard(Facts):
+    """What the pipeline tells about the last request."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.seconds = 0.0
+        self.skew: float | None = None
+        self.expires: float | None = None
+        self.reason = ""
+
+    def request(
+        self, remote: str, endpoint: str, operation: str, status: int, seconds: float, sent: int, received: int
+    ) -> None:
+        self.status, self.seconds = status, seconds
+
+    def endpoint(self, remote: str, endpoint: str, healthy: bool, reason: str) -> None:
+        self.reason = reason
+
+    def clock_skew(self, remote: str, seconds: float) -> None:
+        self.skew = seconds
+
+    def credentials_expire(self, remote: str, timestamp: float) -> None:
+        self.expires = timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One remote, reduced to one of its endpoints. optional: nobody may ever use it."""
+
+    name: str
+    config: RemoteConfig
+    optional: bool
+
+
+async def remote_checks(config: Config) -> list[Check]:
+    """All remotes at once, in the order of their names."""
+    alone = len(config.remotes) == 1
+    asked = [
+        # s3:// exists without being configured: where it is not, another service may be all that this host uses
+        _Asked(name, remote, optional=name == DEFAULT_REMOTE and remote == RemoteConfig() and not alone)
+        for name, remote in sorted(config.remotes.items())
+    ]
+    found = await asyncio.gather(*(_remote(one) for one in asked))
+    return [check for checks in found for check in checks]
+
+
+async def _remote(asked: _Asked) -> list[Check]:
+    name = f"credentials of {asked.name}"
+    heard = _Heard()
+    try:
+        remote = connect(asked.name, asked.config, heard)
+    except UsageError as error:
+        return [refused(f"remote {asked.name}", error)]
+    try:
+        async with asyncio.timeout(CHAIN_SECONDS):
+            await remote.start()
+    except UsageError as error:
+        return [_without_credentials(name, asked, error.why, error.remedy)]
+    except TimeoutError:
+        text = f"where they should come from did not answer for {CHAIN_SECONDS:.0f} s"
+        return [_without_credentials(name, asked, text, "Look at the source that `credentials` names.")]
+    finally:
+        await remote.close()
+    urls = asked.config.endpoint_urls or (aws_endpoint(asked.config.region),)
+    answers = await asyncio.gather(*(_endpoint(asked, url) for url in urls))
+    return [_credentials(name, asked.config.credentials, heard.expires, time.time()), *answers]
+
+
+def _without_credentials(name: str, asked: _Asked, why: str, remedy: str) -> Check:
+    if asked.optional:
+        return Check(name, Status.WARN, f"s3:// cannot be used: {why}", f"{remedy} Or leave it, if no job names s3://.")
+    return Check(name, Status.FAIL, why, remedy)
+
+
+def _credentials(name: str, config: CredentialsConfig, expires: float | None, now: float) -> Check:
+    detail = f"found ({source_of(config)})"
+    if config.anonymous:
+        detail = "none wanted: requests are anonymous"
+    if expires is not None:
+        detail += f", they hold for another {format_duration(max(0.0, expires - now))}"
+    return ok(name, detail)
+
+
+def source_of(config: CredentialsConfig) -> str:
+    """Where credentials come from, in the words of config.toml; never what they are."""
+    profile = f", profile {config.profile}" if config.profile else ""
+    if config.file is not None:
+        return f"file {config.file}{profile}"
+    if config.systemd is not None:
+        return f"systemd credential {config.systemd}{profile}"
+    if config.env is not None:
+        return f"environment {config.env}_ACCESS_KEY_ID"
+    return f"AWS's default chain{profile}"
+
+
+async def _endpoint(asked: _Asked, url: str) -> Check:
+    """One request to one endpoint, through a remote that has no other."""
+    name = f"endpoint {url}"
+    alone = (
+        asked.config if not asked.config.endpoint_urls else asked.config.model_copy(update={"endpoint_urls": (url,)})
+    )
+    heard = _Heard()
+    remote = connect(asked.name, alone, heard, retry=Retry(random.random, attempts=1, patience=0.0), patience=0.0)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await _warmed(remote, heard)
+    except TimeoutError:
+        return Check(name, Status.FAIL, f"no answer within {ANSWER_SECONDS:.0f} s", _UNREACHABLE["timeout"][1])
+    except UsageError as error:
+        return refused(name, error)
+    except S3Error as error:
+        return _failed(name, error, heard)
+    finally:
+        await remote.close()
+    return answered(name, heard.seconds, heard.skew)
+
+
+async def _warmed(remote: Remote, heard: _Heard) -> None:
+    """Twice: the first request pays for the connection, the second one is what a request takes. Raises S3Error."""
+    for _ in range(2):
+        try:
+            await remote.try_access()
+        except S3Error as error:
+            # any other refusal is an answer: a key need not be allowed to list buckets
+            if isinstance(error, RemoteDown) or not 300 <= heard.status < 500 or error.code in _UNKNOWN_KEY:
+                raise
+
+
+def _failed(name: str, error: S3Error, heard: _Heard) -> Check:
+    if error.code in _UNKNOWN_KEY:
+        remedy = "Correct the credentials of the remote; the endpoint itself answers."
+        return Check(name, Status.FAIL, f"the credentials are not accepted ({error})", remedy)
+    if heard.status >= 500:
+        return Check(
+            name, Status.FAIL, f"it answers with status {heard.status} ({error})", "Look at the service itself."
+        )
+    code = heard.reason or error.code
+    text, remedy = _UNREACHABLE.get(code, (str(error), "Check the address and the service."))
+    return Check(name, Status.FAIL, f"{text} ({code})", remedy)
+
+
+def answered(name: str, seconds: float, skew: float | None) -> Check:
+    """seconds: what one request takes. skew: the service's clock minus ours; its Date has whole seconds only."""
+    detail = f"answers in {seconds * 1000:.0f} ms"
+    if skew is None:
+        return ok(name, detail)
+    if abs(skew) < SKEW_WARN:
+        return ok(name, f"{detail}, clocks agree")
+    detail += f", its clock is {format_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} ours"
+    if abs(skew) >= SKEW_LIMIT:
+        detail += ", more than signatures allow"
+    return Check(name, Status.WARN, detail, "Set this host's clock: chrony, or systemd-timesyncd.")

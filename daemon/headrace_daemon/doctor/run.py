@@ -1,0 +1,67 @@
+"""The doctor's round: configuration, host, the daemon's port, remotes."""
+
+import asyncio
+import http.client
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, as_json, as_lines, exit_code, ok, refused
+from headrace_daemon.doctor.machine import machine_checks
+from headrace_daemon.doctor.remotes import remote_checks
+from headrace_queue.config import Config, load_config
+from headrace_queue.config_source import read_source
+from headrace_queue.errors import UsageError
+
+PORT_SECONDS: Final = 3.0
+
+
+async def run_doctor(config_path: Path | None, *, as_json: bool) -> int:
+    """Looks, changes nothing, and prints a table or JSON; safe beside a running daemon.
+
+    config_path: of --config, None to search for the file as every command does. The exit code: 0 all is well, 1 for a
+    problem, 2 for a configuration that cannot be read. Raises OSError where this host cannot be looked at.
+    """
+    checks = await examine(config_path)
+    _print(checks, json_wanted=as_json)
+    return exit_code(checks)
+
+
+def _print(checks: list[Check], *, json_wanted: bool) -> None:
+    print(as_json(checks) if json_wanted else "\n".join(as_lines(checks)))
+
+
+async def examine(config_path: Path | None) -> list[Check]:
+    """Every check, in the order in which things have to work."""
+    try:
+        config, source = load_config(config_path), read_source(config_path, os.environ)
+    except UsageError as error:
+        return [refused(CONFIGURATION, error)]
+    found = f"{source.file}" if source.file is not None else "no file found: defaults"
+    variables = ", ".join(sorted(source.variables.values()))
+    first = ok(CONFIGURATION, f"{found}; from the environment: {variables}" if variables else found)
+    host, port, remotes = await asyncio.gather(
+        asyncio.to_thread(machine_checks, config), asyncio.to_thread(status_port, config), remote_checks(config)
+    )
+    return [first, *host, port, *remotes]
+
+
+def status_port(config: Config) -> Check:
+    """Whether the daemon's port is free, or a daemon answers on it and is healthy."""
+    name = f"port {config.daemon.listen}"
+    connection = http.client.HTTPConnection(config.daemon.listen, timeout=PORT_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        health = json.loads(connection.getresponse().read(65536))
+        problems = [str(problem) for problem in health["problems"]]
+    except ConnectionRefusedError:
+        return ok(name, "free")
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        remedy = "Set daemon.listen in config.toml to another port."
+        return Check(name, Status.FAIL, f"something other than headraced is there ({type(error).__name__})", remedy)
+    finally:
+        connection.close()
+    if problems:
+        return Check(name, Status.FAIL, f"headraced runs and is not healthy: {'; '.join(problems)}", "Look at its log.")
+    return ok(name, "headraced runs and is healthy")

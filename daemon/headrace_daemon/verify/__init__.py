@@ -1,0 +1,1 @@
+"""`headraced verify`: do two locations hold the same, and what shows it?"""

@@ -1,0 +1,178 @@
+"""Several processes on one queue: daemons that share a job, clients that race, people who change their minds."""
+
+import json
+import re
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace_daemon.demo.servers import SeaweedFS
+from headrace_queue.jobs import Job
+from headrace_queue.states import JobState
+from tests.support.buckets import fresh_bucket
+from tests.support.proxy_thread import ProxyThread
+from tests.support.site import Daemon, RemoteTable, Site, site_of, until
+from tests.support.trees import (
+    make_tree,
+    open_uploads,
+    read_bucket,
+    read_tree,
+    temporary_files,
+    write_large,
+    write_tree,
+)
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+
+IN_PARTS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
+CLIENTS = 10
+
+
+def has_done(count: int, job: Job) -> bool:
+    return job.counters.done >= count
+
+
+def objects_moved(daemon: Daemon) -> int:
+    """By its own metrics."""
+    counts = re.findall(r"^headrace_objects_total\{.*\} (\S+)$", daemon.get("/metrics") or "", re.MULTILINE)
+    return int(sum(map(float, counts)))
+
+
+def test_two_daemons_share_one_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=1, objects=3000, sizes=(1, 300))
+    files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
+    with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
+        with site_of(tmp_path, lake=RemoteTable.of(seaweed, [proxy.url])) as site:
+            daemons = [site.serve(), site.serve()]
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
+            job = site.finish(job_id)
+            moved = [objects_moved(daemon) for daemon in daemons]
+            assert all(moved), moved
+            assert sum(moved) == len(tree)
+            assert (job.counters.done, job.counters.planned) == (len(tree), len(tree))
+            lines = Counter(entry.key for entry in site.report_lines(job_id))
+            assert set(lines) == set(tree)
+            assert set(lines.values()) == {1}
+            puts = Counter(request for request in proxy.proxy.requests if request.startswith("PUT "))
+            assert len(puts) == len(tree)
+            assert set(puts.values()) == {1}
+    assert read_bucket(seaweed, bucket, "d0/") == {
+        key.removeprefix("d0/"): content for key, content in tree.items() if key.startswith("d0/")
+    }
+
+
+def test_one_daemon_takes_over_from_another_that_was_killed(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=2, objects=1200, sizes=(1, 300))
+    files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
+    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:
+        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "50kB/s")
+        first = site.serve()
+        site.until_job(job_id, partial(has_done, 30))
+        second = site.serve()
+        first.kill()
+        job = site.finish(job_id)
+        assert job.counters.done == len(tree)
+        assert set(site.report(job_id)) == set(tree)
+        assert [event["count"] > 0 for event in second.events() if event["event"] == "leases_expired"] == [True]
+        with site.store() as store:
+            assert [worker.pid for worker in store.workers()] == [second.pid]
+    assert read_bucket(seaweed, bucket) == tree
+
+
+def test_clients_that_race_with_one_submission_id_make_one_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=3, objects=20)
+    files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
+    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:  # no daemon, and no queue yet
+        clients = [
+            site.popen("headrace", "sync", files, f"lake://{bucket}/", "--submission-id", "same", "--json")
+            for _ in range(CLIENTS)
+        ]
+        outputs = [client.communicate(timeout=60) for client in clients]
+        assert [client.returncode for client in clients] == [0] * CLIENTS, outputs
+        answers: list[Any] = [json.loads(output) for output, _ in outputs]
+        assert {answer["job"]["id"] for answer in answers} == {1}
+        assert [answer["created"] for answer in answers].count(True) == 1
+        assert [answer["live_worker"] for answer in answers] == [False] * CLIENTS
+        assert len(site.headrace("jobs")["jobs"]) == 1
+        site.run("headraced", "drain")
+        assert site.job(1).counters.done == len(tree)
+    assert read_bucket(seaweed, bucket) == tree
+
+
+def test_a_new_job_starts_at_once(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    files, bucket = write_tree(tmp_path / "files", {"one": b"1"}), fresh_bucket(seaweed)
+    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:
+        site.serve()
+        for number in range(3):
+            job_id = site.enqueue(files, f"lake://{bucket}/{number}/")
+            site.finish(job_id)
+            status = site.status(job_id)
+            assert status["started"] - status["created"] < 2.0  # the rule is 0.5 s; this machine is shared
+
+
+# -- changes of mind ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay", "download"])
+def test_cancel_in_the_middle_leaves_nothing(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    files, back = tmp_path / "files", tmp_path / "back"
+    write_tree(files, make_tree(seed=4, objects=300))
+    write_large(files / "large.bin", 100, seed=1)
+    source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
+    with site_of(tmp_path, IN_PARTS, lake=RemoteTable.of(seaweed), vault=RemoteTable.of(seaweed)) as site:
+        site.enqueue(files, f"lake://{source}/")
+        site.run("headraced", "drain")
+        ends = {
+            "upload": (files, f"vault://{target}/"),
+            "relay": (f"lake://{source}/", f"vault://{target}/"),
+            "download": (f"lake://{source}/", back),
+        }[direction]
+        job_id = site.enqueue(*ends, "--bandwidth", "10MiB/s")
+        site.serve()
+        until(lambda: site.multipart(job_id, "large.bin"), what=site.logs)
+        site.run("headrace", "cancel", job_id)
+        with site.popen("headrace", "wait", job_id) as wait:
+            output, errors = wait.communicate(timeout=60)
+        assert wait.returncode == 3, output + errors
+        assert site.status(job_id)["state"] == "cancelled"
+        until(lambda: site.multipart(job_id, "large.bin") is None, what=site.logs)
+        assert "large.bin" not in site.report(job_id)
+        assert open_uploads(seaweed, target) == []
+        assert temporary_files(tmp_path) == []
+
+
+def test_cancel_while_no_daemon_runs_is_cleaned_up_by_the_next(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    files, bucket = tmp_path / "files", fresh_bucket(seaweed)
+    write_large(files / "large.bin", 100, seed=1)
+    with site_of(tmp_path, IN_PARTS, lake=RemoteTable.of(seaweed)) as site:
+        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "10MiB/s")
+        daemon = site.serve()
+        site.until_parts(job_id, "large.bin", 1)
+        daemon.kill()
+        site.run("headrace", "cancel", job_id)
+        assert len(open_uploads(seaweed, bucket)) == 1
+        site.serve()
+        until(lambda: site.job(job_id).state is JobState.CANCELLED, what=site.logs)
+        until(lambda: open_uploads(seaweed, bucket) == [], what=site.logs)
+
+
+def test_pause_and_resume_in_the_middle(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """What is in flight finishes, nothing new starts: the waiting batches stay where they are."""
+    tree = make_tree(seed=5, objects=2500, sizes=(1, 100))
+    back, bucket = tmp_path / "back", fresh_bucket(seaweed)
+    files = write_tree(tmp_path / "files", tree)
+    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:
+        site.enqueue(files, f"lake://{bucket}/")
+        site.run("headraced", "drain")
+        job_id = site.enqueue(f"lake://{bucket}/", back, "--bandwidth", "50kB/s")
+        site.serve()
+        site.until_job(job_id, partial(has_done, 100))
+        site.run("headrace", "pause", job_id)
+        assert site.status(job_id)["state"] == "paused"
+        site.run("headrace", "resume", job_id)
+        job = site.finish(job_id)
+        assert (job.counters.done, job.counters.failed) == (len(tree), 0)
+    assert read_tree(back) == tree
