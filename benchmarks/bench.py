@@ -7,17 +7,20 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.contenders import Contender, Headrace, JuiceFS, S5cmd, Stage
 from benchmarks.measure import RunFailed, Usage
-from benchmarks.scenarios import FULL, QUICK, Folders, Kind, Scale, Scenario, check_done, make_source, scenarios
+from benchmarks.scenarios import BLOCK, FULL, QUICK, Folders, Kind, Scale, Scenario, check_done, make_source, scenarios
 from benchmarks.server import NullServer, build_server, make_certificate, null_server
 from benchmarks.table import Row, page
 
 BUILD = Path("build")
+RUNS = count(1)
+"""Numbers the runs, each of which has a destination of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +48,24 @@ def four_servers(folder: Path) -> Iterator[Servers]:
         yield Servers((near, far), (near_tls, far_tls))
 
 
-def clear(folders: Folders) -> None:
-    """An empty destination, an empty work folder, and nothing left for the disk to do that the next run would pay."""
+def prepare(folders: Folders) -> None:
+    """An empty destination, an empty work folder, and nothing left for the disk to do that this run would pay."""
+    shutil.rmtree(folders.work, ignore_errors=True)
     for folder in (folders.destination, folders.work):
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     os.sync()
 
 
 def run_once(contender: Contender, stage: Stage) -> Usage:
     """One measured run, checked. Raises RunFailed."""
-    clear(stage.folders)
+    prepare(stage.folders)
     near, far = stage.near.counts(), stage.far.counts()
     usage = contender.run(stage)
     check_done(
         stage.scenario, stage.near.counts().since(near), stage.far.counts().since(far), stage.folders.destination
     )
+    if stage.scenario.size >= BLOCK:
+        shutil.rmtree(stage.folders.destination)
     return usage
 
 
@@ -78,7 +83,8 @@ def run_row(stage: Stage, contenders: Sequence[Contender], runs: int) -> Row:
             if contender.name in row.failed:
                 continue
             try:
-                usage = run_once(contender, stage)
+                folders = replace(stage.folders, run=next(RUNS))
+                usage = run_once(contender, replace(stage, folders=folders))
             except RunFailed as error:
                 row.failed[contender.name] = str(error)
                 print(f"{scenario.title}: {contender.name} FAILED, {error}\n{error.output}", file=sys.stderr)

@@ -83,7 +83,7 @@ class Headrace:
         headrace = str(SCRIPTS / "headrace")
         with serving([str(SCRIPTS / "headraced"), "serve", *given], port, environment, work) as pid:
             enqueue = [headrace, "sync", *given, *headrace_locations(stage)]
-            return measure_job(pid, enqueue, [headrace, "wait", *given, "--json", "1"], environment, work)
+            return measure_job(pid, enqueue, f"sqlite://{work / 'state' / 'queue.db'}", environment, work)
 
 
 def headrace_locations(stage: Stage) -> tuple[str, str]:

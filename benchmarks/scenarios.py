@@ -63,16 +63,21 @@ QUICK = Scale(small=(200, 16 << 10), large=(1, 64 << 20), keys=2_000, runs=1)
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where files of a run live: sources stay for all runs, the rest is of one run."""
+    """Where files of a run live: sources stay for all runs, the rest is of one run.
+
+    run: every run has a destination of its own, and small files stay until the end: ext4 searches long for inodes while
+    thousands were freed within the last minute, which whoever runs next would pay.
+    """
 
     root: Path
+    run: int = 0
 
     def source(self, scenario: Scenario) -> Path:
         return self.root / f"source-{scenario.count}-{scenario.size}"
 
     @property
     def destination(self) -> Path:
-        return self.root / "destination"
+        return self.root / f"destination-{self.run}"
 
     @property
     def work(self) -> Path:

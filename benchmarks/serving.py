@@ -1,6 +1,5 @@
 """Headrace as it is used: `headraced serve` runs, a job is enqueued, and what it costs until it is done is measured."""
 
-import json
 import os
 import socket
 import subprocess
@@ -12,6 +11,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from benchmarks.measure import LONGEST_RUN, PeakSampler, RunFailed, Usage, children, run_measured, tail
+from headrace_queue.jobs import Job
+from headrace_queue.states import FINAL, JobState
+from headrace_queue.store import open_store
 
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.02
@@ -59,32 +61,33 @@ def _ready(port: int) -> bool:
         return False
 
 
-def measure_job(pid: int, enqueue: list[str], status: list[str], environment: Mapping[str, str], folder: Path) -> Usage:
+def measure_job(pid: int, enqueue: list[str], queue: str, environment: Mapping[str, str], folder: Path) -> Usage:
     """wall: from enqueued to done, by the queue's own clock. cpu: the daemon's, and the enqueueing command's whole.
 
-    Raises RunFailed where the job does not end well.
+    queue: its URL, which is looked at here, for another process would take its share of the cores. Raises RunFailed
+    where the job does not end well.
     """
     before = cpu_seconds(pid)
     sampler = PeakSampler(pid)
     try:
         client = run_measured(enqueue, environment, folder, folder / "log")
-        job = _await_end(status, environment, folder)
+        job = _await_end(queue)
         spent = cpu_seconds(pid) - before
     finally:
         peak = sampler.stop()
-    if job["state"] != "done":
-        raise RunFailed(f"the job is {job['state']}", json.dumps(job)[-2000:])
-    return Usage(float(job["finished"]) - float(job["created"]), spent + client.cpu, peak)
+    if job.state is not JobState.DONE or job.finished is None:
+        raise RunFailed(f"the job is {job.state}", f"{job.counters} {job.error}")
+    return Usage(job.finished - job.created, spent + client.cpu, peak)
 
 
-def _await_end(status: list[str], environment: Mapping[str, str], folder: Path) -> dict[str, object]:
-    """`headrace wait` sleeps between its looks, and costs the daemon nothing."""
-    ended = subprocess.run(
-        status, env=environment, cwd=folder, capture_output=True, text=True, timeout=LONGEST_RUN, check=False
-    )
+def _await_end(queue: str) -> Job:
+    store = open_store(queue, read_only=True)
     try:
-        (job,) = json.loads(ended.stdout)["jobs"]
-    except (ValueError, KeyError) as error:
-        raise RunFailed("headrace wait told nothing", ended.stdout + ended.stderr) from error
-    found: dict[str, object] = job
-    return found
+        deadline = time.monotonic() + LONGEST_RUN
+        while (job := store.job(1)).state not in FINAL:
+            if time.monotonic() > deadline:
+                raise RunFailed(f"the job is still {job.state}")
+            time.sleep(LOOK_SECONDS)
+        return job
+    finally:
+        store.close()

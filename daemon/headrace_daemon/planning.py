@@ -28,8 +28,9 @@ from headrace_daemon.s3.errors import (
     TransportError,
 )
 from headrace_daemon.session import Session, Sessions
+from headrace_daemon.transfer.judge import disk_full
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd
-from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost
+from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.writer import Queue
 
@@ -53,12 +54,27 @@ async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Fa
         await queue.write(lambda store: store.release_plan(lease))
         raise
     except _PASSING as error:
-        reason, until = str(error), now() + AGAIN_SECONDS
-        facts.job_event(job_id, "waiting", reason)
-        await queue.write(lambda store: store.set_waiting(job_id, reason))
-        await queue.write(lambda store: store.release_plan(lease, until))
+        await _wait(lease, str(error), queue, facts, now)
     except (HeadraceError, OSError) as error:
-        await fail_job(job_id, str(error), queue, facts)
+        if disk_full(error):
+            await _wait(lease, f"the disk of queue and reports is full ({error})", queue, facts, now)
+        else:
+            await fail_job(job_id, str(error), queue, facts)
+
+
+async def _wait(lease: PlanLease, reason: str, queue: Queue, facts: Facts, now: Callable[[], float]) -> None:
+    """Lets go of the plan for a while. A full disk is waited for: a lease that stays is lost while this worker lives."""
+    job_id = lease.job.id
+    facts.job_event(job_id, "waiting", reason)
+    while True:
+        until = now() + AGAIN_SECONDS
+        try:
+            await queue.write(lambda store: store.set_waiting(job_id, reason))
+            await queue.write(lambda store, until=until: store.release_plan(lease, until))  # type: ignore[misc]
+        except QueueFull:
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            return
 
 
 async def fail_job(job_id: int, reason: str, queue: Queue, facts: Facts) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from headrace_daemon.dispatcher import Dispatcher
@@ -17,11 +18,11 @@ from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.heartbeat import Heartbeat, this_worker
 from headrace_daemon.janitor import Janitor
 from headrace_daemon.observe.fan_out import FanOut
-from headrace_daemon.observe.log import LogFacts, set_up
+from headrace_daemon.observe.log import LogFacts, Redaction, set_up
 from headrace_daemon.observe.metrics import Metrics
 from headrace_daemon.observe.notify import Notifier
 from headrace_daemon.observe.report import ReportWriter
-from headrace_daemon.s3.connect import Remotes
+from headrace_daemon.s3.connect import Remotes, connect
 from headrace_daemon.session import Host, Sessions
 from headrace_daemon.transfer.tally import TallyFacts
 from headrace_daemon.watchdog import Watchdog
@@ -53,10 +54,10 @@ async def serve(config: Config) -> int:
     """Work until SIGTERM or SIGINT, then drain. Raises UsageError, QueueError. The exit code: 0."""
     from headrace_daemon.observe.http import StatusServer  # brings aiohttp, which a drain does without
 
-    set_up()
+    redaction = set_up()
     stop = asyncio.Event()
     notifier = Notifier(os.environ)
-    async with _worker(config) as worker, _signals(stop):
+    async with _worker(config, redaction) as worker, _signals(stop):
         watchdog = _watchdog(worker, notifier)
         status = StatusServer(config.daemon.listen, worker.metrics, watchdog.problems, lambda: not stop.is_set())
         await status.start()
@@ -77,9 +78,9 @@ async def drain(config: Config, only_job: int | None = None) -> int:
 
     only_job: work on this one and leave the rest. Raises UsageError, QueueError, UnknownJob.
     """
-    set_up()
+    redaction = set_up()
     stop = asyncio.Event()
-    async with _worker(config, only_job) as worker, _signals(stop), _background(worker, None):
+    async with _worker(config, redaction, only_job) as worker, _signals(stop), _background(worker, None):
         while not stop.is_set() and not await worker.dispatcher.idle():
             await _wait(stop, IDLE_LOOK_SECONDS)
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
@@ -139,7 +140,7 @@ def _watchdog(worker: Worker, notifier: Notifier) -> Watchdog:
 
 
 @asynccontextmanager
-async def _worker(config: Config, only_job: int | None = None) -> AsyncIterator[Worker]:
+async def _worker(config: Config, redaction: Redaction, only_job: int | None = None) -> AsyncIterator[Worker]:
     """Open everything, in order; close it in the reverse order, whatever happens."""
     metrics = Metrics(version("headrace"))
     facts = FanOut(metrics, LogFacts(), TallyFacts())
@@ -147,7 +148,7 @@ async def _worker(config: Config, only_job: int | None = None) -> AsyncIterator[
     await queue.start()
     threads = FileThreads(FILE_THREADS)
     report = ReportWriter(config.state_dir)
-    remotes = Remotes(config, facts)
+    remotes = Remotes(config, facts, partial(connect, hide=redaction.hide))
     try:
         host = _host(config, queue, remotes, threads, report, facts)
         row = this_worker()

@@ -160,7 +160,7 @@ class SqliteStore:
 
     def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
         with self._transaction:
-            batches.progress(self._db, lease, finished, counters, failures)
+            batches.progress(self._db, lease, finished, counters, failures, self._clock())
 
     def complete(self, lease: Lease) -> Job:
         with self._transaction:

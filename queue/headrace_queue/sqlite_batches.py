@@ -46,6 +46,7 @@ _HELD_BY: Final = "SELECT id, job_id, items, finished, tries FROM batch WHERE wo
 _LET_GO: Final = """
     UPDATE batch SET state = ?, worker_id = NULL, tries = ?, not_before = ?, ready_since = ? WHERE id = ?
 """
+_ASLEEP: Final = "SELECT 1 FROM batch WHERE job_id = ? AND state = 'ready' AND not_before > ? LIMIT 1"
 _BURY: Final = "UPDATE batch SET state = ?, worker_id = NULL, payload = x'', finished = x'' WHERE id = ?"
 
 
@@ -98,7 +99,12 @@ def held(db: apsw.Connection, lease: Lease) -> Held:
 
 
 def progress(
-    db: apsw.Connection, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]
+    db: apsw.Connection,
+    lease: Lease,
+    finished: Sequence[int],
+    counters: Counters,
+    failures: Sequence[Failure],
+    now: float,
 ) -> None:
     batch = held(db, lease)
     if finished:
@@ -107,7 +113,8 @@ def progress(
         bitmap = Bitmap.from_bytes(batch.finished)
         bitmap.add(finished)
         db.execute("UPDATE batch SET finished = ? WHERE id = ?", (bitmap.to_bytes(), batch.id))
-        set_waiting(db, batch.job_id, None)
+        if first(db, _ASLEEP, (batch.job_id, now)) is None:
+            set_waiting(db, batch.job_id, None)
     add_counters(db, batch.job_id, counters, len(failures))
     insert_failures(db, batch.job_id, failures)
 

@@ -163,7 +163,8 @@ class Store(Protocol):
         ...
 
     def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
-        """Objects of a batch that are finished, well or not, by index; ends what the job was waiting for.
+        """Objects of a batch that are finished, well or not, by index; ends what the job was waiting for, unless
+        another batch of it still sleeps.
 
         Counters.failed is counted from failures, whatever counters says. Raises LeaseLost; ValueError for an index
         that the batch does not have.

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from tests.support.site import RemoteTable, Site, site_of, until
 from tests.support.snow import FakeSnow
 from tests.support.trees import (
     Tree,
-    fill_bucket,
     make_tree,
     open_uploads,
     read_bucket,
@@ -104,7 +103,10 @@ def restart_sends_the_rest(site: Site, job_id: int, done: set[int], requests: li
 def test_an_upload_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large: Large) -> None:
     bucket = fresh_bucket(seaweed)
     source = large.linked(tmp_path / "source")
-    with ProxyThread(seaweed.endpoint_urls[0]) as proxy, site_of(tmp_path, LARGE_SETTINGS, lake=RemoteTable.of(seaweed, [proxy.url])) as site:
+    with (
+        ProxyThread(seaweed.endpoint_urls[0]) as proxy,
+        site_of(tmp_path, {"lake": RemoteTable.of(seaweed, [proxy.url])}, LARGE_SETTINGS) as site,
+    ):
         job_id = site.enqueue(source, f"lake://{bucket}/")
         done = crash_in_the_middle(site, job_id, 30)
         restart_sends_the_rest(site, job_id, done, proxy.proxy.requests)
@@ -117,7 +119,7 @@ def test_a_relay_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large:
     bucket = fresh_bucket(seaweed)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
         remotes = {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed, [proxy.url])}
-        with site_of(tmp_path, LARGE_SETTINGS, **remotes) as site:
+        with site_of(tmp_path, remotes, LARGE_SETTINGS) as site:
             job_id = site.enqueue(f"lake://{large_bucket}/", f"vault://{bucket}/")
             done = crash_in_the_middle(site, job_id, 30)
             restart_sends_the_rest(site, job_id, done, proxy.proxy.requests)
@@ -136,7 +138,7 @@ def test_a_device_without_list_parts_gets_the_rest(
             "lake": RemoteTable.of(seaweed),
             "snow": RemoteTable.of(snow, snow.endpoint_urls, 'profile = "snowball"'),
         }
-        with site_of(tmp_path, LARGE_SETTINGS, **remotes) as site:
+        with site_of(tmp_path, remotes, LARGE_SETTINGS) as site:
             job_id = site.enqueue(source, "snow://box/")
             done = crash_in_the_middle(site, job_id, 30)
             restart_sends_the_rest(site, job_id, done, snow.requests)
@@ -150,7 +152,7 @@ def test_a_download_goes_on_with_what_is_on_the_disk(
     target = tmp_path / "target"
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
         lake = RemoteTable.of(seaweed, [proxy.url])
-        with site_of(tmp_path, LARGE_SETTINGS, lake=lake) as site:
+        with site_of(tmp_path, {"lake": lake}, LARGE_SETTINGS) as site:
             job_id = site.enqueue(f"lake://{large_bucket}/", target)
             done = crash_in_the_middle(site, job_id, 1)
             assert 30 <= len(done) < PARTS
@@ -182,7 +184,7 @@ def test_a_source_that_changed_meanwhile_starts_over(direction: str, tmp_path: P
         "download": (f"lake://{source}/", back),
     }[direction]
     settings = [*LARGE_SETTINGS, 'bandwidth = "60MiB/s"']
-    with site_of(tmp_path, settings, lake=RemoteTable.of(seaweed), vault=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}, settings) as site:
         job_id = site.enqueue(*ends)
         daemon = site.serve()
         until(lambda: site.multipart(job_id, "large.bin"))
@@ -218,7 +220,7 @@ def test_many_small_objects_survive_three_kills(direction: str, tmp_path: Path, 
     tree = make_tree(seed=7, objects=SMALL)
     files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
-    with site_of(tmp_path, lake=RemoteTable.of(seaweed), vault=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}) as site:
         if direction != "upload":
             site.run("headrace", "sync", files, f"lake://{source}/")
             site.run("headraced", "drain")

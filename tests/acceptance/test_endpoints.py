@@ -56,7 +56,7 @@ def test_an_endpoint_is_lost_and_used_again_after_its_return(tmp_path: Path, sea
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with doors(seaweed, 2) as (stays, dies):
         lake = RemoteTable.of(seaweed, [stays.url, dies.url])
-        with site_of(tmp_path, ONE_ATTEMPT, lake=lake) as site:
+        with site_of(tmp_path, {"lake": lake}, ONE_ATTEMPT) as site:
             job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
             daemon = site.serve()
             site.until_job(job_id, lambda job: job.counters.done >= 100)
@@ -77,7 +77,7 @@ def test_a_dead_remote_waits_alone_and_goes_on(tmp_path: Path, seaweed: SeaweedF
     files, first, second = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed), fresh_bucket(seaweed)
     with doors(seaweed, 2) as (left, right):
         lake = RemoteTable.of(seaweed, [left.url, right.url])
-        with site_of(tmp_path, ONE_ATTEMPT, lake=lake, vault=RemoteTable.of(seaweed)) as site:
+        with site_of(tmp_path, {"lake": lake, "vault": RemoteTable.of(seaweed)}, ONE_ATTEMPT) as site:
             stuck = site.enqueue(files, f"lake://{first}/", "--bandwidth", "200kB/s")
             site.serve()
             site.until_job(stuck, lambda job: job.counters.done >= 50)
@@ -122,7 +122,7 @@ def test_a_bad_network_costs_no_attempt(direction: str, tmp_path: Path, seaweed:
     fill_bucket(seaweed, source, tree if direction != "upload" else {})
     with doors(seaweed, 2) as (reads, writes):
         remotes = {"lake": RemoteTable.of(seaweed, [reads.url]), "vault": RemoteTable.of(seaweed, [writes.url])}
-        with site_of(tmp_path, ONE_ATTEMPT, **remotes) as site:
+        with site_of(tmp_path, remotes, ONE_ATTEMPT) as site:
             ends = {
                 "upload": (files, f"vault://{target}/"),
                 "relay": (f"lake://{source}/", f"vault://{target}/"),
@@ -153,7 +153,7 @@ def test_bytes_that_changed_on_the_way_never_count(direction: str, tmp_path: Pat
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
     with doors(seaweed, 2) as (reads, writes):
         remotes = {"lake": RemoteTable.of(seaweed, [reads.url]), "vault": RemoteTable.of(seaweed, [writes.url])}
-        with site_of(tmp_path, IN_PARTS, **remotes) as site:
+        with site_of(tmp_path, remotes, IN_PARTS) as site:
             site.enqueue(files, f"lake://{source}/")  # with the checksums that a later reader needs
             site.run("headraced", "drain")
             ends = {
@@ -181,7 +181,7 @@ def test_an_answer_to_complete_that_was_lost_is_proven(tmp_path: Path, seaweed: 
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with doors(seaweed, 1) as (door,):
         lake = RemoteTable.of(seaweed, [door.url])
-        with site_of(tmp_path, [*IN_PARTS, *ONE_ATTEMPT], lake=lake) as site:
+        with site_of(tmp_path, {"lake": lake}, [*IN_PARTS, *ONE_ATTEMPT]) as site:
             job_id = site.enqueue(files, f"lake://{bucket}/")
             door.add(Fault(Kind.LOSE_ANSWER, match=f"POST /{bucket}/large.bin?uploadId="))
             site.serve()

@@ -9,7 +9,7 @@ import pytest
 from headrace_daemon.demo.servers import SeaweedFS
 from headrace_queue.jobs import Job
 from tests.support.buckets import fresh_bucket
-from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.site import Daemon, RemoteTable, Site, site_of, until
 from tests.support.small_disk import small_disk
 from tests.support.trees import fill_bucket, make_tree, read_bucket, read_tree, temporary_files, write_tree
 
@@ -30,6 +30,10 @@ def fill(disk: Path) -> Path:
             return ballast
 
 
+def events_of_a_full_disk(daemon: Daemon) -> list[str]:
+    return [line for line in daemon.log().splitlines() if "disk is full" in line or "No space left" in line]
+
+
 def has_done(count: int, job: Job) -> bool:
     return job.counters.done >= count
 
@@ -41,7 +45,10 @@ def test_a_full_destination_pauses_the_job(size: int, tmp_path: Path, seaweed: S
     bucket = fresh_bucket(seaweed)
     fill_bucket(seaweed, bucket, tree)
     settings = [*ONE_ATTEMPT, 'part_size = "5MiB"', 'multipart_threshold = "5MiB"']
-    with small_disk(tmp_path / "disk", 16 * MIB) as disk, site_of(tmp_path, settings, lake=RemoteTable.of(seaweed)) as site:
+    with (
+        small_disk(tmp_path / "disk", 16 * MIB) as disk,
+        site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, settings) as site,
+    ):
         (disk / "ballast").write_bytes(bytes(8 * MIB))
         job_id = site.enqueue(f"lake://{bucket}/", disk / "target")
         site.serve()
@@ -65,7 +72,8 @@ def test_a_full_disk_below_the_queue_loses_nothing(tmp_path: Path, seaweed: Seaw
             daemon = site.serve()
             site.until_job(job_id, partial(has_done, 100))
             ballast = fill(disk)
-            until(lambda: "full" in daemon.log() or daemon.process.exit_code is not None, what=daemon.log)
+            until(lambda: events_of_a_full_disk(daemon), what=daemon.log)
+            assert daemon.get("/healthz") is not None
             ballast.unlink()
             job = site.finish(job_id)
             assert (job.counters.done, job.counters.failed) == (len(tree), 0)

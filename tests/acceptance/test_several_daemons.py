@@ -14,7 +14,7 @@ from headrace_queue.jobs import Job
 from headrace_queue.states import JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import Daemon, RemoteTable, Site, site_of, until
+from tests.support.site import Daemon, RemoteTable, site_of, until
 from tests.support.trees import (
     make_tree,
     open_uploads,
@@ -45,7 +45,7 @@ def test_two_daemons_share_one_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=1, objects=3000, sizes=(1, 300))
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
-        with site_of(tmp_path, lake=RemoteTable.of(seaweed, [proxy.url])) as site:
+        with site_of(tmp_path, {"lake": RemoteTable.of(seaweed, [proxy.url])}) as site:
             daemons = [site.serve(), site.serve()]
             job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
             job = site.finish(job_id)
@@ -67,7 +67,7 @@ def test_two_daemons_share_one_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
 def test_one_daemon_takes_over_from_another_that_was_killed(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=2, objects=1200, sizes=(1, 300))
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
-    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "50kB/s")
         first = site.serve()
         site.until_job(job_id, partial(has_done, 30))
@@ -85,7 +85,7 @@ def test_one_daemon_takes_over_from_another_that_was_killed(tmp_path: Path, seaw
 def test_clients_that_race_with_one_submission_id_make_one_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=3, objects=20)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
-    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:  # no daemon, and no queue yet
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}) as site:  # no daemon, and no queue yet
         clients = [
             site.popen("headrace", "sync", files, f"lake://{bucket}/", "--submission-id", "same", "--json")
             for _ in range(CLIENTS)
@@ -104,7 +104,7 @@ def test_clients_that_race_with_one_submission_id_make_one_job(tmp_path: Path, s
 
 def test_a_new_job_starts_at_once(tmp_path: Path, seaweed: SeaweedFS) -> None:
     files, bucket = write_tree(tmp_path / "files", {"one": b"1"}), fresh_bucket(seaweed)
-    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}) as site:
         site.serve()
         for number in range(3):
             job_id = site.enqueue(files, f"lake://{bucket}/{number}/")
@@ -122,7 +122,7 @@ def test_cancel_in_the_middle_leaves_nothing(direction: str, tmp_path: Path, sea
     write_tree(files, make_tree(seed=4, objects=300))
     write_large(files / "large.bin", 100, seed=1)
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
-    with site_of(tmp_path, IN_PARTS, lake=RemoteTable.of(seaweed), vault=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}, IN_PARTS) as site:
         site.enqueue(files, f"lake://{source}/")
         site.run("headraced", "drain")
         ends = {
@@ -147,7 +147,7 @@ def test_cancel_in_the_middle_leaves_nothing(direction: str, tmp_path: Path, sea
 def test_cancel_while_no_daemon_runs_is_cleaned_up_by_the_next(tmp_path: Path, seaweed: SeaweedFS) -> None:
     files, bucket = tmp_path / "files", fresh_bucket(seaweed)
     write_large(files / "large.bin", 100, seed=1)
-    with site_of(tmp_path, IN_PARTS, lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, IN_PARTS) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "10MiB/s")
         daemon = site.serve()
         site.until_parts(job_id, "large.bin", 1)
@@ -164,7 +164,7 @@ def test_pause_and_resume_in_the_middle(tmp_path: Path, seaweed: SeaweedFS) -> N
     tree = make_tree(seed=5, objects=2500, sizes=(1, 100))
     back, bucket = tmp_path / "back", fresh_bucket(seaweed)
     files = write_tree(tmp_path / "files", tree)
-    with site_of(tmp_path, lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}) as site:
         site.enqueue(files, f"lake://{bucket}/")
         site.run("headraced", "drain")
         job_id = site.enqueue(f"lake://{bucket}/", back, "--bandwidth", "50kB/s")

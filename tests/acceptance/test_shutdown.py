@@ -1,4 +1,4 @@
-"""A daemon that is asked to leave: it drains, gives its leases back, and the next one goes on. Type=notify end to end."""
+"""A daemon that is asked to leave: it drains and gives its leases back, and the next goes on. Type=notify end to end."""
 
 import re
 import signal
@@ -51,7 +51,7 @@ def assert_nothing_is_held(site: Site) -> None:
 def test_sigterm_in_the_middle_of_small_objects(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=1, objects=600)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
-    with site_of(tmp_path, daemon=['drain_seconds = "1s"'], lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "1s"']) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
         daemon = site.serve()
         site.until_job(job_id, partial(has_done, 50))
@@ -72,7 +72,7 @@ def test_sigterm_in_the_middle_of_small_objects(tmp_path: Path, seaweed: Seaweed
 def test_a_drain_lets_objects_in_flight_finish(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=2, objects=300)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
-    with site_of(tmp_path, daemon=['drain_seconds = "60s"'], lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "60s"']) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
         daemon = site.serve()
         site.until_job(job_id, partial(has_done, 1))
@@ -91,7 +91,7 @@ def test_sigterm_while_a_huge_object_is_under_way(tmp_path: Path, seaweed: Seawe
     sha256 = write_large(files / "huge.bin", HUGE_MIB, seed=1)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
         lake = RemoteTable.of(seaweed, [proxy.url])
-        with site_of(tmp_path, [*IN_PARTS, SLOW], ['drain_seconds = "1s"'], lake=lake) as site:
+        with site_of(tmp_path, {"lake": lake}, [*IN_PARTS, SLOW], ['drain_seconds = "1s"']) as site:
             job_id = site.enqueue(files, f"lake://{bucket}/")
             daemon = site.serve()
             site.until_parts(job_id, "huge.bin", 4)
@@ -116,7 +116,7 @@ def test_a_download_that_is_stopped_goes_on_with_what_it_fetched(tmp_path: Path,
     write_large(files / "huge.bin", HUGE_MIB, seed=1)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
         lake = RemoteTable.of(seaweed, [proxy.url])
-        with site_of(tmp_path, [*IN_PARTS, SLOW], ['drain_seconds = "1s"'], lake=lake) as site:
+        with site_of(tmp_path, {"lake": lake}, [*IN_PARTS, SLOW], ['drain_seconds = "1s"']) as site:
             put_file(seaweed, bucket, files / "huge.bin")
             job_id = site.enqueue(f"lake://{bucket}/", back)
             daemon = site.serve()
@@ -148,7 +148,7 @@ def put_file(server: SeaweedFS, bucket: str, path: Path) -> None:
 def test_a_second_sigterm_ends_it_at_once(tmp_path: Path, seaweed: SeaweedFS) -> None:
     files, bucket = tmp_path / "files", fresh_bucket(seaweed)
     sha256 = write_large(files / "huge.bin", HUGE_MIB, seed=1)
-    with site_of(tmp_path, [*IN_PARTS, SLOW], ['drain_seconds = "1h"'], lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, [*IN_PARTS, SLOW], ['drain_seconds = "1h"']) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/")
         daemon = site.serve()
         site.until_parts(job_id, "huge.bin", 1)
@@ -167,7 +167,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path: Path, seaweed: SeaweedFS) ->
 def test_drain_that_is_stopped_tells_so_and_the_next_one_ends_the_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=3, objects=300)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
-    with site_of(tmp_path, daemon=['drain_seconds = "1s"'], lake=RemoteTable.of(seaweed)) as site:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "1s"']) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
         with site.popen("headraced", "drain") as drain:
             try:
@@ -190,7 +190,7 @@ def test_systemd_hears_of_start_watchdog_and_end(tmp_path: Path, seaweed: Seawee
         address = str(tmp_path / "notify")
         systemd.bind(address)
         systemd.settimeout(30)
-        with site_of(tmp_path, daemon=['drain_seconds = "7s"'], lake=RemoteTable.of(seaweed)) as site:
+        with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "7s"']) as site:
             daemon = site.serve(NOTIFY_SOCKET=address)
             assert next_message(systemd, lambda message: True) == "READY=1"
             for _ in range(3):

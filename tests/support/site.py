@@ -26,12 +26,12 @@ LOOK_SECONDS = 0.01
 COMMAND_SECONDS = 60.0
 
 
-def until(look: Callable[[], T], seconds: float = DEADLINE, what: Callable[[], object] | str = "it") -> T:
+def until(look: Callable[[], T | None], seconds: float = DEADLINE, what: Callable[[], object] = lambda: "it") -> T:
     """The first result of `look` that is true; fails after the deadline, showing `what`."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"never happened: {what() if callable(what) else what}")
+            raise AssertionError(f"never happened: {what()}")
         time.sleep(LOOK_SECONDS)
     return found
 
@@ -264,8 +264,10 @@ class Site:
 
 
 @contextmanager
-def site_of(directory: Path, transfer: Sequence[str] = (), daemon: Sequence[str] = (), **remotes: RemoteTable) -> Iterator[Site]:
-    """A site that ends with the block."""
+def site_of(
+    directory: Path, remotes: Mapping[str, RemoteTable], transfer: Sequence[str] = (), daemon: Sequence[str] = ()
+) -> Iterator[Site]:
+    """A site in a folder of its own that ends with the block."""
     site = Site(directory / "site", remotes, transfer, daemon)
     try:
         yield site

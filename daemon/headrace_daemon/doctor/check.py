@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from headrace_queue.complaints import USAGE_EXIT
-from headrace_queue.errors import UsageError
+from headrace_queue.complaints import USAGE_EXIT, complaint_of
+from headrace_queue.errors import HeadraceError
 from headrace_queue.job_json import to_text
 from headrace_queue.render import shown
 
@@ -37,9 +37,10 @@ def ok(name: str, detail: str) -> Check:
     return Check(name, Status.OK, detail)
 
 
-def refused(name: str, error: UsageError) -> Check:
-    """What a UsageError says, as a check that failed."""
-    return Check(name, Status.FAIL, f"{error.what}: {error.why}", error.remedy)
+def refused(name: str, error: HeadraceError) -> Check:
+    """What an error of ours says, as a check that failed."""
+    complaint = complaint_of(error)
+    return Check(name, Status.FAIL, f"{complaint.what}: {complaint.why}", complaint.remedy)
 
 
 def exit_code(checks: Sequence[Check]) -> int:
@@ -50,7 +51,7 @@ def exit_code(checks: Sequence[Check]) -> int:
     return 1 if failed else 0
 
 
-def as_lines(checks: Sequence[Check]) -> list[str]:
+def to_lines(checks: Sequence[Check]) -> list[str]:
     """A table for people; the remedy stands below what it is for."""
     width = max((len(check.name) for check in checks), default=0)
     lines = []
@@ -61,7 +62,7 @@ def as_lines(checks: Sequence[Check]) -> list[str]:
     return lines
 
 
-def as_json(checks: Sequence[Check]) -> str:
+def in_json(checks: Sequence[Check]) -> str:
     """{"checks": [{name, status, detail, remedy}], "exit_code"}: stable fields."""
     rows = [
         {"name": check.name, "status": check.status, "detail": check.detail, "remedy": check.remedy} for check in checks

@@ -72,7 +72,7 @@ def sqlite() -> Check:
     try:
         check_sqlite(version)
     except QueueError as error:
-        return Check("SQLite", Status.FAIL, str(error), "Install apsw from its wheel.")
+        return refused("SQLite", error)
     return ok("SQLite", f"{version}, of apsw {apsw.apsw_version()}")
 
 
@@ -84,10 +84,8 @@ def queue(url: str, now: float) -> Check:
     try:
         with closing(open_store(url, read_only=True)) as store:
             depth, workers = store.depth(), store.workers()
-    except UsageError as error:
+    except (UsageError, QueueError) as error:
         return refused("queue", error)
-    except QueueError as error:
-        return Check("queue", Status.FAIL, str(error), "Keep the file until its jobs are known to be done elsewhere.")
     return _described("queue", place, depth, live_workers(workers, now, socket.gethostname(), process_started))
 
 
@@ -96,9 +94,8 @@ def _described(name: str, place: str, depth: QueueDepth, living: Sequence[Worker
     daemons = ", ".join(f"{worker.host} (process {worker.pid})" for worker in living) or "none"
     detail = f"{place}: opens; jobs not ended: {open_jobs:,}; daemons at work: {daemons}"
     if dead := depth.batches.get(BatchState.DEAD, 0):
-        return Check(
-            name, Status.WARN, f"{detail}; dead batches: {dead:,}", "`headrace jobs`, then `headrace retry JOB`."
-        )
+        detail += f"; dead batches: {dead:,}"
+        return Check(name, Status.WARN, detail, "`headrace jobs` shows whose they are; `headrace retry JOB`.")
     if open_jobs and not living:
         return Check(name, Status.WARN, detail, "Start the daemon: systemctl start headraced, or `headraced drain`.")
     return ok(name, detail)

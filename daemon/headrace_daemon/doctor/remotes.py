@@ -14,7 +14,7 @@ from headrace_daemon.doctor.check import Check, Status, ok, refused
 from headrace_daemon.facts import Facts
 from headrace_daemon.flow.retry import Retry
 from headrace_daemon.s3.connect import DEFAULT_REMOTE, connect
-from headrace_daemon.s3.errors import RemoteDown, S3Error
+from headrace_daemon.s3.errors import NotSupported, S3Error, Throttled
 from headrace_daemon.s3.places import aws_endpoint
 from headrace_daemon.s3.remote import Remote
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
@@ -40,6 +40,8 @@ _UNREACHABLE: Final = {
     "tls": ("the TLS handshake failed", "Set ca_file of the remote to the certificate of the device or its authority."),
     "bad_response": ("what answers is no HTTP", "Is it https:// in place of http://, or another port?"),
 }
+_ONCE_MORE: Final = Retry(random.random, attempts=2, base=0.05, patience=0.0)
+"""Two attempts: a pinned certificate is judged by the second engine, which takes over after the first one refused."""
 
 
 class _Heard(Facts):
@@ -140,11 +142,11 @@ def source_of(config: CredentialsConfig) -> str:
 async def _endpoint(asked: _Asked, url: str) -> Check:
     """One request to one endpoint, through a remote that has no other."""
     name = f"endpoint {url}"
-    alone = (
-        asked.config if not asked.config.endpoint_urls else asked.config.model_copy(update={"endpoint_urls": (url,)})
-    )
+    alone = asked.config
+    if alone.endpoint_urls:
+        alone = alone.model_copy(update={"endpoint_urls": (url,)})
     heard = _Heard()
-    remote = connect(asked.name, alone, heard, retry=Retry(random.random, attempts=1, patience=0.0), patience=0.0)
+    remote = connect(asked.name, alone, heard, retry=_ONCE_MORE, patience=0.0)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await _warmed(remote, heard)
@@ -165,9 +167,13 @@ async def _warmed(remote: Remote, heard: _Heard) -> None:
         try:
             await remote.try_access()
         except S3Error as error:
-            # any other refusal is an answer: a key need not be allowed to list buckets
-            if isinstance(error, RemoteDown) or not 300 <= heard.status < 500 or error.code in _UNKNOWN_KEY:
+            if error.code in _UNKNOWN_KEY or not _is_answer(error, heard.status):
                 raise
+
+
+def _is_answer(error: S3Error, status: int) -> bool:
+    """A refusal shows a service that works: a key need not be allowed to list buckets, a service need not know how."""
+    return 300 <= status < 500 or isinstance(error, NotSupported | Throttled)
 
 
 def _failed(name: str, error: S3Error, heard: _Heard) -> Check:
@@ -175,9 +181,8 @@ def _failed(name: str, error: S3Error, heard: _Heard) -> Check:
         remedy = "Correct the credentials of the remote; the endpoint itself answers."
         return Check(name, Status.FAIL, f"the credentials are not accepted ({error})", remedy)
     if heard.status >= 500:
-        return Check(
-            name, Status.FAIL, f"it answers with status {heard.status} ({error})", "Look at the service itself."
-        )
+        text = f"it answers with status {heard.status} ({error})"
+        return Check(name, Status.FAIL, text, "Look at the service itself.")
     code = heard.reason or error.code
     text, remedy = _UNREACHABLE.get(code, (str(error), "Check the address and the service."))
     return Check(name, Status.FAIL, f"{text} ({code})", remedy)

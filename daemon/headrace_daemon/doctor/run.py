@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, as_json, as_lines, exit_code, ok, refused
+from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code, in_json, ok, refused, to_lines
 from headrace_daemon.doctor.machine import machine_checks
 from headrace_daemon.doctor.remotes import remote_checks
 from headrace_queue.config import Config, load_config
@@ -24,12 +24,8 @@ async def run_doctor(config_path: Path | None, *, as_json: bool) -> int:
     problem, 2 for a configuration that cannot be read. Raises OSError where this host cannot be looked at.
     """
     checks = await examine(config_path)
-    _print(checks, json_wanted=as_json)
+    print(in_json(checks) if as_json else "\n".join(to_lines(checks)))
     return exit_code(checks)
-
-
-def _print(checks: list[Check], *, json_wanted: bool) -> None:
-    print(as_json(checks) if json_wanted else "\n".join(as_lines(checks)))
 
 
 async def examine(config_path: Path | None) -> list[Check]:
@@ -58,8 +54,8 @@ def status_port(config: Config) -> Check:
     except ConnectionRefusedError:
         return ok(name, "free")
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        remedy = "Set daemon.listen in config.toml to another port."
-        return Check(name, Status.FAIL, f"something other than headraced is there ({type(error).__name__})", remedy)
+        remedy = "Set daemon.listen in config.toml to an address of this host, and a port that nobody else uses."
+        return Check(name, Status.FAIL, f"what is there is no headraced ({type(error).__name__}: {error})", remedy)
     finally:
         connection.close()
     if problems:

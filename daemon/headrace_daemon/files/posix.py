@@ -22,6 +22,10 @@ class Posix:
     mtime_ns: int | None = None
 
 
+_MODES = range(0o200000)
+_IDS = range(2**32 - 1)  # the last number means "leave it" to chown
+_TIMES = range(-(2**63), 2**63)
+
 NOTHING = Posix()
 """Says nothing: the file gets what the process gives any new file."""
 
@@ -38,15 +42,15 @@ def to_metadata(posix: Posix) -> dict[str, str]:
 
 
 def from_metadata(metadata: dict[str, str]) -> Posix:
-    """What an object says, read tolerantly: a value that is no number counts as not said.
+    """What an object says, read tolerantly: a value that is no number, or none that a kernel takes, counts as not said.
 
     A time without the suffix is in milliseconds.
     """
     return Posix(
-        mode=_number(metadata.get(_MODE), 8),
-        uid=_number(metadata.get(_OWNER), 10),
-        gid=_number(metadata.get(_GROUP), 10),
-        mtime_ns=_time(metadata.get(_MTIME)),
+        mode=_within(_MODES, _number(metadata.get(_MODE), 8)),
+        uid=_within(_IDS, _number(metadata.get(_OWNER), 10)),
+        gid=_within(_IDS, _number(metadata.get(_GROUP), 10)),
+        mtime_ns=_within(_TIMES, _time(metadata.get(_MTIME))),
     )
 
 
@@ -62,6 +66,11 @@ def _time(text: str | None) -> int | None:
         return _number(text[:-2], 10)
     milliseconds = _number(text, 10)
     return None if milliseconds is None else milliseconds * 1_000_000
+
+
+def _within(known: range, number: int | None) -> int | None:
+    """Anyone may write any number into an object's metadata; one that overflows would fail more than its object."""
+    return number if number in known else None
 
 
 def give(fd: int, posix: Posix) -> None:

@@ -60,7 +60,7 @@ class MemoryBudget:
         except asyncio.CancelledError:
             if ready.done() and not ready.cancelled():
                 self.used -= size  # it was lent in the same turn in which the waiter was cancelled
-            else:
+            elif (ready, size) in self._waiting:  # else `_wake` came upon it first and passed it over
                 self._waiting.remove((ready, size))
             self._wake()
             raise

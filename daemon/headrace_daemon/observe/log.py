@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections import deque
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
@@ -11,21 +12,28 @@ import structlog
 from headrace_daemon.facts import Facts
 
 HIDDEN = "[hidden]"
+KEPT_VALUES = 256
+"""Temporary credentials come anew every hour: the oldest of so many have long ended."""
 _SECRET_NAME = re.compile(r"secret|password|token|authorization|signature|credential", re.IGNORECASE)
-# what a signed or presigned request would show: the query and header forms of Signature Version 4
-_SECRET_TEXT = re.compile(r"((?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|Signature|Credential)=)[^&\s,]+")
+# what a signed or presigned request would show, in a query, in a header or in a printed dictionary of headers, and
+# how credentials files and botocore name their values
+_SECRET_TEXT = re.compile(
+    r"""((?:Signature|Credential|Security-Token|secret_access_key|secret_key|session_token)['"]?\s*[=:]\s*['"]?)"""
+    r"""[^&\s,'"]+""",
+    re.IGNORECASE,
+)
 
 
 class Redaction:
     """A processor that takes secrets out of events: by the names of fields, and by the values it was told."""
 
     def __init__(self) -> None:
-        self._values: set[str] = set()
+        self._values: deque[str] = deque(maxlen=KEPT_VALUES)
 
     def hide(self, secret: str) -> None:
         """Never let this value out, wherever it stands."""
-        if len(secret) >= 4:  # shorter ones would blot out ordinary words
-            self._values.add(secret)
+        if len(secret) >= 4 and secret not in self._values:  # shorter ones would blot out ordinary words
+            self._values.append(secret)
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return {name: self._clean(name, value) for name, value in event.items()}
@@ -37,7 +45,10 @@ class Redaction:
             return {inner: self._clean(str(inner), one) for inner, one in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(name, one) for one in value]
-        return self.text(value) if isinstance(value, str) else value
+        if value is None or isinstance(value, bool | int | float | logging.LogRecord):
+            return value
+        # an exception or another object would be turned into text later, behind this processor
+        return self.text(str(value))
 
     def text(self, text: str) -> str:
         """The text without any secret."""

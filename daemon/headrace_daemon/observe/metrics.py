@@ -59,6 +59,7 @@ class Metrics(Facts):
         self.job_objects: dict[tuple[int, str], int] = defaultdict(int)
         self.job_bytes: dict[int, int] = defaultdict(int)
         self.retries: dict[tuple[str, str], int] = defaultdict(int)
+        self.load: dict[tuple[str, str], tuple[int, int]] = {}
         self.commit_seconds = _Histogram()
         self.fsync_seconds = _Histogram()
         self.committed_operations = 0
@@ -67,8 +68,6 @@ class Metrics(Facts):
         self.leases_expired_count = 0
         self.fenced = 0
         self._healthy = self._gauge("endpoint_healthy", "1: in use; 0: set aside.", "remote", "endpoint")
-        self._inflight = self._gauge("endpoint_inflight", "Requests under way.", "remote", "endpoint")
-        self._limit = self._gauge("endpoint_limit", "Requests allowed at once.", "remote", "endpoint")
         self._skew = self._gauge("clock_skew_seconds", "The service's clock minus ours.", "remote")
         self._expiry = self._gauge("credentials_expiry_timestamp_seconds", "When credentials end.", "remote")
         self._lag = self._gauge("loop_lag_seconds", "How late the event loop ran its last timer.")
@@ -96,8 +95,7 @@ class Metrics(Facts):
         self._healthy.labels(remote, endpoint).set(healthy)
 
     def inflight(self, remote: str, endpoint: str, requests: int, limit: int) -> None:
-        self._inflight.labels(remote, endpoint).set(requests)
-        self._limit.labels(remote, endpoint).set(limit)
+        self.load[remote, endpoint] = (requests, limit)
 
     def clock_skew(self, remote: str, seconds: float) -> None:
         self._skew.labels(remote).set(seconds)
@@ -171,6 +169,10 @@ class _Counted(Collector):
         yield _counter("synced_files", "Files made durable.", (), {(): counts.synced_files})
         yield _histogram("commit_seconds", "Group commits of the queue.", (), {(): counts.commit_seconds})
         yield _histogram("fsync_seconds", "Group syncs of files.", (), {(): counts.fsync_seconds})
+        load = counts.load.items()
+        ends = ("remote", "endpoint")
+        yield _gauge("endpoint_inflight", "Requests under way.", ends, {key: now for key, (now, _) in load})
+        yield _gauge("endpoint_limit", "Requests allowed at once.", ends, {key: limit for key, (_, limit) in load})
         by_remote = {(remote,): histogram for remote, histogram in counts.request_seconds.items()}
         yield _histogram("request_seconds", "Requests until their last byte.", ("remote",), by_remote)
         yield GaugeMetricFamily("headrace_up", "This worker runs.", 1)
@@ -181,6 +183,13 @@ def _counter(name: str, text: str, labels: tuple[str, ...], counts: Mapping[Any,
     for key, value in counts.items():
         parts = key if isinstance(key, tuple) else (key,)
         family.add_metric([str(part) for part in parts], value)
+    return family
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:
+    family = GaugeMetricFamily(f"headrace_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(list(key), value)
     return family
 
 

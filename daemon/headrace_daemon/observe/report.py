@@ -13,6 +13,8 @@ from headrace_queue.report_file import report_path
 
 MAX_OPEN = 32
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # dumps() would make an encoder for every line
+
 
 class ReportWriter:
     """Appends to the reports of many jobs. Several daemons may append to one file: each write is whole lines."""
@@ -40,17 +42,21 @@ class ReportWriter:
             "message": outcome.message,
             "time": round(self._clock(), 3),
         }
-        self._lines.setdefault(job, []).append(json.dumps(line, separators=(",", ":")))
+        self._lines.setdefault(job, []).append(_ENCODE(line))
 
     def flush(self, job: int) -> None:
-        """Append the kept lines of a job. Raises OSError; the lines are kept then."""
+        """Append the kept lines of a job. Raises OSError; the lines are kept then, and a torn one is ended later."""
         lines = self._lines.get(job)
         if not lines:
             return
         data = ("\n".join(lines) + "\n").encode()
         fd = self._open(job)
-        while data:
-            data = data[os.write(fd, data) :]
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+        except OSError:
+            os.close(self._files.pop(job))
+            raise
         del self._lines[job]
 
     def _open(self, job: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.flow.retry import Retry
-from headrace_daemon.s3.credentials import CredentialSource, loader
+from headrace_daemon.s3.credentials import CredentialSource, Load, loader
 from headrace_daemon.s3.endpoints import Endpoint, Endpoints
 from headrace_daemon.s3.engine import Engine, EngineOptions
 from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
@@ -20,6 +20,7 @@ from headrace_daemon.s3.pool import PATIENCE, Pool
 from headrace_daemon.s3.profiles import profile_for
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.s3.request import Clocks
+from headrace_daemon.s3.signing import Credentials
 from headrace_queue.config import Config, RemoteConfig
 from headrace_queue.errors import UsageError
 
@@ -38,11 +39,13 @@ def connect(
     options: EngineOptions | None = None,
     retry: Retry | None = None,
     patience: float = PATIENCE,
+    hide: Callable[[str], None] | None = None,
 ) -> Remote:
     """A remote; nothing is sent before its first operation. Call it with an event loop running, and close() it.
 
-    patience: seconds without any endpoint after which operations raise RemoteDown. Raises UsageError for a ca_file or
-    credentials that cannot be what is meant.
+    patience: seconds without any endpoint after which operations raise RemoteDown. hide: is told every secret before it
+    is used, so that the log can keep it to itself. Raises UsageError for a ca_file or credentials that cannot be what
+    is meant.
     """
     profile = profile_for(config.profile, config.endpoint_urls)
     options = options or EngineOptions(ca_pem=_read_ca(name, config.ca_file))
@@ -69,9 +72,21 @@ def connect(
         make_pool=make_pool,
         probe=probe,
     )
-    credentials = CredentialSource(name, loader(name, config.credentials, environ), facts, clocks.wall)
+    load = loader(name, config.credentials, environ)
+    credentials = CredentialSource(name, load if hide is None else _hiding(load, hide), facts, clocks.wall)
     pipeline = Pipeline(name, places, engines, credentials, retry or Retry(clocks.random), facts, clocks)
     return Remote(name, pipeline, profile, config.region)
+
+
+def _hiding(load: Load, hide: Callable[[str], None]) -> Load:
+    async def load_and_tell() -> Credentials | None:
+        found = await load()
+        for secret in () if found is None else (found.secret_key, found.token):
+            if secret:
+                hide(secret)
+        return found
+
+    return load_and_tell
 
 
 def _aiohttp(options: EngineOptions) -> Engine:

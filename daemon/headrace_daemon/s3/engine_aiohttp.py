@@ -60,7 +60,7 @@ class AiohttpEngine:
             # not response.read(): that waits for the upload too, which a server that refused it never takes
             content = await _body(response.content.read())
         finally:
-            _leave(response)
+            response.release()
         return _Whole(response, content)
 
     async def stream(
@@ -76,7 +76,7 @@ class AiohttpEngine:
         try:
             return await consume(_Open(response))
         finally:
-            _leave(response)
+            response.release()
 
     async def close(self) -> None:
         """Ends every connection; requests after it raise TransportError `closed`."""
@@ -249,14 +249,6 @@ async def _body(reading: Awaitable[bytes]) -> bytes:
         return await reading
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise _translated(error) from error
-
-
-def _leave(response: aiohttp.ClientResponse) -> None:
-    """Gives the connection back if the answer was read to its end, and closes it otherwise."""
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()
 
 
 _CODES: tuple[tuple[type[Exception], str], ...] = (

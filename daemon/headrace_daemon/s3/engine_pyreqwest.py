@@ -33,7 +33,6 @@ PIECE = 1 << 20
 """Bytes of an upload handed over at once: each costs the library's thread one wait for Python's lock."""
 _READ_AHEAD = 1 << 18  # measured: a stream holds 4 MiB with this, 8 MiB with four times as much, at more CPU
 _IDLE_SECONDS = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
-_NO_CONTENT = frozenset({204, 304})
 
 
 class PyreqwestEngine:
@@ -65,7 +64,7 @@ class PyreqwestEngine:
         finally:
             if upload is not None:  # cancelled, or answered before it was taken: the library would go on sending
                 upload.stop()
-        return _Whole(response, empty=method == "HEAD" or response.status in _NO_CONTENT)
+        return _Whole(response)
 
     async def stream(
         self,
@@ -126,11 +125,10 @@ class PyreqwestEngine:
 class _Whole:
     """An answer that was read to its end."""
 
-    __slots__ = ("_empty", "_response", "status")
+    __slots__ = ("_response", "status")
 
-    def __init__(self, response: LibraryResponse, *, empty: bool) -> None:
+    def __init__(self, response: LibraryResponse) -> None:
         self._response = response
-        self._empty = empty
         self.status = response.status
 
     def header(self, name: str) -> str | None:
@@ -140,8 +138,7 @@ class _Whole:
         return _headers(self._response)
 
     async def read(self) -> Buffer:
-        # the library reserves content-length bytes first, and HEAD of an object may announce terabytes
-        return b"" if self._empty else await self._response.bytes()
+        return await self._response.bytes()
 
     async def chunks(self, size: int) -> AsyncIterator[Buffer]:
         body = memoryview(await self.read())

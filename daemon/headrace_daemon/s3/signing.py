@@ -75,7 +75,7 @@ def payload_hash(body: Buffer) -> str:
 class Signer:
     """Signs for one region and service; keeps the day's key and the second's time stamps, so reuse it."""
 
-    __slots__ = ("_credentials", "_date", "_key", "_region", "_scope", "_second", "_service", "_stamp")
+    __slots__ = ("_credentials", "_date", "_keyed", "_region", "_scope", "_second", "_service", "_stamp")
 
     def __init__(self, region: str, service: str = "s3") -> None:
         self._region = region
@@ -85,7 +85,7 @@ class Signer:
         self._date = ""
         self._scope = ""
         self._credentials: Credentials | None = None
-        self._key = b""
+        self._keyed = _Keyed(b"")
 
     def sign(
         self,
@@ -117,7 +117,7 @@ class Signer:
         request = f"{method}\n{raw_path or '/'}\n{query_text}\n{lines}\n{names}\n{payload_hash}"
         digest = hashlib.sha256(request.encode()).hexdigest()
         to_sign = f"{_ALGORITHM}\n{self._stamp}\n{self._scope}\n{digest}"
-        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        signature = self._keyed.hexdigest(to_sign.encode())
         who = f"{credentials.access_key}/{self._scope}"
         result["authorization"] = f"{_ALGORITHM} Credential={who}, SignedHeaders={names}, Signature={signature}"
         return result
@@ -135,8 +135,29 @@ class Signer:
         key = f"AWS4{credentials.secret_key}".encode()
         for step in (self._date, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, step.encode(), "sha256")
-        self._key = key
+        self._keyed = _Keyed(key)
         self._credentials = credentials
+
+
+class _Keyed:
+    """HMAC-SHA256 (RFC 2104) under one key, its two padded blocks hashed once.
+
+    hmac.digest lets go of Python's lock even for a line of text, and a busy loop waits long to get it back.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hexdigest(self, message: bytes) -> str:
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 def _canonical_headers(host: str, headers: Mapping[str, str]) -> tuple[str, str]:

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.transfer.ends import End, Work
-from headrace_daemon.transfer.judge import JobFailed, Pause
+from headrace_daemon.transfer.judge import JobFailed, Pause, disk_full
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.mover import Mover, Numbered
 from headrace_daemon.transfer.recorder import Recorder
 from headrace_daemon.transfer.remove import remove
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Action, Batch, Item, Job
+from headrace_queue.store import Store
 
 GROUP_OBJECTS = 8
 GROUP_BYTES = 2**20
 DELETE_GROUP = 1000
 CRASH_PAUSE = 5.0
+FULL_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ class BatchRun:
         except JobFailed as failure:
             await self._job_failed(failure)
         except Exception as error:  # noqa: BLE001 - a failing batch never stops the daemon
-            await self._crashed(error)
+            if disk_full(error):
+                await self._paused(Pause(f"the disk of queue and reports is full ({error})", FULL_PAUSE))
+            else:
+                await self._crashed(error)
         return None
 
     async def _move(self) -> None:
@@ -132,7 +137,7 @@ class BatchRun:
         lease, until = self._batch.lease, self._now() + pause.seconds
         self._facts.job_event(self._batch.job.id, "waiting", pause.reason)
         await self._leave()
-        await self._quietly(self._work.queue.write(lambda store: store.snooze(lease, until, pause.reason)))
+        await self._let_go(lambda store: store.snooze(lease, until, pause.reason))
 
     async def _job_failed(self, failure: JobFailed) -> None:
         job_id = self._batch.job.id
@@ -147,7 +152,7 @@ class BatchRun:
         text = f"{type(error).__name__}: {error}"
         self._facts.job_event(self._batch.job.id, "batch_failed", text)
         await self._leave()
-        await self._quietly(self._work.queue.write(lambda store: store.give_back(lease, until, text)))
+        await self._let_go(lambda store: store.give_back(lease, until, text))
 
     async def _stopped(self) -> None:
         """Cancelled from outside: by the user, then nothing is kept; by the end of a drain, then the next worker
@@ -165,11 +170,20 @@ class BatchRun:
         lease, now = self._batch.lease, self._now()
         await self._quietly(self._work.queue.write(lambda store: store.snooze(lease, now, reason)))
 
-    async def _quietly(self, step: Awaitable[object]) -> None:
-        """A step on the way out: what fails here is told, and must not hide why the batch ended."""
+    async def _let_go(self, step: Callable[[Store], object]) -> None:
+        """The lease goes back. A full disk is waited for: a lease that stays is lost for as long as this worker lives,
+        and so is what was done and not recorded."""
+        while await self._quietly(self._recorder.flush()) or await self._quietly(self._work.queue.write(step)):
+            await asyncio.sleep(FULL_PAUSE)
+
+    async def _quietly(self, step: Awaitable[object]) -> bool:
+        """A step on the way out: what fails here is told, and must not hide why the batch ended. Whether a full disk
+        kept it from being done."""
         try:
             await step
         except LeaseLost:
             self._facts.lease_lost(self._batch.job.id)
         except Exception as error:  # noqa: BLE001 - told, and must not hide why the batch ended
             self._facts.job_event(self._batch.job.id, "cleanup_failed", f"{type(error).__name__}: {error}")
+            return disk_full(error)
+        return False

@@ -29,7 +29,7 @@ from headrace_daemon.s3.errors import (
     Throttled,
     UploadLost,
 )
-from headrace_queue.errors import HeadraceError
+from headrace_queue.errors import HeadraceError, QueueFull
 
 
 class Pause(HeadraceError):
@@ -88,6 +88,7 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
     DestinationFull: ("the destination is full", 30.0),
     RootLost: ("the file system is not there", 30.0),
 }
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOST_MOUNT = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN})
 
 
@@ -119,10 +120,15 @@ def judge(error: Exception) -> Verdict:
     raise error
 
 
+def disk_full(error: BaseException) -> bool:
+    """No space, or no quota, for the queue, a report or a scratch file: it passes once somebody frees some."""
+    return isinstance(error, QueueFull) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
 def _judge_os(error: OSError) -> Verdict:
     if error.errno in _LOST_MOUNT:
         raise Pause(f"the file system is not there ({error})", 30.0) from error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if disk_full(error):
         raise Pause(f"the destination is full ({error})", 30.0) from error
     return Failed(errno.errorcode.get(error.errno or 0, "os_error").lower())
 

@@ -5,7 +5,7 @@ goes on with exactly what is on the disk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending
@@ -119,7 +119,11 @@ class _Receiver:
 
         A failure here costs no more than that, and must not take the place of the reason for the stop.
         """
-        for step in (lambda: self._sync(ledger, file), lambda: self.work.threads.run(file.close)):
+        steps: tuple[Callable[[], Awaitable[None]], ...] = (
+            lambda: self._sync(ledger, file),
+            lambda: self.work.threads.run(file.close),
+        )
+        for step in steps:
             try:
                 await step()
             except HeadraceError as error:

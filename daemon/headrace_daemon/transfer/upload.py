@@ -4,8 +4,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from headrace_daemon.facts import Outcome
+from headrace_daemon.files.names import FileError
 from headrace_daemon.files.posix import Posix, to_metadata
-from headrace_daemon.files.reading import OpenSource, ReadFile, read_many, read_whole
+from headrace_daemon.files.reading import OpenSource, ReadFile, read_many
+from headrace_daemon.files.root import Root
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.errors import PreconditionFailed
@@ -18,6 +20,9 @@ from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
 from headrace_daemon.transfer.uploads import give_up_uploads
 from headrace_queue.jobs import Item, Lease
+
+_Summed = tuple[ReadFile, str]
+"""A small file and the CRC64NVME of its bytes, base64."""
 
 
 class Upload:
@@ -35,14 +40,14 @@ class Upload:
         # the size may have changed since the listing; what is sent is what is there now
         keys = [(self._source.key(item.key), None) for _, item in group]
         limit = self._work.config.multipart_threshold
-        reads = await self._work.threads.run(read_many, self._source.root, keys, limit)
+        reads = await self._work.threads.run(_read_and_sum, self._source.root, keys, limit)
         tally = new_tally()
         for (index, item), read in zip(group, reads, strict=True):
             once = self._first_then_again(item, read)
             outcome = await attempt(once, self._work, item.key, tally)
             await tell(index, item, outcome, tally.take())
 
-    def _first_then_again(self, item: Item, read: ReadFile | Exception) -> Callable[[], Awaitable[Outcome]]:
+    def _first_then_again(self, item: Item, read: _Summed | FileError) -> Callable[[], Awaitable[Outcome]]:
         """Send what was read with the group; every further try reads the file anew."""
         kept = [read]
 
@@ -51,18 +56,18 @@ class Upload:
                 found = kept.pop()
             else:
                 key, limit = self._source.key(item.key), self._work.config.multipart_threshold
-                found = await self._work.threads.run(read_whole, self._source.root, key, None, limit)
+                (found,) = await self._work.threads.run(_read_and_sum, self._source.root, [(key, None)], limit)
             if isinstance(found, Exception):
                 raise found
             return await self._put(item, found)
 
         return once
 
-    async def _put(self, item: Item, read: ReadFile) -> Outcome:
+    async def _put(self, item: Item, found: _Summed) -> Outcome:
         started = time.monotonic()
+        read, crc = found
         data, target = read.data, self._target
         await take_all(self._work.bandwidth, len(data))
-        crc = to_text(crc64nvme(data))
         options = self._options(read)
         try:
             result = await at_destination(
@@ -128,6 +133,12 @@ class Upload:
 
     async def forget(self, items: Sequence[Item]) -> None:
         await give_up_uploads(self._work, self._target, items)
+
+
+def _read_and_sum(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[_Summed | FileError]:
+    """In the file thread: on the loop, each sum would let go of Python's lock, and wait to get it back."""
+    found = read_many(root, wanted, limit)
+    return [one if isinstance(one, FileError) else (one, to_text(crc64nvme(one.data))) for one in found]
 
 
 class _FileParts:

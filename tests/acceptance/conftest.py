@@ -1,0 +1,27 @@
+"""The host that the acceptance tests of a process share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS
+from tests.support.commands import Hub
+
+
+@pytest.fixture(scope="session")
+def hub(
+    servers_dir: Path,
+    seaweed: SeaweedFS,
+    seaweed_tls: SeaweedFS,
+    rclone_s3: RcloneS3,
+    rclone_tls: RcloneS3,
+    moto_s3: S3Server,
+) -> Iterator[Hub]:
+    """weed, weedtls: one service, over HTTP with two URLs and over TLS; clone, clonetls: two; moto."""
+    servers = {"weed": seaweed, "weedtls": seaweed_tls, "clone": rclone_s3, "clonetls": rclone_tls, "moto": moto_s3}
+    host = Hub(servers_dir / "hub", servers)
+    try:
+        yield host
+    finally:
+        host.close()

@@ -1,0 +1,90 @@
+"""Bandwidth limits, with a clock that only moves when somebody sleeps."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace_daemon.flow.bandwidth import Bandwidth, take_all
+
+BURST = 0.25
+
+
+class Time:
+    """Seconds, and a sleep that is the only way they pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def run(coroutine: object) -> None:
+    """Steps a coroutine that never really waits."""
+    try:
+        coroutine.send(None)  # type: ignore[attr-defined]
+    except StopIteration:
+        return
+    raise AssertionError("it waited for something else than the clock")
+
+
+def limit(rate: int, time: Time) -> Bandwidth:
+    return Bandwidth(rate, time.clock, time.sleep)
+
+
+def test_the_first_burst_is_free_and_the_rest_is_paid_for() -> None:
+    time = Time()
+    bandwidth = limit(100, time)
+    for _ in range(6):
+        run(bandwidth.take(10))
+    # 25 bytes of credit, then a tenth of a second for each 10 bytes
+    assert time.now == 1000.0 + 0.25
+    run(bandwidth.take(1000))
+    run(bandwidth.take(1))
+    assert time.now >= 1000.0 + 10.0, "whoever comes after a large piece waits for its debt"
+
+
+def test_idle_time_is_no_credit_beyond_the_burst() -> None:
+    time = Time()
+    bandwidth = limit(100, time)
+    time.now += 3600
+    for _ in range(10):
+        run(bandwidth.take(100))
+    assert time.now >= 1000.0 + 3600 + 9 - BURST
+
+
+@given(st.integers(1, 10**9), st.lists(st.tuples(st.integers(0, 10**8), st.floats(0, 5)), max_size=60))
+def test_never_more_than_the_rate_on_average(rate: int, pieces: list[tuple[int, float]]) -> None:
+    """What was let through before the latest piece fits into the time that passed and one burst."""
+    time = Time()
+    bandwidth = limit(rate, time)
+    started, total = time.now, 0
+    for size, idle in pieces:
+        time.now += idle
+        run(bandwidth.take(size))
+        assert total <= rate * (time.now - started + BURST) * (1 + 1e-9) + 1
+        total += size
+
+
+@given(st.integers(1, 10**9), st.lists(st.integers(1, 10**7), min_size=1, max_size=60))
+def test_nobody_waits_longer_than_the_rate_asks(rate: int, sizes: list[int]) -> None:
+    time = Time()
+    bandwidth = limit(rate, time)
+    started = time.now
+    for size in sizes:
+        run(bandwidth.take(size))
+    assert time.now - started <= max(0.0, sum(sizes[:-1]) / rate - BURST) * (1 + 1e-9) + 1e-6
+
+
+def test_every_limit_that_applies_is_passed() -> None:
+    time = Time()
+    wide, narrow = limit(1000, time), limit(10, time)
+    run(take_all([wide, narrow], 100))
+    run(take_all([wide, narrow], 1))
+    assert time.now == 1000.0 + 100 / 10 - BURST
+    run(take_all([], 10**12))

@@ -1,0 +1,163 @@
+"""What each error means for the object, the batch and the job. No typed error may be left to chance."""
+
+import asyncio
+import errno
+
+import pytest
+
+from headrace_daemon.facts import Facts, Outcome
+from headrace_daemon.files import names
+from headrace_daemon.files.names import FileError
+from headrace_daemon.s3 import errors
+from headrace_daemon.s3.errors import NoSuchBucket, NotFound, S3Error, UploadLost
+from headrace_daemon.transfer.judge import Again, Failed, JobFailed, Pause, Vanished, Verdict, disk_full, first_cause, judge
+from headrace_daemon.transfer.mover import at_destination
+from headrace_queue.errors import HeadraceError, LeaseLost, QueueFull, UsageError
+
+PAUSES = "pause"
+ENDS_JOB = "job"
+
+OF_S3: dict[type[S3Error], Verdict | str] = {
+    errors.TransportError: Failed("a_code"),
+    errors.Throttled: PAUSES,
+    errors.ServerFault: Failed("a_code"),
+    errors.CredentialsExpired: PAUSES,
+    errors.AccessDenied: Failed("access_denied"),
+    errors.NotFound: Vanished(),
+    errors.NoSuchBucket: ENDS_JOB,
+    errors.UploadLost: Again("upload_lost"),
+    errors.PreconditionFailed: Again("source_unstable"),
+    errors.NotSupported: Failed("a_code"),
+    errors.WrongRegion: Failed("a_code"),
+    errors.BadDigest: Again("integrity"),
+    errors.Rejected: Failed("a_code"),
+    errors.RemoteDown: PAUSES,
+    errors.IntegrityError: Again("integrity"),
+}
+OF_FILES: dict[type[FileError], Verdict | str] = {
+    names.NameRefused: Failed("name"),
+    names.Blocked: Failed("blocked"),
+    names.AlreadyThere: Failed("refused"),  # the movers look for it themselves, where --no-clobber makes it no failure
+    names.AccessRefused: Failed("access_denied"),
+    names.SourceVanished: Vanished(),
+    names.SourceChanged: Again("source_unstable"),
+    names.DestinationFull: PAUSES,
+    names.FileFault: Failed("file_fault"),
+    names.DurabilityLost: Again("not_durable"),
+    names.RootLost: PAUSES,
+}
+
+
+def leaves(base: type) -> set[type]:
+    return {kind for direct in base.__subclasses__() for kind in {direct, *leaves(direct)}}
+
+
+def test_every_typed_error_has_its_line_here() -> None:
+    assert {kind for kind in leaves(S3Error) if kind.__module__ == errors.__name__} == set(OF_S3)
+    assert {kind for kind in leaves(FileError) if kind.__module__ == names.__name__} == set(OF_FILES)
+
+
+def made(kind: type[Exception]) -> Exception:
+    if kind is errors.WrongRegion:
+        return errors.WrongRegion("a_code", "text", 301, None)
+    return kind("a_code", "text")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [*OF_S3.items(), *OF_FILES.items()], ids=lambda value: getattr(value, "__name__", "")
+)
+def test_every_typed_error_has_its_verdict(kind: type[Exception], expected: Verdict | str) -> None:
+    error = made(kind)
+    if isinstance(expected, str):
+        with pytest.raises(Pause if expected == PAUSES else JobFailed) as caught:
+            judge(error)
+        assert "text" in str(caught.value), "people read why"
+        assert caught.value.__cause__ is error
+    else:
+        assert judge(error) == expected
+
+
+def test_a_pause_says_for_how_long() -> None:
+    with pytest.raises(Pause) as caught:
+        judge(errors.RemoteDown("remote_down", "https://10.0.0.1"))
+    assert caught.value.seconds > 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN])
+def test_full_disks_and_lost_mounts_pause(number: int) -> None:
+    with pytest.raises(Pause):
+        judge(OSError(number, "text"))
+
+
+def test_other_errors_of_the_system_fail_the_object_by_their_name() -> None:
+    assert judge(OSError(errno.EIO, "text")) == Failed("eio")
+    assert judge(OSError("no number")) == Failed("os_error")
+
+
+def test_faults_of_ours_are_not_the_objects() -> None:
+    fault = ZeroDivisionError("ours")
+    with pytest.raises(ZeroDivisionError) as caught:
+        judge(fault)
+    assert caught.value is fault
+
+
+def test_whatever_else_headrace_refuses_fails_the_object() -> None:
+    assert judge(UsageError("x", "y", "z")) == Failed("refused")
+
+
+def test_a_full_queue_disk_is_told_from_other_errors() -> None:
+    full = [QueueFull("x"), OSError(errno.ENOSPC, "x"), OSError(errno.EDQUOT, "x")]
+    others = [OSError(errno.EIO, "x"), HeadraceError("x"), LeaseLost("x"), asyncio.CancelledError()]
+    assert [disk_full(error) for error in [*full, *others]] == [True] * 3 + [False] * 4
+
+
+# -- whose 404 it is --------------------------------------------------------------------------------------------------
+
+
+async def raising(error: Exception) -> Outcome:
+    raise error
+
+
+async def test_a_404_of_the_destination_is_never_a_vanished_source() -> None:
+    with pytest.raises(UploadLost) as caught:
+        await at_destination(raising(NotFound("NoSuchKey", "gone", 404)))
+    assert judge(caught.value) == Again("upload_lost")
+    assert "destination" in str(caught.value)
+
+
+async def test_a_missing_bucket_at_the_destination_still_ends_the_job() -> None:
+    with pytest.raises(NoSuchBucket) as caught:
+        await at_destination(raising(NoSuchBucket("NoSuchBucket", "gone", 404)))
+    with pytest.raises(JobFailed):
+        judge(caught.value)
+
+
+async def test_what_the_destination_answers_otherwise_passes_through() -> None:
+    async def answered() -> int:
+        return 7
+
+    assert await at_destination(answered()) == 7
+    with pytest.raises(errors.Throttled):
+        await at_destination(raising(errors.Throttled("SlowDown", "x", 503)))
+
+
+# -- the one error of many --------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_job_comes_before_a_pause_and_that_before_the_rest() -> None:
+    ends, pauses, other = JobFailed("ends"), Pause("pauses", 1.0), ValueError("other")
+    assert first_cause(ExceptionGroup("", [other, ExceptionGroup("", [pauses, ends])])) is ends
+    assert first_cause(ExceptionGroup("", [ExceptionGroup("", [other]), pauses])) is pauses
+    assert first_cause(ExceptionGroup("", [ExceptionGroup("", [other]), KeyError()])) is other
+    assert first_cause(other) is other
+
+
+# -- one object, several times ----------------------------------------------------------------------------------------
+
+
+class Integrity(Facts):
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def integrity_failure(self, job: int, remote: str, key: str) -> None:
+        self.failures.append(key)

@@ -1,0 +1,150 @@
+"""The memory budget: never over its limit, first come first served, and every byte comes back."""
+
+import asyncio
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace_daemon.flow.memory import MemoryBudget
+
+LIMIT = 100
+
+Step = tuple[str, int]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), st.integers(0, 150)),
+        st.tuples(st.just("give back"), st.integers(0, 30)),
+        st.tuples(st.just("cancel"), st.integers(0, 30)),
+        st.tuples(st.just("turn"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+class Borrower:
+    """One task that holds its bytes until it is told to give them back."""
+
+    def __init__(self, budget: MemoryBudget, size: int, arrivals: list["Borrower"]) -> None:
+        self.size = min(size, budget.limit)
+        self.holds = False
+        self.enough = asyncio.Event()
+        self.task = asyncio.create_task(self._borrow(budget, size, arrivals))
+
+    async def _borrow(self, budget: MemoryBudget, size: int, arrivals: list["Borrower"]) -> None:
+        async with budget.lend(size):
+            assert budget.used <= budget.limit
+            self.holds = True
+            arrivals.append(self)
+            try:
+                await self.enough.wait()
+            finally:
+                self.holds = False
+
+
+async def play(steps: list[Step]) -> None:
+    """Runs the steps without letting the loop turn in between, except where they say so: the tightest races."""
+    budget = MemoryBudget(LIMIT)
+    everyone: list[Borrower] = []
+    arrivals: list[Borrower] = []
+    for kind, number in steps:
+        if kind == "ask":
+            everyone.append(Borrower(budget, number, arrivals))
+        elif kind == "turn":
+            await settle()
+        elif everyone and kind == "give back":
+            everyone[number % len(everyone)].enough.set()
+        elif everyone and kind == "cancel":
+            everyone[number % len(everyone)].task.cancel()
+        assert 0 <= budget.used <= LIMIT
+    await settle()
+    assert budget.used == sum(borrower.size for borrower in everyone if borrower.holds)
+    order = [everyone.index(borrower) for borrower in arrivals]
+    assert order == sorted(order), "somebody was overtaken"
+    waiting = deque(borrower for borrower in everyone if not borrower.task.done() and not borrower.holds)
+    assert not waiting or budget.used + waiting[0].size > LIMIT, "the first in line waits beside free bytes"
+    for borrower in everyone:
+        borrower.enough.set()
+    ends = await asyncio.gather(*(borrower.task for borrower in everyone), return_exceptions=True)
+    assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}, ends
+    assert budget.used == 0
+
+
+async def settle() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+@given(STEPS)
+@settings(max_examples=400, deadline=None)
+def test_never_over_the_limit_and_in_order(steps: list[Step]) -> None:
+    asyncio.run(play(steps))
+
+
+async def test_a_waiter_cancelled_in_the_turn_of_its_grant_gives_the_bytes_back() -> None:
+    await play([("ask", 100), ("ask", 60), ("turn", 0), ("give back", 0), ("cancel", 1), ("turn", 0), ("ask", 100)])
+
+
+async def test_a_waiter_cancelled_just_before_room_appears_leaves_quietly() -> None:
+    """The grant comes upon a waiter that is cancelled, and has not run since."""
+    budget = MemoryBudget(LIMIT)
+    async with budget.lend(LIMIT):
+        waiter = Borrower(budget, 50, [])
+        await settle()
+        waiter.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter.task
+    assert budget.used == 0
+
+
+async def test_more_than_everything_is_lent_alone() -> None:
+    budget = MemoryBudget(LIMIT)
+    async with budget.lend(10 * LIMIT):
+        assert budget.used == LIMIT
+        waiter = Borrower(budget, 1, [])
+        await settle()
+        assert not waiter.holds
+    await settle()
+    assert waiter.holds
+    waiter.enough.set()
+    await waiter.task
+
+
+async def test_a_buffer_is_used_again_unless_its_block_failed() -> None:
+    budget = MemoryBudget(LIMIT)
+    async with budget.buffer(40, overhead=20) as first:
+        assert (len(first), budget.used) == (40, 60)
+        first[:4] = b"mark"
+    async with budget.buffer(30) as second:
+        assert bytes(second[:4]) == b"mark", "fresh pages cost more than the copy into them"
+        assert len(second) == 30
+    with pytest.raises(ConnectionError):
+        async with budget.buffer(40) as given_up:
+            given_up[:4] = b"sent"
+            raise ConnectionError
+    async with budget.buffer(40) as third:
+        assert bytes(third[:4]) == b"\0\0\0\0", "the request that was given up may still read from its buffer"
+    assert budget.used == 0
+
+
+async def test_two_holders_never_share_a_buffer() -> None:
+    budget = MemoryBudget(LIMIT)
+    async with budget.buffer(10):
+        pass
+    async with budget.buffer(10) as first, budget.buffer(10) as second:
+        first[:] = b"a" * 10
+        second[:] = b"b" * 10
+        assert bytes(first) == b"a" * 10
+
+
+async def test_buffers_that_are_too_small_are_let_go() -> None:
+    budget = MemoryBudget(LIMIT)
+    async with budget.buffer(10), budget.buffer(10):
+        pass
+    async with budget.buffer(50) as grown:
+        assert len(grown) == 50
+    async with budget.buffer(10) as small:
+        assert len(small) == 10
+        assert isinstance(small.obj, bytearray)
+        assert len(small.obj) == 50, "the two of 10 bytes are gone"
