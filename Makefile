@@ -10,10 +10,11 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 TESTS ?= tests
 BENCH ?=
+CHAOS ?=
 
 export PYTHON
 
-.PHONY: help install demo test bench lint format lock clean
+.PHONY: help install demo test bench chaos lint format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## +(.*)/  make \1\t\2/' | expand -t 18
@@ -33,6 +34,9 @@ test: install  ## all tests, real servers included (TESTS=… WORKERS=… to cho
 
 bench: install  ## the benchmark beside s5cmd and juicefs sync; writes docs/bench.md (BENCH=--quick for a look)
 	$(BIN)/python -m benchmarks.bench --date $$(date -u +%F) --output docs/bench.md $(BENCH)
+
+chaos: install  ## random kills and lost endpoints, everything proven after each (CHAOS="--seeds 100 --first 1")
+	$(BIN)/python -m benchmarks.chaos $(CHAOS)
 
 lint: install  ## ruff, mypy --strict, import-linter
 	@status=0; for check in "ruff check ." "ruff format --check ." "mypy --strict" "lint-imports"; do \

@@ -1,4 +1,4 @@
-"""`make chaos`: random trees, daemons killed and endpoints lost at random moments; after each trial everything is proven.
+"""`make chaos`: random trees, daemons killed and endpoints lost at random moments; each trial ends with a proof.
 
     python -m benchmarks.chaos [--seeds 20] [--first 1] [--folder DIR]
 
@@ -20,15 +20,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from headrace_daemon.demo.servers import Keys, S3Server, SeaweedFS
-from headrace_queue.jobs import Job
-from headrace_queue.states import FINAL, JobState
 from tests.support.proxy_thread import ProxyThread
 from tests.support.site import Daemon, RemoteTable, Site, site_of, until
 from tests.support.trees import Tree, open_uploads, read_bucket, read_tree, temporary_files, write_tree
 
+from headrace_daemon.demo.servers import Keys, S3Server, SeaweedFS
+from headrace_queue.jobs import Job
+from headrace_queue.states import FINAL, JobState
+
 MIB = 2**20
 TRIAL_SECONDS = 120.0
+WORK_SECONDS = 4
+"""How long a trial's bytes take at least: with full speed it would be over before anything strikes."""
+
 DOORS = 2
 TRANSFER = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"', "attempts = 50"]
 """attempts: every kill takes one of the batches in flight, which is not what is on trial here."""
@@ -99,6 +103,7 @@ class Stage:
         self._doors = doors
         self._dice = random.Random(trial.seed)
         self._daemons: list[Daemon] = []
+        self.struck: Counter[str] = Counter()
 
     def play(self, job_id: int) -> Job:
         """All strokes, then the job's end."""
@@ -113,6 +118,7 @@ class Stage:
                     self._site.logs,
                 )
                 if job.state not in FINAL:
+                    self.struck[stroke.what] += 1
                     self._strike(stroke)
             return until(
                 lambda: found if (found := store.job(job_id)).state in FINAL else None,
@@ -135,8 +141,16 @@ class Stage:
             door.start()
 
 
-def run_trial(trial: Trial, server: S3Server, folder: Path) -> list[str]:
-    """Plays it; what is not as it should be, a line each. folder: empty, for everything the trial writes."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """struck: which misfortunes came before the job was over, and how often. faults: what is not as it should be."""
+
+    struck: Counter[str]
+    faults: list[str]
+
+
+def run_trial(trial: Trial, server: S3Server, folder: Path) -> Verdict:
+    """Plays it. folder: empty, for everything the trial writes."""
     tree = make_content(trial)
     files, back = write_tree(folder / "files", tree), folder / "back"
     source, target = f"source-{trial.seed}-{time.time_ns()}", f"target-{trial.seed}-{time.time_ns()}"
@@ -151,14 +165,16 @@ def run_trial(trial: Trial, server: S3Server, folder: Path) -> list[str]:
             "relay": (f"plain://{source}/", f"lake://{target}/"),
             "download": (f"lake://{source}/", back),
         }[trial.direction]
-        job_id = site.enqueue(*ends, "--bandwidth", "10MiB/s")
+        rate = f"{sum(map(len, tree.values())) // WORK_SECONDS // 1000 + 1}kB/s"
+        job_id, stage = site.enqueue(*ends, "--bandwidth", rate), Stage(trial, site, doors)
         try:
-            job = Stage(trial, site, doors).play(job_id)
+            job = stage.play(job_id)
         except AssertionError as stuck:
-            return [str(stuck)]
+            return Verdict(stage.struck, [str(stuck)])
         found = read_tree(back) if trial.direction == "download" else read_bucket(server, target)
         lost_uploads = _uploads_with_parts(server, target)
-        return [*_job_faults(job, site, tree), *_end_faults(found, tree, back, lost_uploads)]
+        faults = [*_job_faults(job, site, tree), *_end_faults(found, tree, back, lost_uploads)]
+        return Verdict(stage.struck, faults)
 
 
 @contextmanager
@@ -215,9 +231,8 @@ def _uploads_with_parts(server: S3Server, bucket: str) -> list[str]:
         ]
 
 
-def _describe(trial: Trial) -> str:
-    strokes = Counter(str(stroke.what) for stroke in trial.strokes)
-    told = ", ".join(f"{count} x {what}" for what, count in strokes.items())
+def _describe(trial: Trial, verdict: Verdict) -> str:
+    told = ", ".join(f"{count} x {what}" for what, count in verdict.struck.items()) or "nothing struck in time"
     return f"seed {trial.seed}: {trial.direction}, {trial.objects} objects, {trial.daemons} daemons; {told}"
 
 
@@ -235,11 +250,12 @@ def main() -> int:
         server = stack.enter_context(SeaweedFS(folder / "lake", keys))
         for seed in range(given.first, given.first + given.seeds):
             trial, began = draw(seed), time.monotonic()
-            faults = run_trial(trial, server, folder / f"seed-{seed}")
-            print(f"{_describe(trial)}: {'FAILED' if faults else 'ok'}, {time.monotonic() - began:.1f} s", flush=True)
-            for fault in faults:
+            verdict = run_trial(trial, server, folder / f"seed-{seed}")
+            ended = "FAILED" if verdict.faults else "ok"
+            print(f"{_describe(trial, verdict)}: {ended}, {time.monotonic() - began:.1f} s", flush=True)
+            for fault in verdict.faults:
                 print(f"  {fault}", flush=True)
-            if faults:
+            if verdict.faults:
                 failed.append(seed)
     print(f"{given.seeds - len(failed)} of {given.seeds} trials ok" + (f"; failed seeds: {failed}" if failed else ""))
     return 1 if failed else 0

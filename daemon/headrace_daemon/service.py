@@ -34,7 +34,8 @@ from headrace_queue.writer import Queue
 
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
-FILE_THREADS = 16
+FILE_THREADS = 8
+"""Each step of a file lets go of Python's lock and waits to get it back: more threads only wait more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Every direction over every kind of connection: the bytes, the report, the counters, and a second run that does
 nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.support.commands import MIB, PART, THRESHOLD, Bucket, Folder, Hub, ca
 from tests.support.faults import Fault, Kind
 from tests.support.proxy_thread import ProxyThread
 from tests.support.remotes import crc_text
-from tests.support.site import site_of
+from tests.support.site import Site, site_of
 from tests.support.trees import Tree, open_uploads, temporary_files
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
@@ -211,6 +212,14 @@ def test_a_refused_copy_fails_where_the_server_must(hub: Hub, tmp_path: Path) ->
         (line,) = site.report_lines(job_id)
         assert (line.outcome, line.error) == ("failed", "NotImplemented")
     assert destination.read() == {}
+
+
+@contextmanager
+def behind_a_door(hub: Hub, directory: Path) -> Iterator[tuple[Site, ProxyThread]]:
+    """A site that sees weed through a proxy."""
+    server = hub.servers["weed"]
+    with ProxyThread(server.endpoint_urls[0]) as door, site_of(directory, weed=remote_of(server, [door.url])) as site:
+        yield site, door
 
 
 def refusal(bucket: Bucket, status: int, code: str) -> Fault:

@@ -2,17 +2,37 @@
 
 import asyncio
 import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files import names
 from headrace_daemon.files.names import FileError
+from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.s3 import errors
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, S3Error, UploadLost
-from headrace_daemon.transfer.judge import Again, Failed, JobFailed, Pause, Vanished, Verdict, disk_full, first_cause, judge
-from headrace_daemon.transfer.mover import at_destination
+from headrace_daemon.transfer.ends import Work
+from headrace_daemon.transfer.judge import (
+    Again,
+    Failed,
+    JobFailed,
+    Pause,
+    Vanished,
+    Verdict,
+    disk_full,
+    first_cause,
+    judge,
+)
+from headrace_daemon.transfer.mover import at_destination, attempt
+from headrace_daemon.transfer.tally import new_tally
+from headrace_queue.config import TransferConfig
 from headrace_queue.errors import HeadraceError, LeaseLost, QueueFull, UsageError
+from headrace_queue.jobs import JobSpec, Kind
+from headrace_queue.store import open_store
+from headrace_queue.writer import Queue
 
 PAUSES = "pause"
 ENDS_JOB = "job"
@@ -157,7 +177,83 @@ def test_the_end_of_a_job_comes_before_a_pause_and_that_before_the_rest() -> Non
 
 class Integrity(Facts):
     def __init__(self) -> None:
-        self.failures: list[str] = []
+        self.keys: list[str] = []
 
     def integrity_failure(self, job: int, remote: str, key: str) -> None:
-        self.failures.append(key)
+        self.keys.append(key)
+
+
+@pytest.fixture
+async def work(tmp_path: Path) -> AsyncIterator[Work]:
+    """Two attempts an object; everything a mover shares, on a real queue."""
+    facts = Integrity()
+    url = f"sqlite://{tmp_path / 'queue.db'}"
+    queue = Queue(lambda: open_store(url), lambda: open_store(url, read_only=True), facts.committed)
+    await queue.start()
+    threads = FileThreads(1)
+    job, _ = await queue.write(lambda store: store.enqueue(JobSpec(Kind.SYNC, "/fsx/a", "s3://bucket/a/")))
+    config = TransferConfig(attempts=2)
+    try:
+        yield Work(job, config, queue, threads, MemoryBudget(2**20), asyncio.Semaphore(4), [], facts)
+    finally:
+        threads.close()
+        await queue.close()
+
+
+def trying(*ends: Exception | None) -> tuple[Callable[[], Awaitable[Outcome]], list[None]]:
+    """Ends so, one after the other; and how often it was tried."""
+    tried: list[None] = []
+
+    async def once() -> Outcome:
+        end = ends[len(tried)]
+        tried.append(None)
+        if end is not None:
+            raise end
+        return Outcome("transferred")
+
+    return once, tried
+
+
+async def test_an_object_that_failed_once_is_tried_anew(work: Work) -> None:
+    once, tried = trying(errors.IntegrityError("integrity", "x"), None)
+    tally = new_tally()
+    tally.retries = 3
+    outcome = await attempt(once, work, "key", tally)
+    assert (outcome.state, outcome.attempts, len(tried)) == ("transferred", 2 + 3, 2)
+    assert isinstance(work.facts, Integrity)
+    assert work.facts.keys == ["key"]
+
+
+async def test_an_object_fails_after_its_last_attempt_with_a_stable_word(work: Work) -> None:
+    once, tried = trying(*[names.SourceChanged("key", "was written")] * 3)
+    outcome = await attempt(once, work, "key", new_tally())
+    assert (outcome.state, outcome.error, outcome.attempts, len(tried)) == ("failed", "source_unstable", 2, 2)
+    assert "was written" in outcome.message
+
+
+async def test_what_cannot_succeed_is_tried_once(work: Work) -> None:
+    once, tried = trying(errors.AccessDenied("AccessDenied", "no", 403), None)
+    outcome = await attempt(once, work, "key", new_tally())
+    assert (outcome.state, outcome.error, len(tried)) == ("failed", "access_denied", 1)
+
+
+async def test_a_vanished_source_is_no_failure(work: Work) -> None:
+    once, _ = trying(NotFound("NoSuchKey", "gone", 404))
+    assert (await attempt(once, work, "key", new_tally())).state == "vanished"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (errors.RemoteDown("remote_down", "x"), Pause),
+        (NoSuchBucket("NoSuchBucket", "x", 404), JobFailed),
+        (ZeroDivisionError("ours"), ZeroDivisionError),
+    ],
+)
+async def test_what_concerns_more_than_the_object_uses_up_no_attempt(
+    work: Work, error: Exception, kind: type[Exception]
+) -> None:
+    once, tried = trying(error, None)
+    with pytest.raises(kind):
+        await attempt(once, work, "key", new_tally())
+    assert len(tried) == 1

@@ -216,8 +216,9 @@ class Landing:
         """Always a new inode: one that another worker still writes to must not become ours."""
 
         def step(dir_fd: int) -> int:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(place.temp, dir_fd=dir_fd)
+            with contextlib.suppress(FileExistsError):
+                return os.open(place.temp, _CREATE, 0o666, dir_fd=dir_fd)
+            os.unlink(place.temp, dir_fd=dir_fd)
             return os.open(place.temp, _CREATE, 0o666, dir_fd=dir_fd)
 
         try:

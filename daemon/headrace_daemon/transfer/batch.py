@@ -15,7 +15,7 @@ from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Action, Batch, Item, Job
 from headrace_queue.store import Store
 
-GROUP_OBJECTS = 8
+GROUP_OBJECTS = 32
 GROUP_BYTES = 2**20
 DELETE_GROUP = 1000
 CRASH_PAUSE = 5.0
