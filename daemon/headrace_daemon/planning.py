@@ -14,7 +14,7 @@ from headrace_daemon.planner.compare import FILES, Route, Side
 from headrace_daemon.planner.deletion import DeletePlan
 from headrace_daemon.planner.entries import Entry, Lister
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
-from headrace_daemon.planner.listing import list_files, list_remote
+from headrace_daemon.planner.listing import list_files, list_nothing, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
 from headrace_daemon.planner.task import PlanEnd, PlanLimits, PlanPorts, PlanTask
@@ -28,8 +28,8 @@ from headrace_daemon.s3.errors import (
     TransportError,
 )
 from headrace_daemon.session import Session, Sessions
+from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
 from headrace_daemon.transfer.judge import disk_full
-from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.writer import Queue
@@ -166,6 +166,8 @@ class _Planning:
     async def _same(self, entry: Entry, other: Entry | None) -> bool:
         session = self._session
         threads = session.host.threads
+        if isinstance(session.destination, NoFolder):
+            return False
         if other is None:
             return await threads.run(is_folder, session.destination, entry.key)
         ours = await content_of(session.source, entry.key, threads)
@@ -178,26 +180,32 @@ class _Planning:
         self._session.host.report.write(self._lease.job.id, item, outcome)
 
 
-def _side(end: End) -> Side:
-    if isinstance(end, FilesEnd):
+def _side(end: End | NoFolder) -> Side:
+    if not isinstance(end, BucketEnd):
         return FILES
     profile = end.remote.profile
     return Side(files=False, md5_etags=profile.etag_md5, max_object=profile.max_object)
 
 
-def _where(end: End) -> str:
+def _where(end: End | NoFolder) -> str:
     """How a listing names itself in its errors."""
-    return f"{end.remote.name}://{end.bucket}/{end.prefix}" if isinstance(end, BucketEnd) else end.root.path
+    if isinstance(end, BucketEnd):
+        return f"{end.remote.name}://{end.bucket}/{end.prefix}"
+    return end.root.path if isinstance(end, FilesEnd) else end.path
 
 
-def _lister(session: Session, end: End, *, sort: bool) -> Lister:
+def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
+    if isinstance(end, NoFolder):
+        return list_nothing
     if isinstance(end, BucketEnd):
         return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch, sort=sort)
     return lambda after: list_files(end.root, session.host.threads, after)
 
 
-async def _look(session: Session, end: End) -> Entry | None:
+async def _look(session: Session, end: End | NoFolder) -> Entry | None:
     """The one object or file that a copy is about."""
+    if isinstance(end, NoFolder):
+        return None
     if isinstance(end, FilesEnd):
         return await session.host.threads.run(_look_at_file, end)
     try:

@@ -1,6 +1,7 @@
 """Opens the two ends of a job in this process, and chooses what moves between them."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.download import Download
-from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, Work
+from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder, Work
 from headrace_daemon.transfer.mover import Mover
 from headrace_daemon.transfer.recorder import Recorder, Report
 from headrace_daemon.transfer.relay import Relay
@@ -47,7 +48,7 @@ class Host:
 class Session:
     """One job's ends, open in this process."""
 
-    def __init__(self, host: Host, job: Job, source: End, destination: End) -> None:
+    def __init__(self, host: Host, job: Job, source: End, destination: End | NoFolder) -> None:
         self.host = host
         self.source = source
         self.destination = destination
@@ -71,6 +72,7 @@ class Session:
     def batch_run(self, batch: Batch) -> BatchRun:
         """What runs one batch. Each has its own mover state where something waits to be settled."""
         mover = self._mover()
+        assert not isinstance(self.destination, NoFolder), "a dry run has no batches"
         host = self.host
         recorder = Recorder(batch, host.queue, host.report, host.facts, mover.direction, time.monotonic)
         return BatchRun(batch, self.work, mover, self.destination, recorder, host.facts, host.now)
@@ -85,14 +87,14 @@ class Session:
             _close_end(end)
 
 
-def _close_end(end: End) -> None:
+def _close_end(end: End | NoFolder) -> None:
     if isinstance(end, FilesEnd):
         if end.landing is not None:
             end.landing.close()
         end.root.close()
 
 
-def _mover_for(work: Work, source: End, destination: End) -> Callable[[], Mover]:
+def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable[[], Mover]:
     """A factory, for the choice is the job's, and what waits to be settled is the batch's."""
     if isinstance(source, FilesEnd) and isinstance(destination, BucketEnd):
         return lambda: Upload(work, source, destination)
@@ -100,7 +102,13 @@ def _mover_for(work: Work, source: End, destination: End) -> Callable[[], Mover]
         return lambda: Download(work, source, destination)
     if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
         return _between_buckets(work, source, destination)
+    if isinstance(destination, NoFolder):
+        return _moves_nothing
     raise AssertionError("two paths are refused before they are enqueued")
+
+
+def _moves_nothing() -> Mover:
+    raise AssertionError("a dry run moves nothing")
 
 
 def _between_buckets(work: Work, source: BucketEnd, destination: BucketEnd) -> Callable[[], Mover]:
@@ -137,21 +145,32 @@ class Sessions:
         source = Location.parse(job.spec.source)
         destination = Location.parse(job.spec.destination)
         whole = job.spec.kind is Kind.COPY
-        start = await self._end(source, job, whole=whole, writes=False)
+        start = await self._source(source, whole=whole)
         try:
-            end = await self._end(destination, job, whole=whole, writes=not job.spec.options.dry_run)
+            end = await self._destination(destination, job, whole=whole)
         except BaseException:
             # a job that waits for its destination is opened again and again: each time would leave descriptors behind
             await self._host.threads.run(_close_end, start)
             raise
         return Session(self._host, job, start, end)
 
-    async def _end(self, location: Location, job: Job, *, whole: bool, writes: bool) -> End:
+    async def _source(self, location: Location, *, whole: bool) -> End:
         if location.path is None:
-            remote = self._host.remotes.get(location.remote or "s3")
-            await remote.start()
-            return BucketEnd(remote, location.bucket, location.key)
-        return await self._host.threads.run(_files_end, location.path, job.id, self._host.config, whole, writes)
+            return await self._bucket(location)
+        return await self._host.threads.run(_files_read, location.path, whole)
+
+    async def _destination(self, location: Location, job: Job, *, whole: bool) -> End | NoFolder:
+        if location.path is None:
+            return await self._bucket(location)
+        threads = self._host.threads
+        if job.spec.options.dry_run:
+            return await threads.run(_files_looked_at, location.path, whole)
+        return await threads.run(_files_written, location.path, whole, job.id, self._host.config)
+
+    async def _bucket(self, location: Location) -> BucketEnd:
+        remote = self._host.remotes.get(location.remote or "s3")
+        await remote.start()
+        return BucketEnd(remote, location.bucket, location.key)
 
     async def end(self, job_id: int) -> None:
         """The job ended: let go of what it held open."""
@@ -164,10 +183,24 @@ class Sessions:
             await self.end(job_id)
 
 
-def _files_end(path: Path, job_id: int, config: Config, whole: bool, writes: bool) -> FilesEnd:
+def _folder_and_name(path: Path, whole: bool) -> tuple[str, str]:
     """A copy of one file works in its folder, under its name; a sync in the folder itself."""
-    folder, name = (path.parent, path.name) if whole else (path, "")
-    if not writes:
-        return FilesEnd(Root.source(str(folder)), name)
-    root = Root.destination(str(folder))
+    return (str(path.parent), path.name) if whole else (str(path), "")
+
+
+def _files_read(path: Path, whole: bool) -> FilesEnd:
+    folder, name = _folder_and_name(path, whole)
+    return FilesEnd(Root.source(folder), name)
+
+
+def _files_looked_at(path: Path, whole: bool) -> FilesEnd | NoFolder:
+    folder, name = _folder_and_name(path, whole)
+    if not os.path.lexists(folder):
+        return NoFolder(folder)
+    return FilesEnd(Root.source(folder), name)
+
+
+def _files_written(path: Path, whole: bool, job_id: int, config: Config) -> FilesEnd:
+    folder, name = _folder_and_name(path, whole)
+    root = Root.destination(folder)
     return FilesEnd(root, name, Landing(root, job_id, config.transfer.fsync))

@@ -127,11 +127,9 @@ def test_a_relay_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large:
     assert open_uploads(seaweed, bucket) == []
 
 
-@pytest.mark.parametrize("direction", ["upload", "relay"])
 def test_a_device_without_list_parts_gets_the_rest(
-    direction: str, tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
+    tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
 ) -> None:
-    source = str(large.linked(tmp_path / "source")) if direction == "upload" else f"lake://{large_bucket}/"
     with FakeSnow(SNOW_KEYS) as snow:
         snow.make_bucket("box")
         remotes = {
@@ -139,7 +137,7 @@ def test_a_device_without_list_parts_gets_the_rest(
             "snow": RemoteTable.of(snow, snow.endpoint_urls, 'profile = "snowball"'),
         }
         with site_of(tmp_path, remotes, LARGE_SETTINGS) as site:
-            job_id = site.enqueue(source, "snow://box/")
+            job_id = site.enqueue(f"lake://{large_bucket}/", "snow://box/")
             done = crash_in_the_middle(site, job_id, 30)
             restart_sends_the_rest(site, job_id, done, snow.requests)
         assert hashlib.sha256(snow.buckets["box"]["large.bin"].body).hexdigest() == large.sha256
@@ -212,11 +210,11 @@ def put_file(server: SeaweedFS, bucket: str, key: str, path: Path) -> None:
 
 # -- many small ones ----------------------------------------------------------------------------------------------
 
-SMALL = 1500
+SMALL = 900
 
 
 @pytest.mark.parametrize("direction", ["upload", "relay", "download"])
-def test_many_small_objects_survive_three_kills(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+def test_many_small_objects_survive_two_kills(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=7, objects=SMALL)
     files, back = write_tree(tmp_path / "files", tree), tmp_path / "back"
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
@@ -230,7 +228,7 @@ def test_many_small_objects_survive_three_kills(direction: str, tmp_path: Path, 
             "download": (f"lake://{source}/", back),
         }[direction]
         job_id = site.enqueue(*ends)
-        for share in (0.1, 0.3, 0.5):
+        for share in (0.1, 0.4):
             daemon = site.serve()
             site.until_job(job_id, partial(has_done, share * SMALL))
             daemon.kill()

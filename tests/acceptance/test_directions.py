@@ -218,7 +218,10 @@ def test_a_refused_copy_fails_where_the_server_must(hub: Hub, tmp_path: Path) ->
 def behind_a_door(hub: Hub, directory: Path) -> Iterator[tuple[Site, ProxyThread]]:
     """A site that sees weed through a proxy."""
     server = hub.servers["weed"]
-    with ProxyThread(server.endpoint_urls[0]) as door, site_of(directory, weed=remote_of(server, [door.url])) as site:
+    with (
+        ProxyThread(server.endpoint_urls[0]) as door,
+        site_of(directory, {"weed": remote_of(server, [door.url])}) as site,
+    ):
         yield site, door
 
 

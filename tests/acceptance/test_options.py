@@ -302,7 +302,7 @@ def test_a_remote_and_the_host_keep_their_bandwidth(section: str, hub: Hub, tmp_
     files, bucket = Folder(tmp_path / "files"), hub.prefix("weed")
     files.fill({f"{number}": noise(PIECE) for number in range(PIECES)})
     weed = remote_of(bucket.server, (), *([line] if section == "remote" else []))
-    with site_of(tmp_path, [line] if section == "transfer" else [], weed=weed) as site:
+    with site_of(tmp_path, {"weed": weed}, [line] if section == "transfer" else []) as site:
         job_id = site.enqueue(files.url, bucket.url)
         site.run("headraced", "drain")
         assert site.status(job_id)["seconds"] >= (PIECES - 1) * PIECE / RATE - BURST_SECONDS
@@ -315,7 +315,7 @@ def test_the_higher_priority_goes_first(hub: Hub, tmp_path: Path) -> None:
     bucket = hub.prefix("weed")
     bucket.fill(tree)
     each_a_batch = ['multipart_threshold = "4096"', 'part_size = "4096"', "objects = 1"]
-    with site_of(tmp_path, each_a_batch, weed=remote_of(bucket.server)) as site:
+    with site_of(tmp_path, {"weed": remote_of(bucket.server)}, each_a_batch) as site:
         low = site.enqueue(bucket.url, tmp_path / "low", "--priority", -5)
         high = site.enqueue(bucket.url, tmp_path / "high", "--priority", 7)
         assert [site.status(job)["priority"] for job in (low, high)] == [-5, 7]
@@ -369,8 +369,8 @@ STORED: list[tuple[tuple[str, ...], dict[str, str]]] = [
 def test_objects_are_stored_as_asked(
     options: tuple[str, ...], expected: dict[str, str], hub: Hub, tmp_path: Path
 ) -> None:
-    """Sent up in one request and in parts, relayed, and copied by the service."""
-    tree = {"small": b"small", "large": noise(THRESHOLD + 1)}
+    """Sent up, relayed, and copied by the service; the last ones in parts as well."""
+    tree = {"small": b"small"} | ({"large": noise(THRESHOLD + 1)} if len(expected) > 1 else {})
     files, up, relayed, copied = Folder(tmp_path / "files"), *(hub.prefix("moto") for _ in range(3))
     files.fill(tree)
     for source, destination in ((files, up), (up, relayed), (up, copied)):
@@ -476,7 +476,7 @@ def test_a_job_is_paused_and_goes_on(hub: Hub, tmp_path: Path) -> None:
     bucket, target = hub.prefix("weed"), Folder(tmp_path / "target")
     bucket.fill({f"{number:02}": noise(5000) for number in range(60)})
     each_a_batch = ['multipart_threshold = "4096"', 'part_size = "4096"', 'bandwidth = "100kB/s"']
-    with site_of(tmp_path, each_a_batch, weed=remote_of(bucket.server)) as site:
+    with site_of(tmp_path, {"weed": remote_of(bucket.server)}, each_a_batch) as site:
         job_id = site.enqueue(bucket.url, target.url)
         daemon = site.serve()
         site.until_job(job_id, lambda job: job.counters.done > 0)
@@ -496,19 +496,19 @@ def test_a_job_is_paused_and_goes_on(hub: Hub, tmp_path: Path) -> None:
 def test_a_job_is_cancelled_and_taken_up_again(
     hub: Hub, tmp_path: Path, slow: Callable[[], tuple[int, Place, Place]]
 ) -> None:
-    job_id, files, bucket = slow()
+    job_id, _, bucket = slow()
     assert hub.site.headrace("cancel", job_id)["state"] in ("cancelling", "cancelled")
     (job,) = hub.site.headrace("wait", job_id, code=3)["jobs"]
     done = job["counters"]["done"]
     assert (job["state"], job["exit_code"], 0 < done < 200) == ("cancelled", 3, True)
-    assert len(bucket.read()) == done
+    assert done <= len(bucket.read()) < 200  # requests that were cut off may have arrived
     assert f"headrace retry {job_id}" in hub.site.run("headrace", "status", job_id)
 
 
 def test_a_cancelled_job_is_completed_by_a_retry(hub: Hub, tmp_path: Path) -> None:
     files, bucket = Folder(tmp_path / "files"), hub.prefix("weed")
     files.fill({"a": b"a", "b": b"b"})
-    with site_of(tmp_path, weed=remote_of(bucket.server)) as site:
+    with site_of(tmp_path, {"weed": remote_of(bucket.server)}) as site:
         job_id = site.enqueue(files.url, bucket.url)
         assert site.headrace("cancel", job_id)["state"] == "cancelled"
         site.run("headraced", "drain")
@@ -559,13 +559,15 @@ def test_waiting_shows_progress_and_the_end(hub: Hub, tmp_path: Path) -> None:
 def test_jobs_and_reports_are_listed_and_purged(quiet: Site, hub: Hub, tmp_path: Path) -> None:
     files, bucket = Folder(tmp_path / "files"), hub.prefix("weed")
     files.fill({"a": b"a", "b": b""})
-    first, second = (quiet.enqueue(files.url, bucket.url) for _ in range(2))
+    first = quiet.enqueue(files.url, bucket.url)
+    quiet.run("headraced", "drain")
+    files.fill({"c": b"c"})
+    second = quiet.enqueue(files.url, bucket.url)
     quiet.run("headraced", "drain")
     assert [(job["id"], job["state"]) for job in quiet.headrace("jobs")["jobs"]] == [(second, "done"), (first, "done")]
     reports = [json_lines(quiet.run("headrace", "report", job, "--json")) for job in (first, second)]
-    assert sorted(line["key"] for line in reports[0] + reports[1]) == ["a", "b"]
-    summary = quiet.headrace("report", first, "--summary")
-    assert sum(tally["objects"] for tally in summary["outcomes"].values()) == len(reports[0])
+    assert [{line["key"] for line in lines} for lines in reports] == [{"a", "b"}, {"c"}]
+    assert quiet.headrace("report", first, "--summary")["outcomes"] == {"transferred": {"objects": 2, "bytes": 1}}
     assert quiet.headrace("purge", "--older-than", "0s") == {"purged": [first, second]}
     assert quiet.headrace("jobs") == {"jobs": []}
     assert list((quiet.state / "reports").iterdir()) == []
@@ -574,5 +576,5 @@ def test_jobs_and_reports_are_listed_and_purged(quiet: Site, hub: Hub, tmp_path:
 @pytest.fixture
 def quiet(tmp_path: Path, seaweed: SeaweedFS, rclone_s3: RcloneS3) -> Any:
     """A site without a daemon."""
-    with site_of(tmp_path, weed=remote_of(seaweed), clone=remote_of(rclone_s3)) as site:
+    with site_of(tmp_path, {"weed": remote_of(seaweed), "clone": remote_of(rclone_s3)}) as site:
         yield site

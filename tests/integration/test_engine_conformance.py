@@ -60,7 +60,7 @@ async def test_headers_go_out_as_given_and_none_asks_for_compression(engine: Eng
 
 
 @pytest.mark.parametrize("kind_of_body", [bytes, bytearray, memoryview, Bytes])
-@pytest.mark.parametrize("size", [0, 1, 16384, 3_000_001])
+@pytest.mark.parametrize("size", [0, 1, 16384, 3_000_001, 17_000_001])
 async def test_buffers_arrive_whole_with_content_length(engine: Engine, kind_of_body: type[Buffer], size: int) -> None:
     data = os.urandom(size)
     received: list[bytes] = []

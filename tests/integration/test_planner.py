@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -631,8 +631,12 @@ async def test_an_unmounted_source_is_no_empty_source(tmp_path: Path, threads: F
 # -- copy -------------------------------------------------------------------------------------------------------------
 
 
+ASKED = Options(compare=Compare.ALWAYS)
+"""What `headrace copy` means where nothing else is said."""
+
+
 @pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("options", [Options(), Options(no_clobber=True), Options(dry_run=True)])
+@pytest.mark.parametrize("options", [ASKED, Options(no_clobber=True), replace(ASKED, dry_run=True)])
 async def test_copy_plans_one_item(tmp_path: Path, there: bool, options: Options) -> None:
     bench = Bench(tmp_path, options, Kind.COPY)
 

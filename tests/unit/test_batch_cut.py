@@ -57,8 +57,8 @@ def test_groups_leave_no_lane_idle(count: int, lanes: int) -> None:
     assert len(pieces) >= min(count, lanes)
 
 
-def test_a_thousand_tiny_objects_travel_in_full_groups() -> None:
-    pieces = list(cut(numbered([(100, Action.COPY)] * 1000), THRESHOLD, 8))
+def test_many_tiny_objects_travel_in_full_groups() -> None:
+    pieces = list(cut(numbered([(100, Action.COPY)] * 100 * GROUP_OBJECTS), THRESHOLD, 8))
     assert {len(piece.group) for piece in pieces} == {GROUP_OBJECTS}
 
 

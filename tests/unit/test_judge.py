@@ -68,8 +68,11 @@ OF_FILES: dict[type[FileError], Verdict | str] = {
 }
 
 
-def leaves(base: type) -> set[type]:
-    return {kind for direct in base.__subclasses__() for kind in {direct, *leaves(direct)}}
+def leaves(base: type[Exception]) -> set[type[Exception]]:
+    found: set[type[Exception]] = set()
+    for kind in base.__subclasses__():
+        found |= {kind, *leaves(kind)}
+    return found
 
 
 def test_every_typed_error_has_its_line_here() -> None:

@@ -1,5 +1,7 @@
 """How objects are cut: never into more parts than the service takes, and without a gap or an overlap."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_parts_tile_the_object_exactly(size: int, part_size: int) -> None:
     ranges = [part_range(number, size, part_size) for number in range(1, part_count(size, part_size) + 1)]
     assert ranges[0][0] == 0
     assert ranges[-1][1] == size
-    assert all(before[1] == after[0] for before, after in zip(ranges, ranges[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(ranges))
     lengths = [end - start for start, end in ranges]
     assert all(length == part_size for length in lengths[:-1])
     assert 0 < lengths[-1] <= part_size or size == 0

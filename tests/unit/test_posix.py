@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,11 +59,10 @@ def test_nothing_that_an_object_may_say_fails_more_than_the_object(
     path = tmp_path_factory.getbasetemp() / "posix-any"
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        give(fd, posix)
-        if posix.mtime_ns is not None:
-            os.utime(fd, ns=(posix.mtime_ns, posix.mtime_ns))
-    except OSError as error:
-        assert error.errno is not None
+        with suppress(OSError):  # a kernel may refuse a number: that is the object's failure alone
+            give(fd, posix)
+            if posix.mtime_ns is not None:
+                os.utime(fd, ns=(posix.mtime_ns, posix.mtime_ns))
     finally:
         os.close(fd)
 

@@ -70,7 +70,7 @@ def _time(text: str | None) -> int | None:
 
 def _within(known: range, number: int | None) -> int | None:
     """Anyone may write any number into an object's metadata; one that overflows would fail more than its object."""
-    return number if number in known else None
+    return number if number is not None and number in known else None
 
 
 def give(fd: int, posix: Posix) -> None:

@@ -121,6 +121,12 @@ def relative(objects: Sequence[Listed], cut: int) -> list[Entry]:
     return [Entry(key[cut:], size, mtime_ns, etag) for key, size, mtime_ns, etag in objects]
 
 
+async def list_nothing(after: str = "") -> Listing:
+    """What a folder holds that is not there."""
+    for page in ():
+        yield page
+
+
 async def list_files(root: Root, threads: FileThreads, after: str = "") -> Listing:
     """The files of a tree, keys relative to its root and behind `after`, with the problems met on the way.
 

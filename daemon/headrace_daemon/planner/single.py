@@ -3,18 +3,18 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from headrace_daemon.planner.compare import Route
+from headrace_daemon.planner.compare import Route, Verdict, decide
 from headrace_daemon.planner.entries import Entry, to_item
 from headrace_daemon.planner.errors import JobFailure
 from headrace_daemon.planner.task import PlanEnd, PlanPorts
-from headrace_queue.jobs import Counters, Phase, PlanLease, PlanStep
+from headrace_queue.jobs import Compare, Counters, Options, Phase, PlanLease, PlanStep
 
 Probe: TypeAlias = Callable[[], Awaitable[Entry | None]]
 """Looks at one object or file; None where there is none. The entry's key is empty: the root is the object itself."""
 
 
 async def plan_one(lease: PlanLease, source: Probe, destination: Probe, route: Route, ports: PlanPorts) -> PlanEnd:
-    """Plans the one item of the job, in one commit. The destination is looked at only with no_clobber.
+    """Plans the one item of the job, in one commit. The destination is looked at only where it matters.
 
     Raises JobFailure where the source is missing or too large, errors of the probes and LeaseLost as they are.
     """
@@ -30,14 +30,27 @@ async def plan_one(lease: PlanLease, source: Probe, destination: Probe, route: R
         raise JobFailure(
             f"{spec.source}: {entry.size:,} bytes; the destination takes objects of up to {limit:,} bytes."
         )
-    item = to_item(entry._replace(key=""))
-    if spec.options.no_clobber and await destination() is not None:
+    entry = entry._replace(key="")
+    reason = await _why_sent(entry, destination, spec.options, route, ports)
+    if reason is None:
         counters = Counters(listed=1, unchanged=1, unchanged_bytes=entry.size)
         step = PlanStep((), "", counters, finished=True)
     else:
         counters = Counters(listed=1, planned=1, planned_bytes=entry.size)
+        item = to_item(entry)
         if spec.options.dry_run:
-            ports.tell(item, "asked")
+            ports.tell(item, reason)
         step = PlanStep(() if spec.options.dry_run else ((item,),), "", counters, finished=True)
     await ports.commit(step)
     return PlanEnd.FINISHED
+
+
+async def _why_sent(entry: Entry, destination: Probe, options: Options, route: Route, ports: PlanPorts) -> str | None:
+    """Why the object is sent; None where it is left alone."""
+    if options.compare is Compare.ALWAYS and not options.no_clobber:
+        return "asked"
+    other = await destination()
+    verdict, reason = decide(entry, other, options, route)
+    if verdict is Verdict.CHECK and await ports.same(entry, other):
+        return None
+    return None if verdict is Verdict.SKIP else reason

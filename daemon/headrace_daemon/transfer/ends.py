@@ -44,6 +44,13 @@ End = BucketEnd | FilesEnd
 
 
 @dataclass(frozen=True, slots=True)
+class NoFolder:
+    """Where a dry run would write, and no folder stands yet: it makes none, and finds nothing there."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What everything that moves for one job shares."""
 
