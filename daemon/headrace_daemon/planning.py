@@ -63,7 +63,7 @@ async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Fa
 
 
 async def _wait(lease: PlanLease, reason: str, queue: Queue, facts: Facts, now: Callable[[], float]) -> None:
-    """Lets go of the plan for a while. A full disk is waited for: a lease that stays is lost while this worker lives."""
+    """Lets go of the plan for a while. A full disk is waited for: a lease that stays is lost."""
     job_id = lease.job.id
     facts.job_event(job_id, "waiting", reason)
     while True:

@@ -104,9 +104,7 @@ def status_lines(job: Job, failures: Sequence[Failure], now: float) -> list[str]
     lines += [f"  {name:<12}{value}" for name, value in fields if value]
     if failures:
         lines.append(f"Failed objects ({min(len(failures), job.counters.failed):,} of {job.counters.failed:,}):")
-        lines += [
-            f"  {shown(item.key) or '(the source itself)'}  {_reason(error, text)}" for item, error, text, _ in failures
-        ]
+        lines += [f"  {_name(item.key)}  {_reason(error, text)}" for item, error, text, _ in failures]
     return lines + next_steps(job)
 
 
@@ -150,7 +148,7 @@ def report_line(entry: ReportEntry) -> str:
     outcome = entry.outcome.replace("_", " ")
     size = "" if entry.outcome in ("deleted", "would_delete", "created") else format_bytes(entry.bytes)
     reason = _reason(entry.error, entry.message) or entry.proof
-    return f"{outcome:<{_OUTCOME_WIDTH}}  {size:>10}  {shown(entry.key)}{f'  ({reason})' if reason else ''}"
+    return f"{outcome:<{_OUTCOME_WIDTH}}  {size:>10}  {_name(entry.key)}{f'  ({reason})' if reason else ''}"
 
 
 def summary_lines(summary: ReportSummary) -> list[str]:
@@ -237,6 +235,11 @@ def _times_text(job: Job, now: float) -> str:
 
 def _clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _name(key: str) -> str:
+    """A key of a report; that of a copy is empty."""
+    return shown(key) or "(the source itself)"
 
 
 def _reason(error: str, message: str) -> str:

@@ -94,7 +94,8 @@ def restart_sends_the_rest(site: Site, job_id: int, done: set[int], requests: li
     requests.clear()
     site.serve()
     job = site.finish(job_id)
-    assert sorted(parts_sent(requests)) == sorted(set(range(1, PARTS + 1)) - done)
+    # a set: on a slow machine a part may have to be sent again
+    assert set(parts_sent(requests)) == set(range(1, PARTS + 1)) - done
     assert (job.counters.done, job.counters.failed) == (1, 0)
     assert job.counters.done_bytes == PARTS * PART
     return job

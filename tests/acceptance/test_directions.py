@@ -193,7 +193,7 @@ def test_a_refused_copy_is_streamed(status: int, code: str, hub: Hub, tmp_path: 
         # one object at a time: no second copy is under way while the first is refused
         site.run("headrace", "sync", source.url, destination.url)
         door.add(refusal(destination, status, code))
-        call(site, "headraced", "drain", HEADRACE_TRANSFER__OBJECTS="1")
+        call(site, "headraced", "drain", environment={"HEADRACE_TRANSFER__OBJECTS": "1"})
         assert {key: line.outcome for key, line in site.report(1).items()} == dict.fromkeys(samples, "transferred")
         assert len(door.proxy.hits) == 1
     assert destination.read() == samples

@@ -493,9 +493,7 @@ def test_a_job_is_paused_and_goes_on(hub: Hub, tmp_path: Path) -> None:
     assert target.read() == bucket.read()
 
 
-def test_a_job_is_cancelled_and_taken_up_again(
-    hub: Hub, tmp_path: Path, slow: Callable[[], tuple[int, Place, Place]]
-) -> None:
+def test_a_job_is_cancelled_in_the_middle(hub: Hub, slow: Callable[[], tuple[int, Place, Place]]) -> None:
     job_id, _, bucket = slow()
     assert hub.site.headrace("cancel", job_id)["state"] in ("cancelling", "cancelled")
     (job,) = hub.site.headrace("wait", job_id, code=3)["jobs"]
@@ -553,7 +551,7 @@ def test_waiting_shows_progress_and_the_end(hub: Hub, tmp_path: Path) -> None:
     said = call(hub.site, "headrace", "sync", files.url, bucket.url, "--wait")
     assert f"sync {files.url} -> {bucket.url}/" in said.out
     assert "is done: 1 object, 2.0 KiB in " in said.out
-    assert "done" not in said.errors.lower() or "1 of 1" in said.errors
+    assert "queued" in said.errors or "running" in said.errors
 
 
 def test_jobs_and_reports_are_listed_and_purged(quiet: Site, hub: Hub, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A daemon that is asked to leave: it drains and gives its leases back, and the next goes on. Type=notify end to end."""
+"""A daemon that is asked to leave: it drains, gives its leases back, and the next goes on. Type=notify."""
 
 import re
 import signal
@@ -168,7 +168,7 @@ def test_drain_that_is_stopped_tells_so_and_the_next_one_ends_the_job(tmp_path: 
     tree = make_tree(seed=3, objects=300)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "1s"']) as site:
-        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
+        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "40kB/s")
         with site.popen("headraced", "drain") as drain:
             try:
                 site.until_job(job_id, partial(has_done, 20))

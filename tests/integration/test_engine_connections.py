@@ -146,7 +146,9 @@ async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOpti
         before, memory = descriptors(), psutil.Process().memory_info().rss
         await rounds(4, server, ways)
         await until(lambda: descriptors() <= before + 2)
-        assert psutil.Process().memory_info().rss - memory < 32 << 20
+        # 120 uploads were cut off; a piece of 4 MiB that each left behind would be 480 MiB. What the allocators of the
+        # two languages keep for later differs from run to run by tens of MiB.
+        assert psutil.Process().memory_info().rss - memory < 128 << 20
 
 
 async def test_a_cancelled_upload_stops(engine: Engine) -> None:

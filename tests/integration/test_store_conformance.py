@@ -296,6 +296,18 @@ def test_waiting_is_shown_until_something_moves(bench: Bench) -> None:
     assert bench.store.job(job.id).waiting is None
 
 
+def test_waiting_is_shown_while_any_batch_sleeps(bench: Bench) -> None:
+    job = bench.job()
+    bench.plan(job, items(2), items(2, "l"))
+    asleep, awake = bench.claim(), bench.claim()
+    bench.store.snooze(asleep.lease, bench.clock.now + 30, "the destination is full")
+    bench.store.progress(awake.lease, [0], Counters(done=1), [])
+    assert bench.store.job(job.id).waiting == "the destination is full"
+    bench.clock.now += 30
+    bench.store.progress(awake.lease, [1], Counters(done=1), [])
+    assert bench.store.job(job.id).waiting is None
+
+
 def test_purge_takes_old_jobs_with_all_that_hangs_on_them(bench: Bench) -> None:
     old, kept = job_in(bench, JobState.INCOMPLETE), bench.job(submission_id="kept")
     bench.clock.now += 100

@@ -12,9 +12,9 @@ from headrace_queue.states import JobState
 from tests.support.queue import ENGINES, Bench, Clock, Engine, items
 
 
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
+@pytest.fixture(params=list(ENGINES))
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    engine: Engine = request.param
+    engine: Engine = ENGINES[request.param]
     clock = Clock()
     store = engine(tmp_path, clock)
     yield Bench(store, clock)

@@ -28,6 +28,8 @@ TRANSFER = ['part_size = "5MiB"', 'multipart_threshold = "6MiB"', 'memory = "64M
 FAULTS = ("worker_fault", "batch_failed", "cleanup_failed")
 """Events of a daemon that has done something wrong itself."""
 
+NOTHING_MORE: Mapping[str, str] = {}
+
 _numbers = itertools.count(1)
 
 
@@ -174,7 +176,9 @@ class Said(NamedTuple):
     errors: str
 
 
-def call(site: Site, name: str, *arguments: object, code: int = 0, **environment: str) -> Said:
+def call(
+    site: Site, name: str, *arguments: object, code: int = 0, environment: Mapping[str, str] | None = None
+) -> Said:
     """One call of an installed command to its end. The exit code is checked, and that no traceback came out."""
     with site.popen(name, *arguments, **environment) as process:
         try:

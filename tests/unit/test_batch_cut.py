@@ -62,6 +62,12 @@ def test_many_tiny_objects_travel_in_full_groups() -> None:
     assert {len(piece.group) for piece in pieces} == {GROUP_OBJECTS}
 
 
+def test_a_group_ends_before_it_grows_too_large() -> None:
+    """Its bytes are borrowed from the memory budget at once."""
+    pieces = list(cut(numbered([(GROUP_BYTES * 2 // 5, Action.COPY)] * 5), THRESHOLD, 1))
+    assert [len(piece.group) for piece in pieces] == [2, 2, 1]
+
+
 def test_many_deletions_are_cut_as_the_service_takes_them() -> None:
     pieces = list(cut(numbered([(0, Action.DELETE)] * (DELETE_GROUP + 1)), THRESHOLD, 8))
     assert [(len(piece.group), piece.delete) for piece in pieces] == [(DELETE_GROUP, True), (1, True)]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from headrace_queue.complaints import USAGE_EXIT, complaint_of
-from headrace_queue.errors import HeadraceError
+from headrace_queue.errors import HeadraceError, UsageError
 from headrace_queue.job_json import to_text
 from headrace_queue.render import shown
 
@@ -38,16 +37,18 @@ def ok(name: str, detail: str) -> Check:
 
 
 def refused(name: str, error: HeadraceError) -> Check:
-    """What an error of ours says, as a check that failed."""
-    complaint = complaint_of(error)
-    return Check(name, Status.FAIL, f"{complaint.what}: {complaint.why}", complaint.remedy)
+    """What an error of ours says, as a check that failed. Our messages read `what: why. remedy`."""
+    if isinstance(error, UsageError):
+        return Check(name, Status.FAIL, f"{error.what}: {error.why}", error.remedy)
+    detail, _, remedy = str(error).partition(". ")
+    return Check(name, Status.FAIL, detail, remedy)
 
 
 def exit_code(checks: Sequence[Check]) -> int:
     """0 where nothing failed, 1 for a problem, 2 for a configuration that cannot be read."""
     failed = [check for check in checks if check.status is Status.FAIL]
     if any(check.name == CONFIGURATION for check in failed):
-        return USAGE_EXIT
+        return 2
     return 1 if failed else 0
 
 

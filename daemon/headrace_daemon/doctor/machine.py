@@ -1,6 +1,7 @@
 """What Headrace needs of the host: a place for its state, a safe SQLite, descriptors, and a few calls of the kernel.
 
-Everything is looked at from outside; nothing is created, not even for a moment, so that it is safe beside a daemon.
+Everything is only looked at, so that it is safe beside a daemon. A queue is never made; one that is there is read, and
+SQLite may leave its -wal and -shm files beside it then, as after any command that reads it.
 """
 
 import errno

@@ -123,7 +123,8 @@ def relative(objects: Sequence[Listed], cut: int) -> list[Entry]:
 
 async def list_nothing(after: str = "") -> Listing:
     """What a folder holds that is not there."""
-    for page in ():
+    nothing: tuple[EntryPage, ...] = ()
+    for page in nothing:
         yield page
 
 

@@ -92,7 +92,7 @@ class Endpoints:
         return best
 
     def ended(self, endpoint: Endpoint, ending: Ending, reason: str, now: float) -> None:
-        """A request that `take` let go is over. reason: the error's code."""
+        """A request that `take` let go is over. reason: what went wrong, for people."""
         endpoint.inflight -= 1
         if ending is Ending.ANSWERED:
             endpoint.failures = endpoint.faults = 0

@@ -15,6 +15,11 @@ class S3Error(HeadraceError):
         self.message = message
         self.status = status
 
+    def tell_where(self, where: str) -> None:
+        """Puts the place into the text: a person with two remotes cannot tell which of them it was."""
+        self.message = f"{where}: {self.message}"
+        self.args = (f"{self.code}: {self.message}",)
+
 
 class TransportError(S3Error):
     """No whole answer came: connection refused, reset, stalled, cut short, TLS. Another endpoint may do."""

@@ -16,6 +16,7 @@ from headrace_daemon.s3.engine import Buffer, Engine, Response
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.errors import (
     CredentialsExpired,
+    NoSuchBucket,
     Rejected,
     RemoteDown,
     S3Error,
@@ -155,7 +156,7 @@ class Pipeline:
             ending = Ending.ANSWERED
             return result
         except S3Error as error:
-            ending, reason = _ending_of(error), error.code
+            ending, reason = _ending_of(error), str(error)
             if isinstance(error, TransportError) and self._engines.yields(error.code):
                 trace.exactly, ending = True, Ending.UNKNOWN
             raise
@@ -212,6 +213,8 @@ class Pipeline:
             if error.code == "RequestTimeTooSkewed":
                 # without this every request fails until somebody sets the host's clock
                 self._clock_offset = self._observe_clock(response) or self._clock_offset
+            if not request.key or isinstance(error, NoSuchBucket):
+                error.tell_where(f"{self.name}://{request.bucket}")
             raise error
 
     def _observe_clock(self, response: Response) -> float | None:

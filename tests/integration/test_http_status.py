@@ -1,0 +1,136 @@
+"""The daemon's own port, asked by a real client."""
+
+import asyncio
+import http.client
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from headrace_daemon.demo.process import PortClaim
+from headrace_daemon.observe.http import StatusServer
+from headrace_daemon.observe.metrics import Metrics
+from headrace_queue.errors import UsageError
+
+
+@dataclass
+class Health:
+    """What the process says of itself."""
+
+    problems: list[str] = field(default_factory=list)
+    takes_work: bool = True
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    claim = PortClaim(1)
+    yield claim.ports[0]
+    claim.release()
+
+
+def _get(host: str, port: int, path: str, accept: str) -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"accept": accept})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type", ""), answer.read().decode()
+    finally:
+        connection.close()
+
+
+async def ask(port: int, path: str, *, host: str = "127.0.0.1", accept: str = "*/*") -> tuple[int, str, str]:
+    """Status, content type and body, asked in a thread: the server needs the loop."""
+    return await asyncio.to_thread(_get, host, port, path, accept)
+
+
+@asynccontextmanager
+async def serving(listen: str, health: Health) -> AsyncIterator[StatusServer]:
+    metrics = Metrics("1.2.3")
+    metrics.request("lake", "https://a", "PutObject", 200, 0.01, 10, 0)
+    server = StatusServer(listen, metrics, lambda: health.problems, lambda: health.takes_work)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+async def test_metrics_are_what_prometheus_reads(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        status, content_type, body = await ask(port, "/metrics")
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    families = {family.name: family for family in text_string_to_metric_families(body)}
+    (sample,) = families["headrace_requests"].samples
+    assert (sample.labels["status"], sample.value) == ("200", 1)
+    assert "process_resident_memory_bytes" in families
+
+
+async def test_openmetrics_for_whoever_asks_for_it(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        _, content_type, body = await ask(port, "/metrics", accept="application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.rstrip().endswith("# EOF")
+
+
+async def test_health_names_what_is_wrong(port: int) -> None:
+    health = Health()
+    async with serving(f"127.0.0.1:{port}", health):
+        status, _, body = await ask(port, "/healthz")
+        assert (status, json.loads(body)) == (200, {"healthy": True, "problems": []})
+        health.problems.append("the queue writer makes no progress")
+        status, _, body = await ask(port, "/healthz")
+        assert (status, json.loads(body)) == (503, {"healthy": False, "problems": health.problems})
+        status, _, body = await ask(port, "/readyz")
+        assert (status, json.loads(body)) == (503, {"ready": False})
+
+
+async def test_a_daemon_that_drains_is_healthy_and_not_ready(port: int) -> None:
+    health = Health()
+    async with serving(f"127.0.0.1:{port}", health):
+        status, _, body = await ask(port, "/readyz")
+        assert (status, json.loads(body)) == (200, {"ready": True})
+        health.takes_work = False
+        assert (await ask(port, "/readyz"))[0] == 503
+        assert (await ask(port, "/healthz"))[0] == 200
+
+
+async def test_the_root_names_the_pages_and_nothing_else_is_there(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        status, _, body = await ask(port, "/")
+        assert status == 200
+        assert "/metrics" in body
+        assert (await ask(port, "/elsewhere"))[0] == 404
+
+
+async def test_a_port_that_is_taken_is_wrong_use(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        second = StatusServer(f"127.0.0.1:{port}", Metrics("1"), list, lambda: True)
+        with pytest.raises(UsageError, match="in use") as caught:
+            await second.start()
+        assert "daemon.listen" in caught.value.what
+        assert "another port" in caught.value.remedy
+        assert (await ask(port, "/healthz"))[0] == 200, "the first one goes on"
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:http", ""])
+async def test_an_address_without_a_port_is_wrong_use(listen: str) -> None:
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        await StatusServer(listen, Metrics("1"), list, lambda: True).start()
+
+
+async def test_after_its_end_nobody_listens(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        await ask(port, "/healthz")
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="missing part: IPv6")
+async def test_it_listens_on_ipv6_in_brackets(port: int) -> None:
+    async with serving(f"[::1]:{port}", Health()):
+        assert (await ask(port, "/healthz", host="::1"))[0] == 200
