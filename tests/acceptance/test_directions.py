@@ -25,7 +25,6 @@ SIZES = {
     "folder/just-below": THRESHOLD - 1,
     "folder/just-at": THRESHOLD,
     "folder/just-above": THRESHOLD + 1,
-    "two-whole-parts": 2 * PART,
     "three-parts": 2 * PART + 12345,
 }
 BIG = {name for name, size in SIZES.items() if size >= THRESHOLD}
@@ -137,7 +136,7 @@ def test_a_file_keeps_the_time_of_its_object(hub: Hub, tmp_path: Path) -> None:
 
 # -- bucket to bucket ----------------------------------------------------------------------------------------------
 
-RELAYS = [("weed", "clone"), ("clone", "weed"), ("weedtls", "clonetls"), ("clonetls", "weedtls"), ("weed", "weedtls")]
+RELAYS = [("weed", "clonetls"), ("clone", "weed"), ("clonetls", "weedtls"), ("weed", "weedtls")]
 
 
 @pytest.mark.parametrize(("start", "end"), RELAYS)
@@ -156,9 +155,8 @@ def test_objects_are_relayed(start: str, end: str, hub: Hub, samples: Tree) -> N
     assert "size" not in proofs(hub, job).values()
 
 
-@pytest.mark.parametrize("remote", ["weed", "clone", "moto"])
-@pytest.mark.parametrize("via", [(), ("--via", "server")], ids=["auto", "server"])
-def test_a_service_copies_within_itself(via: tuple[str, ...], remote: str, hub: Hub, samples: Tree) -> None:
+@pytest.mark.parametrize(("remote", "via"), [("weed", ()), ("clone", ()), ("moto", ()), ("weed", ("--via", "server"))])
+def test_a_service_copies_within_itself(remote: str, via: tuple[str, ...], hub: Hub, samples: Tree) -> None:
     source, destination = hub.prefix(remote), hub.prefix(remote)
     source.fill(samples)
     before = wire_bytes(hub, remote)
@@ -244,7 +242,7 @@ def wire_bytes(hub: Hub, remote: str) -> float:
 ONE = [("files", "weed"), ("files", "clonetls"), ("weed", "files"), ("weedtls", "clone"), ("clone", "clone")]
 
 
-@pytest.mark.parametrize("size", [0, 1000, THRESHOLD + 1])
+@pytest.mark.parametrize("size", [0, THRESHOLD + 1])
 @pytest.mark.parametrize(("start", "end"), ONE)
 def test_one_object_is_copied(start: str, end: str, size: int, hub: Hub, tmp_path: Path) -> None:
     source, destination = hub.place(start, tmp_path), hub.place(end, tmp_path)

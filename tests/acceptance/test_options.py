@@ -196,19 +196,27 @@ def test_excluded_objects_are_never_deleted(hub: Hub, ends: tuple[Place, Place])
     assert job["counters"]["deleted"] == 1
 
 
-@pytest.mark.parametrize(("limit", "code"), [("2", 4), ("3", 0), ("all", 0)])
-def test_too_many_deletions_are_refused_as_a_whole(limit: str, code: int, hub: Hub, ends: tuple[Place, Place]) -> None:
+def test_too_many_deletions_are_refused_as_a_whole(hub: Hub, ends: tuple[Place, Place]) -> None:
     source, destination = ends
     source.fill({"new": b"new"})
     old = {f"old{number}": b"old" for number in range(3)}
     destination.fill(old)
-    job = hub.sync(source, destination, "--delete", "--max-delete", limit, code=code)
-    assert job["counters"]["deleted"] == (0 if code else 3)
-    assert job["counters"]["done"] == 1
-    assert destination.read() == ({"new": b"new", **old} if code else {"new": b"new"})
-    if code:
-        assert job["state"] == "failed"
-        assert "--max-delete allows 2" in job["error"]
+    job = hub.sync(source, destination, "--delete", "--max-delete", 2, code=4)
+    assert (job["state"], job["counters"]["deleted"], sent(job)) == ("failed", 0, (1, 0, 0))
+    assert "--max-delete allows 2" in job["error"]
+    assert destination.read() == {"new": b"new", **old}
+    assert hub.sync(source, destination, "--delete", "--max-delete", 3)["counters"]["deleted"] == 3
+    assert destination.read() == {"new": b"new"}
+
+
+def test_deletions_without_a_limit(hub: Hub, tmp_path: Path) -> None:
+    """A thousand are allowed where nobody says how many."""
+    files, target = hub.prefix("clone"), Folder(tmp_path / "target")
+    files.fill({"new": b"new"})
+    target.fill({f"old{number}": b"" for number in range(1001)})
+    hub.sync(files, target, "--delete", code=4)
+    assert hub.sync(files, target, "--delete", "--max-delete", "all")["counters"]["deleted"] == 1001
+    assert target.read() == {"new": b"new"}
 
 
 def test_an_empty_source_deletes_nothing(hub: Hub, ends: tuple[Place, Place]) -> None:

@@ -22,8 +22,8 @@ from tests.support.trees import Tree, keys_of, read_tree, write_tree
 
 MIB = 2**20
 PART = 5 * MIB
-THRESHOLD = 6 * MIB
-TRANSFER = ['part_size = "5MiB"', 'multipart_threshold = "6MiB"', 'memory = "64MiB"']
+THRESHOLD = PART
+TRANSFER = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "64MiB"']
 
 FAULTS = ("worker_fault", "batch_failed", "cleanup_failed")
 """Events of a daemon that has done something wrong itself."""
@@ -177,7 +177,7 @@ class Said(NamedTuple):
 
 
 def call(
-    site: Site, name: str, *arguments: object, code: int = 0, environment: Mapping[str, str] | None = None
+    site: Site, name: str, *arguments: object, code: int = 0, environment: Mapping[str, str] = NOTHING_MORE
 ) -> Said:
     """One call of an installed command to its end. The exit code is checked, and that no traceback came out."""
     with site.popen(name, *arguments, **environment) as process:

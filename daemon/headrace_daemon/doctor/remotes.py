@@ -183,9 +183,10 @@ def _failed(name: str, error: S3Error, heard: _Heard) -> Check:
     if heard.status >= 500:
         text = f"it answers with status {heard.status} ({error})"
         return Check(name, Status.FAIL, text, "Look at the service itself.")
-    code = heard.reason or error.code
-    text, remedy = _UNREACHABLE.get(code, (str(error), "Check the address and the service."))
-    return Check(name, Status.FAIL, f"{text} ({code})", remedy)
+    # once the only endpoint is set aside, the error itself says no more than that nobody answers
+    reason = heard.reason or str(error)
+    text, remedy = _UNREACHABLE.get(reason.partition(":")[0], ("no answer", "Check the address and the service."))
+    return Check(name, Status.FAIL, f"{text} ({reason})", remedy)
 
 
 def answered(name: str, seconds: float, skew: float | None) -> Check:

@@ -173,7 +173,8 @@ class BatchRun:
     async def _let_go(self, step: Callable[[Store], object]) -> None:
         """The lease goes back. A full disk is waited for: a lease that stays is lost for as long as this worker lives,
         and so is what was done and not recorded."""
-        while await self._quietly(self._recorder.flush()) or await self._quietly(self._work.queue.write(step)):
+        # no event tells that a disk has space again
+        while await self._quietly(self._recorder.flush()) or await self._quietly(self._work.queue.write(step)):  # noqa: ASYNC110
             await asyncio.sleep(FULL_PAUSE)
 
     async def _quietly(self, step: Awaitable[object]) -> bool:
