@@ -190,3 +190,13 @@ async def test_buffers_that_are_too_small_are_let_go() -> None:
         assert len(small) == 10
         assert isinstance(small.obj, bytearray)
         assert len(small.obj) == 50, "the two of 10 bytes are gone"
+
+
+async def test_idle_buffers_make_room_for_what_is_lent() -> None:
+    budget = MemoryBudget(100)
+    async with budget.buffer(60) as first:
+        kept = first.obj
+    async with budget.buffer(60) as again:
+        assert again.obj is kept, "it is used again where nothing else needs the room"
+    async with budget.lend(50), budget.buffer(50) as other:
+        assert other.obj is not kept, "60 idle and 50 lent would have been over the budget"

@@ -16,11 +16,17 @@ class MemoryBudget:
         self.limit = limit
         self.used = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
-        self._idle: list[bytearray] = []  # buffers to use again; they count as used by nobody, and are few
+        self._idle: list[bytearray] = []  # buffers to use again: no more than the budget has left
 
     @asynccontextmanager
     async def lend(self, size: int) -> AsyncIterator[None]:
         """Hold `size` bytes of the budget for the length of the block."""
+        async with self._held(size):
+            self._trim()
+            yield
+
+    @asynccontextmanager
+    async def _held(self, size: int) -> AsyncIterator[None]:
         size = min(size, self.limit)
         await self._acquire(size)
         try:
@@ -37,8 +43,9 @@ class MemoryBudget:
 
         Where the block raises, the buffer is not used again: a request that was given up may still read from it.
         """
-        async with self.lend(size + overhead):
+        async with self._held(size + overhead):
             whole = self._take(size)
+            self._trim()
             yield memoryview(whole)[:size]
             self._idle.append(whole)
 
@@ -48,6 +55,11 @@ class MemoryBudget:
                 return self._idle.pop(index)
         self._idle.clear()  # parts have grown: what lies here is too small for them
         return bytearray(size)
+
+    def _trim(self) -> None:
+        """Idle buffers are memory too: they go as soon as the budget is lent to something else."""
+        while self._idle and self.used + sum(map(len, self._idle)) > self.limit:
+            self._idle.pop()
 
     async def _acquire(self, size: int) -> None:
         if not self._waiting and self.used + size <= self.limit:
