@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace_daemon.demo.servers import SeaweedFS
+from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS
 from headrace_queue.jobs import Job
 from tests.support.buckets import fresh_bucket
 from tests.support.faults import Direction, Fault, Kind
@@ -35,7 +35,7 @@ IN_PARTS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32M
 
 
 @contextmanager
-def doors(server: SeaweedFS, count: int) -> Iterator[list[ProxyThread]]:
+def doors(server: S3Server, count: int) -> Iterator[list[ProxyThread]]:
     """Proxies before the gateways of one service, in turn."""
     with ExitStack() as stack:
         urls = (server.endpoint_urls[index % len(server.endpoint_urls)] for index in range(count))
@@ -174,6 +174,25 @@ def test_bytes_that_changed_on_the_way_never_count(direction: str, tmp_path: Pat
     assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
     assert open_uploads(seaweed, target) == []
     assert temporary_files(tmp_path) == []
+
+
+def test_a_flipped_byte_is_found_where_the_source_has_no_more_than_an_md5(tmp_path: Path, rclone_s3: RcloneS3) -> None:
+    content, back = os.urandom(11 * MIB), tmp_path / "back"
+    bucket = fresh_bucket(rclone_s3)
+    rclone_s3.client().put_object(Bucket=bucket, Key="large.bin", Body=content)
+    with ExitStack() as stack:
+        (door,) = stack.enter_context(doors(rclone_s3, 1))
+        site = stack.enter_context(site_of(tmp_path, {"vault": RemoteTable.of(rclone_s3, [door.url])}, IN_PARTS))
+        job_id = site.enqueue(f"vault://{bucket}/", back)
+        door.add(Fault(Kind.FLIP, match=f"GET /{bucket}/large.bin", after=3000))
+        site.serve()
+        job = site.finish(job_id)
+        assert (job.counters.done, job.counters.failed) == (1, 0)
+        assert len(door.proxy.hits) == 1
+        (entry,) = site.report(job_id).values()
+        assert entry.attempts > 1
+        assert entry.proof == "md5"
+    assert (back / "large.bin").read_bytes() == content
 
 
 def test_an_answer_to_complete_that_was_lost_is_proven(tmp_path: Path, seaweed: SeaweedFS) -> None:

@@ -20,7 +20,7 @@ from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.ledger import Ledger, open_ledger
 from headrace_daemon.transfer.parts import choose_part_size
-from headrace_daemon.transfer.proof import agree
+from headrace_daemon.transfer.proof import agree, is_md5
 from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
 
@@ -90,7 +90,7 @@ class _Receiver:
             await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
             await self._sync(ledger, file)
             crc = ledger.crc64nvme()
-            proof = self._prove(crc)
+            proof = await self._prove(crc, file)
             mtime_ns, posix = attributes
             no_clobber = self.work.job.spec.options.no_clobber
             pending = await self.work.threads.run(lambda: file.finish(mtime_ns, posix=posix, no_clobber=no_clobber))
@@ -198,6 +198,16 @@ class _Receiver:
                     await self.work.threads.run(file.sync)
                 await ledger.add(parts)
 
-    def _prove(self, crc: str) -> str:
+    async def _prove(self, crc: str, file: LargeFile) -> str:
+        """By the source's CRC64NVME. Where it stores none, by the MD5 that the ETag of a single PUT is: for that the file
+        is read once more, because its parts came in any order. Raises IntegrityError."""
         stored = self.info.checksums.get("crc64nvme", "")
-        return agree(self.item.key, crc, stored) if stored else "size"
+        if stored:
+            return agree(self.item.key, crc, stored)
+        if self.info.opaque_etag or not self.source.remote.profile.etag_md5 or not is_md5(self.info.etag):
+            return "size"
+        ours = await self.work.threads.run(file.md5_hex)
+        if ours != self.info.etag:
+            message = f"{self.item.key}: the MD5 of what was written is {ours}, the source's ETag {self.info.etag}"
+            raise IntegrityError("integrity", message)
+        return "md5"
