@@ -199,8 +199,10 @@ class _Receiver:
                 await ledger.add(parts)
 
     async def _prove(self, crc: str, file: LargeFile) -> str:
-        """By the source's CRC64NVME. Where it stores none, by the MD5 that the ETag of a single PUT is: the file is read
-        once more for it, because its parts came in any order. Raises IntegrityError."""
+        """By the source's CRC64NVME. Where it stores none, by the MD5 that the ETag of a single PUT is.
+
+        For that the file is read once more, because its parts came in any order. Raises IntegrityError.
+        """
         stored = self.info.checksums.get("crc64nvme", "")
         if stored:
             return agree(self.item.key, crc, stored)
