@@ -66,7 +66,8 @@ class Heartbeat:
         dead = [worker.id for worker in workers if worker.id not in alive]
         if dead:
             count = await self._queue.write(lambda store: store.expire(dead))
-            self._facts.leases_expired(count)
+            if count:
+                self._facts.leases_expired(count)
 
     async def retire(self) -> None:
         """Leave in peace: whatever is still leased goes back, its attempts too."""
