@@ -17,6 +17,7 @@ from benchmarks.measure import RunFailed, Usage
 from benchmarks.scenarios import BLOCK, FULL, QUICK, Folders, Kind, Scale, Scenario, check_done, make_source, scenarios
 from benchmarks.server import NullServer, build_server, make_certificate, null_server
 from benchmarks.table import Row, page
+from headrace_queue.errors import HeadraceError
 
 BUILD = Path("build")
 RUNS = count(1)
@@ -85,9 +86,10 @@ def run_row(stage: Stage, contenders: Sequence[Contender], runs: int) -> Row:
             try:
                 folders = replace(stage.folders, run=next(RUNS))
                 usage = run_once(contender, replace(stage, folders=folders))
-            except RunFailed as error:
+            except (RunFailed, HeadraceError, OSError) as error:
                 row.failed[contender.name] = str(error)
-                print(f"{scenario.title}: {contender.name} FAILED, {error}\n{error.output}", file=sys.stderr)
+                output = error.output if isinstance(error, RunFailed) else ""
+                print(f"{scenario.title}: {contender.name} FAILED, {error}\n{output}", file=sys.stderr)
                 continue
             row.usages.setdefault(contender.name, []).append(usage)
     return row

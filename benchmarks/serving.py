@@ -23,7 +23,10 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process and what it started, so far."""
     ticks = 0
     for one in (pid, *children(pid)):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # a child that ended while we looked
+            continue
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -50,7 +53,11 @@ def serving(command: list[str], port: int, environment: Mapping[str, str], folde
             yield daemon.pid
         finally:
             daemon.terminate()
-            daemon.wait(READY_SECONDS)
+            try:
+                daemon.wait(READY_SECONDS)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
 
 
 def _ready(port: int) -> bool:

@@ -46,6 +46,7 @@ def test_the_table_is_complete(tmp_path: Path) -> None:
     output = tmp_path / "bench.md"
     folder = tmp_path / "bench"
     ended = run_bench("--quick", "--date", "2000-01-31", "--output", str(output), "--folder", str(folder))
+    assert output.exists(), ended.stdout + ended.stderr
     markdown = output.read_text(encoding="utf-8")
     assert ended.returncode == 0, ended.stderr
     wanted = {
