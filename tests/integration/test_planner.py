@@ -358,6 +358,16 @@ async def test_max_delete(tmp_path: Path, max_delete: int | None, refused: bool,
     assert [told[0] for told in bench.told] == (gone if dry_run else [])
 
 
+async def test_what_a_service_stored_under_another_name_is_not_foreign(tmp_path: Path) -> None:
+    source = Bucket({"a//b": 1, "odd/back\\slash": 1})
+    destination = Bucket({"a/b": 1, "odd/back/slash": 1, "x": 1})
+    bench = Bench(tmp_path, Options(delete=True))
+    await bench.run(source.lister(), destination.lister())
+    bench.work_off()
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert keys(bench.work_off()) == ["x"]
+
+
 async def test_max_delete_counts_what_was_deleted_before_a_restart(tmp_path: Path) -> None:
     source, destination = Bucket({"a": 1}), Bucket({"a": 1, **{f"x{n:02d}": 1 for n in range(9)}})
     bench = Bench(tmp_path, Options(delete=True, max_delete=9))

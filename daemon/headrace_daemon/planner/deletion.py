@@ -5,16 +5,31 @@ too many objects end the job with nothing deleted. Meanwhile the candidates wait
 """
 
 import asyncio
+import re
 from contextlib import aclosing
+from typing import Final
 
 from headrace_daemon.planner.batches import cut
 from headrace_daemon.planner.disksort import DiskSorter
 from headrace_daemon.planner.entries import Entry, to_item
+from headrace_daemon.planner.errors import JobFailure
 from headrace_daemon.planner.extras import Extras, refuse_empty_source, refuse_too_many
 from headrace_daemon.planner.filters import Filter
 from headrace_daemon.planner.merge import Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
 from headrace_queue.jobs import Action, Counters, PlanStep
+
+MAX_FOLDED: Final = 100_000
+
+
+def is_folded(key: str) -> bool:
+    """A name that some services (SeaweedFS) store as another one."""
+    return "\\" in key or "//" in key
+
+
+def folded(key: str) -> str:
+    """What they make of it. An object found under this name is the one that was sent, and not foreign."""
+    return re.sub("/+", "/", key.replace("\\", "/"))
 
 
 class DeletePlan:
@@ -28,6 +43,7 @@ class DeletePlan:
         self._extras = Extras(task.route)
         self._cursor = task.lease.cursor
         self._listed = 0
+        self._folded: set[str] = set()
 
     async def run(self) -> PlanEnd:
         """Raises JobFailure where deleting is refused; errors of the listings and LeaseLost as they are."""
@@ -56,6 +72,13 @@ class DeletePlan:
 
     def _gone(self, segment: Segment) -> list[Entry]:
         self._listed += len(segment.source)
+        self._folded.update(folded(entry.key) for entry in segment.source if is_folded(entry.key))
+        if len(self._folded) > MAX_FOLDED:
+            raise JobFailure(
+                f"{self._task.lease.job.spec.source}: more than {MAX_FOLDED:,} names hold a backslash or an empty "
+                "folder, which some services rewrite. Nothing was deleted, for what is foreign cannot be told. "
+                "Leave out --delete."
+            )
         visible = self._filter.visible
         _, unmatched = match(visible(segment.source), visible(segment.destination))
         gone = self._extras.gone(unmatched, segment.problems, segment.last)
@@ -65,7 +88,7 @@ class DeletePlan:
         limits = self._task.limits
         pages = sorter.pages()
         while entries := await asyncio.to_thread(next, pages, None):
-            items = [to_item(entry, Action.DELETE) for entry in entries]
+            items = [to_item(entry, Action.DELETE) for entry in entries if entry.key not in self._folded]
             self._cursor = entries[-1].key
             if self._options.dry_run:
                 for item in items:
