@@ -183,10 +183,10 @@ async def test_bodies_can_be_written_to_a_file(engine: Engine, tmp_path: Path) -
 async def test_answers_without_a_body(engine: Engine, method: str, data: bytes) -> None:
     """HEAD of a 50 TB object reserves no memory, and redirects are reported, not followed."""
     async with serving(answering(data)) as server:
-        answers = await both_ways(engine, method, server.url + "/")
+        answers = [await both_ways(engine, method, server.url + "/") for _ in range(3)]
         status = int(re.findall(rb"HTTP/1.1 (\d+)", data)[-1])
-        assert answers == [(status, b"")] * 2
-        assert server.accepted == 1
+        assert answers == [[(status, b"")] * 2] * 3
+        assert server.accepted <= 2, "no answer ends its connection; an engine may keep one of its own for streams"
         if method == "HEAD":
             assert (await engine.small(method, server.url + "/", {})).header("content-length") == "54975581388800"
 

@@ -46,7 +46,7 @@ async def test_a_given_authority(make_engine: Callable[[EngineOptions], Engine],
         assert await both_ways(engine, "GET", server.url + "/") == [(200, data)] * 2
         response = await engine.small("PUT", server.url + "/", {}, bytes(3 << 20))
         assert response.status == 200
-    assert server.accepted <= 2  # an engine may keep connections of its own for large uploads
+    assert server.accepted <= 3  # an engine may keep connections of its own for streams and for large uploads
 
 
 async def test_another_authority(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:

@@ -1,5 +1,7 @@
 """Bytes before names before records, whatever fails on the way. Faults are real: strace answers for the kernel."""
 
+import hashlib
+import mmap
 import os
 import re
 import signal
@@ -13,6 +15,7 @@ from typing import get_args
 import pytest
 
 from headrace_daemon.files import mounts
+from headrace_daemon.files.direct import BLOCK, DirectIo
 from headrace_daemon.files.landing import Fsync, Landing, Pending, Write
 from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.names import (
@@ -188,6 +191,62 @@ def test_a_large_file_is_filled_in_any_order_by_many_threads(landing: Landing, r
     assert landing.settle([large.finish(MTIME)]) == [None]
     assert _files(root) == {"a/large": b"".join(bytes([n]) * part for n in range(40))}
     assert root.status("a/large").st_mtime_ns == MTIME
+
+
+@pytest.mark.parametrize("direct_io", ["auto", "on", "off"])
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, 5 * BLOCK + 17])
+def test_past_the_cache_or_through_it_the_bytes_are_the_same(root: Root, direct_io: DirectIo, size: int) -> None:
+    landing = Landing(root, 7, "batch", direct_io)
+    content = mmap.mmap(-1, 8 * BLOCK)
+    content[:] = os.urandom(8 * BLOCK)
+    first = landing.open_large("a", size)
+    half = size // 2 // BLOCK * BLOCK
+    first.pwrite_at(half, memoryview(content)[half:size])
+    first.sync()
+    first.close()
+    large = landing.open_large("a", size, reuse=first.identity or None)
+    if not large.reused:
+        large.pwrite_at(half, memoryview(content)[half:size])
+    large.pwrite_at(0, memoryview(content)[:half])
+    assert large.md5_hex() == hashlib.md5(content[:size], usedforsecurity=False).hexdigest()
+    assert landing.settle([large.finish(MTIME)]) == [None]
+    landing.close()
+    assert _files(root) == {"a": content[:size]}
+
+
+def test_buffers_and_offsets_without_alignment_go_through_the_cache(root: Root) -> None:
+    landing = Landing(root, 7, "batch", "on")
+    content = os.urandom(3 * BLOCK)
+    large = landing.open_large("a", len(content))
+    for start, end in ((0, 100), (100, BLOCK), (BLOCK, 3 * BLOCK)):
+        large.pwrite_at(start, memoryview(content)[start:end])
+    assert landing.settle([large.finish(MTIME)]) == [None]
+    landing.close()
+    assert _files(root) == {"a": content}
+
+
+def test_where_it_is_wanted_aligned_blocks_go_past_the_cache(root: Root) -> None:
+    top = os.open(root.path, os.O_RDONLY)
+    name = mounts.file_system(top)
+    os.close(top)
+    if name != "ext4":
+        pytest.skip(f"only ext4 is known to do it and to tell, and this is {name}")
+    wanted: tuple[DirectIo, ...] = ("off", "auto", "on")
+    assert [_cached_after_writing(root, each) for each in wanted] == [True, False, False]
+
+
+def _cached_after_writing(root: Root, direct_io: DirectIo) -> bool:
+    landing = Landing(root, 7, "off", direct_io)
+    large = landing.open_large("a", 64 * BLOCK)
+    large.pwrite_at(0, memoryview(mmap.mmap(-1, 64 * BLOCK)))
+    with large._shared as fd:
+        try:
+            return os.preadv(fd, [bytearray(BLOCK)], 0, os.RWF_NOWAIT) == BLOCK
+        except BlockingIOError:  # the kernel would have to ask the disk
+            return False
+        finally:
+            large.discard()
+            landing.close()
 
 
 def test_a_large_file_is_gone_on_with_only_where_it_is_the_same(landing: Landing, root: Root) -> None:

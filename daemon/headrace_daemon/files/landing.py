@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from headrace_daemon.files import mounts
+from headrace_daemon.files.direct import DirectIo
 from headrace_daemon.files.large import LargeFile, sync_and_close
 from headrace_daemon.files.names import (
     Blocked,
@@ -81,13 +82,15 @@ class Pending:
 class Landing:
     """What one job writes beneath one root. Synchronous; safe to use from many threads.
 
-    fsync: `batch` syncs in settle(), `file` in every write, `off` never. close() when the job lets go.
+    fsync: `batch` syncs in settle(), `file` in every write, `off` never. direct_io: whether large files are written past
+    the page cache (see direct.py). close() when the job lets go.
     """
 
-    def __init__(self, root: Root, job_id: int, fsync: Fsync = "batch") -> None:
+    def __init__(self, root: Root, job_id: int, fsync: Fsync = "batch", direct_io: DirectIo = "auto") -> None:
         """Raises OSError where the root cannot be opened again."""
         self.root = root
         self.fsync: Final[Fsync] = fsync
+        self._direct_io: Final[DirectIo] = direct_io
         self._job_id = job_id
         self._waiting: set[SharedFd] = set()
         proven = mounts.syncfs_reports_errors(mounts.file_system(root.fd), os.uname().release)
@@ -134,12 +137,12 @@ class Landing:
         place = self._place(key)
         fd = self._reopen(place, size, reuse) if reuse else None
         if fd is not None:
-            return LargeFile(self, place, SharedFd(fd), size, reused=True)
+            return LargeFile(self, place, SharedFd(fd), size, reused=True, direct_io=self._direct_io)
         shared = SharedFd(self._create(place))
         with self._or_thrown_away(place, shared):
             # not posix_fallocate: glibc emulates it by writing to every block where the file system lacks it
             os.ftruncate(shared.fd, size)
-            return LargeFile(self, place, shared, size, reused=False)
+            return LargeFile(self, place, shared, size, reused=False, direct_io=self._direct_io)
 
     def settle(self, pendings: Sequence[Pending]) -> list[FileError | None]:
         """Makes a group durable under its own names. None: on disk, may be recorded.

@@ -1,16 +1,19 @@
 """One large file at the destination, filled in any order under its temporary name."""
 
+import contextlib
+import errno
 import hashlib
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from headrace_daemon.files import mounts
+from headrace_daemon.files.direct import BLOCK, DirectIo, open_direct, writers
 from headrace_daemon.files.names import FileError, file_error, sync_error
 from headrace_daemon.files.posix import NOTHING, Posix
 from headrace_daemon.files.threads import Buffer, SharedFd, write_at
 
 _READ = 1 << 20
+_DIRECT_WRITERS: Final = 4  # steps that wait for the disk at once, of one file
 
 if TYPE_CHECKING:
     from headrace_daemon.files.landing import Landing, Pending, Place
@@ -21,9 +24,12 @@ class LargeFile:
 
     identity: to be recorded before the first byte, given back as `reuse` after a restart; '' where the file system
     could not prove later that it is the same file. reused: the bytes written and synced before are still there.
+    writers: how many threads may write at once to any profit.
     """
 
-    def __init__(self, landing: "Landing", place: "Place", shared: SharedFd, size: int, *, reused: bool) -> None:
+    def __init__(
+        self, landing: "Landing", place: "Place", shared: SharedFd, size: int, *, reused: bool, direct_io: DirectIo
+    ) -> None:
         self._landing = landing
         self._place = place
         self._shared = shared
@@ -32,29 +38,42 @@ class LargeFile:
         self.size = size
         self.reused = reused
         self.identity = mounts.lasting_identity(shared.fd)
+        direct = open_direct(shared.fd, direct_io) if size >= BLOCK else None
+        self._direct = None if direct is None else SharedFd(direct)
+        self.writers = writers(shared.fd) if direct is None else _DIRECT_WRITERS
 
     def pwrite_at(self, offset: int, data: Buffer) -> None:
-        """All of data. Raises ValueError beyond the size, DestinationFull, FileFault."""
-        if offset + memoryview(data).nbytes > self.size:
+        """All of data; past the page cache where offset, size and the buffer's address allow it.
+
+        Raises ValueError beyond the size, DestinationFull, FileFault.
+        """
+        view = memoryview(data).cast("B")
+        if offset + view.nbytes > self.size:
             raise ValueError(f"{self.key}: bytes behind the end of the file")
         with self._shared as fd:
             try:
-                write_at(fd, offset, data)
+                done = self._write_direct(offset, view)
+                write_at(fd, offset + done, view[done:])
             except OSError as error:
                 raise file_error(error, self.key) from error
 
-    def pwritev_at(self, offset: int, pieces: Sequence[memoryview]) -> None:
-        """All of the pieces, one behind the other, in one step. Raises as pwrite_at."""
-        size = sum(piece.nbytes for piece in pieces)
-        if offset + size > self.size:
-            raise ValueError(f"{self.key}: bytes behind the end of the file")
-        with self._shared as fd:
-            try:
-                written = os.pwritev(fd, pieces, offset)
-            except OSError as error:
-                raise file_error(error, self.key) from error
-        if written < size:
-            self.pwrite_at(offset + written, b"".join(pieces)[written:])
+    def _write_direct(self, offset: int, view: memoryview) -> int:
+        """How many bytes of the beginning went past the cache; the rest is for the ordinary way. Raises OSError."""
+        done, whole = 0, view.nbytes - view.nbytes % BLOCK
+        if self._direct is None or offset % BLOCK or not whole:
+            return 0
+        with self._direct as fd:
+            while done < whole:
+                try:
+                    count = os.pwrite(fd, view[done:whole], offset + done)
+                except OSError as error:
+                    if error.errno != errno.EINVAL:
+                        raise
+                    break  # this file system wants another alignment, or the buffer has none
+                done += count
+                if done % BLOCK:
+                    break
+        return done
 
     def md5_hex(self) -> str:
         """Of the whole file, read from the start. Costs 1.3 s a GB. Raises FileFault."""
@@ -89,6 +108,7 @@ class LargeFile:
         """After the last write: syncs, closes with the close checked. Raises what sync raises, FileFault."""
         if self._lost is not None:
             raise self._lost
+        self._end_direct()
         try:
             return self._landing.seal(
                 self._place, self._shared, mtime_ns, posix, no_clobber=no_clobber, generation=None
@@ -101,11 +121,19 @@ class LargeFile:
 
     def close(self) -> None:
         """Lets go and keeps the temporary file, to go on with it later. Raises DurabilityLost."""
+        self._end_direct()
         sync_and_close(self._shared, self.key, sync=False)
 
     def discard(self) -> None:
         """Throws it away; writes under way end first."""
+        self._end_direct()
         self._landing.throw_away(self._place, self._shared)
+
+    def _end_direct(self) -> None:
+        """What a close can tell, the other descriptor's sync and close tell of the same file."""
+        if self._direct is not None:
+            with contextlib.suppress(OSError):
+                self._direct.close()
 
 
 def sync_and_close(shared: SharedFd, key: str, *, sync: bool) -> None:

@@ -1,6 +1,8 @@
 """A budget of bytes for buffers in flight, so that memory is bounded by configuration and not by the data."""
 
 import asyncio
+import contextlib
+import mmap
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +18,8 @@ class MemoryBudget:
         self.limit = limit
         self.used = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
-        self._idle: list[bytearray] = []  # buffers to use again: no more than the budget has left
+        self._taken = 0  # bytes that are really in use: what was granted but not yet taken does not count
+        self._idle: list[mmap.mmap] = []  # buffers to use again: no more than the budget has left
 
     @asynccontextmanager
     async def lend(self, size: int) -> AsyncIterator[None]:
@@ -29,9 +32,11 @@ class MemoryBudget:
     async def _held(self, size: int) -> AsyncIterator[None]:
         size = min(size, self.limit)
         await self._acquire(size)
+        self._taken += size
         try:
             yield
         finally:
+            self._taken -= size
             self.used -= size
             self._wake()
 
@@ -49,16 +54,17 @@ class MemoryBudget:
             yield memoryview(whole)[:size]
             self._idle.append(whole)
 
-    def _take(self, size: int) -> bytearray:
+    def _take(self, size: int) -> mmap.mmap:
+        """Mapped, not allocated: what is let go of goes back to the system at once, and no heap is left with holes."""
         for index, idle in enumerate(self._idle):
             if len(idle) >= size:
                 return self._idle.pop(index)
         self._idle.clear()  # parts have grown: what lies here is too small for them
-        return bytearray(size)
+        return _mapped(size)
 
     def _trim(self) -> None:
         """Idle buffers are memory too: they go as soon as the budget is lent to something else."""
-        while self._idle and self.used + sum(map(len, self._idle)) > self.limit:
+        while self._idle and self._taken + sum(map(len, self._idle)) > self.limit:
             self._idle.pop()
 
     async def _acquire(self, size: int) -> None:
@@ -83,3 +89,11 @@ class MemoryBudget:
             if not ready.done():
                 self.used += size
                 ready.set_result(None)
+
+
+def _mapped(size: int) -> mmap.mmap:
+    """Private pages, huge ones where the kernel has them: 16 MiB then cost 8 page faults, not 4,096."""
+    pages = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages

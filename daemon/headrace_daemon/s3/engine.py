@@ -30,7 +30,7 @@ class EngineOptions:
 
     ca_pem: certificates to trust. An engine with pins_certificates trusts exactly these, and a device that presents
     one of them is trusted whatever name or address it answers on; an engine without trusts them beside the system's.
-    threads: of the engine itself; 1 shares the one thread that all engines of the process use.
+    threads: of the engine itself, for streams and large uploads, where it has threads at all.
     """
 
     connect_timeout: float = 5.0

@@ -12,7 +12,7 @@ from headrace_daemon.files.landing import Landing, Pending
 from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.posix import Posix
 from headrace_daemon.flow.bandwidth import take_all
-from headrace_daemon.s3.checksum import EMPTY, combine, crc64nvme, to_text
+from headrace_daemon.s3.checksum import EMPTY, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import IntegrityError, S3Error
 from headrace_daemon.s3.types import ObjectInfo
@@ -27,14 +27,14 @@ from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
 CHUNK = 2**18
 """Bytes read at a time; larger ones only make the engine hold more."""
 
-WRITE = 2**20
-"""Bytes written in one step: at least a Lustre stripe."""
+WRITE = 4 * 2**20
+"""Bytes written in one step: some Lustre stripes, and enough for a disk that is written past the page cache."""
 
 SYNC_BYTES = 256 * 2**20
 """How much may have to be fetched again after a crash: parts are synced and recorded once so much is written."""
 
-LANE_BYTES = 8 * 2**20
-"""What one part under way was measured to hold: what is being written, and what the engine read ahead."""
+READ_AHEAD = 5 * 2**20
+"""What the engine was measured to hold of one part under way, beside the block that is being filled or written."""
 
 LANES = 64
 
@@ -79,12 +79,14 @@ class _Receiver:
         self._unsynced: list[PartRecord] = []
         self._syncing = asyncio.Lock()
         self._file: LargeFile | None = None
+        self._turn = asyncio.Semaphore(1)
 
     async def run(self, attributes: tuple[int, Posix]) -> tuple[Outcome, Pending]:
         ledger = await self._open()
         file = self._opened()
+        self._turn = asyncio.Semaphore(file.writers)
         try:
-            affordable = max(1, self.work.memory.limit // LANE_BYTES)
+            affordable = max(1, self.work.memory.limit // (WRITE + READ_AHEAD))
             missing = ledger.missing()
             lanes = max(1, min(len(missing), affordable, LANES))
             await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
@@ -158,24 +160,14 @@ class _Receiver:
     async def _part(self, ledger: Ledger, file: LargeFile, number: int) -> None:
         start, end = ledger.range_of(number)
 
-        async def write(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
-            total, offset = EMPTY, start
-            pieces: list[memoryview] = []
-            size = 0
-            async for chunk in chunks:
-                total = combine(total, crc64nvme(chunk), len(chunk))
-                pieces.append(memoryview(chunk))
-                size += len(chunk)
-                if size >= WRITE:
-                    await self.work.threads.run(file.pwritev_at, offset, pieces)
-                    offset, pieces, size = offset + size, [], 0
-            if pieces:
-                await self.work.threads.run(file.pwritev_at, offset, pieces)
-            self.endpoints.add(endpoint)
-            return to_text(total)
-
-        async with self.work.memory.lend(LANE_BYTES):
+        async with self.work.memory.buffer(min(WRITE, end - start), READ_AHEAD) as block:
             await take_all(self.work.bandwidth, end - start)
+
+            async def write(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
+                crc = await self._fill_and_write(chunks, block, file, start)
+                self.endpoints.add(endpoint)
+                return crc
+
             crc = await self.source.remote.get_range(
                 self.source.bucket,
                 self.source.key(self.item.key),
@@ -189,6 +181,32 @@ class _Receiver:
         self._unsynced.append(PartRecord(number, end - start, "", crc))
         if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
             await self._sync(ledger, file)
+
+    async def _fill_and_write(
+        self, chunks: AsyncIterator[Buffer], block: memoryview, file: LargeFile, offset: int
+    ) -> str:
+        """The range's CRC64NVME as text. Block by block: few large writes from aligned memory cost the disk least."""
+        total, filled = EMPTY, 0
+
+        async def flush() -> None:
+            nonlocal total, filled, offset
+            data = block[:filled]
+            total = crc64nvme(data, total)
+            async with self._turn:
+                await self.work.threads.run(file.pwrite_at, offset, data)
+            offset, filled = offset + filled, 0
+
+        async for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                count = min(len(rest), len(block) - filled)
+                block[filled : filled + count] = rest[:count]
+                rest, filled = rest[count:], filled + count
+                if filled == len(block):
+                    await flush()
+        if filled:
+            await flush()
+        return to_text(total)
 
     async def _sync(self, ledger: Ledger, file: LargeFile) -> None:
         async with self._syncing:
