@@ -5,21 +5,22 @@ import importlib.resources
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 import apsw
 
-from headrace_queue.errors import QueueError, QueueFull, SchemaMismatch, UnsafeQueue
+from headrace_queue.errors import QueueError, SchemaMismatch, UnsafeQueue
 from headrace_queue.filesystem import refuse_shared
+from headrace_queue.sqlite_errors import PATIENCE_SECONDS, as_queue_error, forbidden, full, translated
+from headrace_queue.state_folder import make_folder, open_new
 
 APPLICATION_ID: Final = 0x48647263  # "Hdrc", so that nobody takes another program's file for a queue
 SCHEMA_VERSION: Final = 1
 SCHEMA_FILE: Final = "sqlite_schema.sql"
 
-PATIENCE_SECONDS: Final = 30.0  # a retry of millions of failures holds the file for seconds
 POLL_SECONDS: Final = 0.001
 WAL_KEEP_BYTES: Final = 64 * 2**20  # what is left of the WAL file after a burst
 
@@ -68,12 +69,14 @@ def open_database(path: Path, *, read_only: bool) -> apsw.Connection:
     try:
         refuse_shared(path)
         if not read_only:
-            _create_private(path)
+            _create(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise QueueFull(f"{path}: {error.strerror}. Free space on its disk.") from error
+            raise full(path) from error
+        if isinstance(error, PermissionError):
+            raise forbidden(path) from error
         raise QueueError(f"{path}: {error.strerror}. Check state_dir or queue in config.toml.") from error
-    if not path.exists():
+    if not _exists(path):
         raise QueueError(f"{path}: there is no queue yet. It is made when the first job is enqueued.")
     access = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
     with translated(path):
@@ -83,21 +86,57 @@ def open_database(path: Path, *, read_only: bool) -> apsw.Connection:
         except apsw.NotADBError:
             db.close()
             raise SchemaMismatch(f"{path}: is no SQLite file. Move it away, or correct queue in config.toml.") from None
+        except apsw.Error as error:
+            known = as_queue_error(error, path, db.system_errno)
+            db.close()
+            raise known from error
         except BaseException:
             db.close()
             raise
     return db
 
 
-def _create_private(path: Path) -> None:
-    """Directory and file for this user only: keys and paths of other people's data stand in it.
+def open_snapshot(path: Path) -> apsw.Connection:
+    """The queue as it stands now, copied into memory: for a look at a queue whose disk is full.
+
+    A reader of a WAL database makes the index that all connections share (32 KiB beside the file) where nobody has it
+    open. A connection that holds the file alone keeps this index in memory: https://sqlite.org/wal.html#noshm. Raises
+    QueueFull where that is refused: the file stays locked for as long as the copy takes, and no longer.
+    """
+    memory = apsw.Connection(":memory:")
+    try:
+        source = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        with closing(source):
+            source.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            source.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")
+            with memory.backup("main", source, "main") as copy:
+                copy.step()
+        _is_new(memory, path)
+    except apsw.Error as error:
+        memory.close()
+        raise full(path) from error
+    except BaseException:
+        memory.close()
+        raise
+    return memory
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise forbidden(path) from error
+
+
+def _create(path: Path) -> None:
+    """Directory and file, before SQLite would make them readable for everybody.
 
     An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this process.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     if not path.exists():
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.close(open_new(path, os.O_RDWR))
         except FileExistsError:
             return  # another process was faster by a moment
 
@@ -158,27 +197,6 @@ def _create_schema(db: apsw.Connection, path: Path) -> None:
         if _is_new(db, path):  # else another process made it while this one waited for the lock
             db.execute(schema)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into the leaves of QueueError."""
-    try:
-        yield
-    except apsw.Error as error:
-        raise as_queue_error(error, path) from error
-
-
-def as_queue_error(error: apsw.Error, path: Path, system_errno: int = 0) -> QueueError:
-    """What the caller should do about an error of SQLite. system_errno: of the failed system call, where known."""
-    no_space = isinstance(error, apsw.IOError | apsw.CantOpenError) and system_errno in (errno.ENOSPC, errno.EDQUOT)
-    if isinstance(error, apsw.FullError) or no_space:
-        return QueueFull(f"{path}: the disk is full. Free space on it, then everything goes on.")
-    if isinstance(error, apsw.BusyError):
-        return QueueError(f"{path}: another process held it for more than {PATIENCE_SECONDS:.0f} s. Find and end it.")
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
-        return QueueError(f"{path}: is damaged ({error}). Move it away; the jobs in it must be enqueued again.")
-    return QueueError(f"{path}: {error}")
 
 
 @contextmanager

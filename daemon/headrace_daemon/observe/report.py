@@ -10,6 +10,7 @@ from pathlib import Path
 from headrace_daemon.facts import Outcome
 from headrace_queue.jobs import Item
 from headrace_queue.report_file import report_path
+from headrace_queue.state_folder import make_folder, open_new
 
 MAX_OPEN = 32
 
@@ -40,6 +41,7 @@ class ReportWriter:
             "proof": outcome.proof,
             "error": outcome.error,
             "message": outcome.message,
+            "last_error": outcome.last_error,
             "time": round(self._clock(), 3),
         }
         self._lines.setdefault(job, []).append(_ENCODE(line))
@@ -63,8 +65,8 @@ class ReportWriter:
         fd = self._files.get(job)
         if fd is None:
             path = report_path(self._state_dir, job)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            make_folder(path.parent)
+            fd = _open_or_make(path)
             _end_torn_line(fd)
             self._files[job] = fd
             if len(self._files) > MAX_OPEN:
@@ -85,3 +87,11 @@ def _end_torn_line(fd: int) -> None:
     size = os.fstat(fd).st_size
     if size and os.pread(fd, 1, size - 1) != b"\n":
         os.write(fd, b"\n")
+
+
+def _open_or_make(path: Path) -> int:
+    flags = os.O_RDWR | os.O_APPEND
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return open_new(path, flags)
