@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace_queue.complaints import CommandLineError, complain
+from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.config import Config, load_config
 from headrace_queue.errors import HeadraceError
+from headrace_queue.refusals import refused
+from headrace_queue.units import parse_duration
 
 app = typer.Typer(
     name="headraced",
     help="The Headrace daemon: works through the queue, moves the data, proves it.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -25,8 +27,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def _before(context: typer.Context, config: ConfigFile = None) -> None:
+def _before(
+    context: typer.Context,
+    config: ConfigFile = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
     context.obj = config
+    if version:
+        print_version("headraced")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(USAGE_EXIT)
 
 
 def _config(context: typer.Context, given: Path | None) -> Config:
@@ -57,21 +69,49 @@ def serve(context: typer.Context, config: ConfigFile = None) -> int:
 def drain(
     context: typer.Context,
     job: Annotated[int | None, typer.Option("--job", help="Work on this job only.")] = None,
+    give_up_after: Annotated[
+        str | None,
+        typer.Option(
+            "--give-up-after",
+            metavar="SECONDS",
+            help="End once every job that is left has only waited for so long, such as 90 or 10m. [never]",
+        ),
+    ] = None,
     config: ConfigFile = None,
 ) -> int:
     """Work until nothing is left to do; the exit code is that of the worst job."""
     from headrace_daemon.service import drain as work
 
     loaded = _config(context, config)
-    return _run(lambda: work(loaded, job))
+    seconds = _seconds(give_up_after, "--give-up-after")
+    return _run(lambda: work(loaded, job, seconds))
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    """Raises UsageError."""
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise refused(f"{option} {text}", str(error)) from None
 
 
 @app.command()
-def doctor(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> int:
-    """Look for what would keep Headrace from working here, each with a remedy."""
+def doctor(
+    context: typer.Context,
+    locations: Annotated[
+        list[str] | None, typer.Argument(metavar="[LOCATION]…", help="To be tried, too: s3://bucket/prefix or a path.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write and delete a trial object or file at each LOCATION.")
+    ] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Look for what would keep Headrace from working here, each with a remedy. Exit code 0, or 1 for a problem."""
     from headrace_daemon.doctor.run import run_doctor
 
-    return asyncio.run(run_doctor(config or context.obj, as_json=as_json))
+    work = run_doctor(config or context.obj, as_json=as_json, locations=locations or (), write=write)
+    return asyncio.run(work)
 
 
 @app.command()
@@ -83,6 +123,17 @@ def verify(
 
     loaded = _config(context, config)
     return _run(lambda: run_verify(loaded, source, destination, as_json=as_json))
+
+
+@app.command(hidden=True)
+def match(context: typer.Context, request: str, config: ConfigFile = None, as_json: AsJson = False) -> int:
+    """What `headrace match` becomes; request: its MatchRequest as text."""
+    from headrace_daemon.matching import run_match
+    from headrace_queue.commands_match import MatchRequest
+
+    sys.argv[0] = "headrace"  # a complaint names the command that was typed
+    loaded = _config(context, config)
+    return _run(lambda: run_match(loaded, MatchRequest.from_text(request)))
 
 
 @app.command()

@@ -3,13 +3,20 @@
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from headrace_queue.config_source import Source
 from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
+from headrace_queue.units import format_bytes, parse_rate, parse_size
 
 _SECRET_WORDS: Final = ("secret", "password", "token", "access_key")
+_BOUNDS: Final = {
+    "greater_than_equal": ("ge", "less than", "Write {} or more."),
+    "less_than_equal": ("le", "more than", "Write {} or less."),
+    "greater_than": ("gt", "not more than", "Write more than {}."),
+}
+"""pydantic's type of a fault -> the name of the bound in its context, and how people say it."""
 
 
 def fault_of(error: ValidationError, source: Source, model: type[BaseModel]) -> UsageError:
@@ -20,6 +27,8 @@ def fault_of(error: ValidationError, source: Source, model: type[BaseModel]) -> 
         return _unknown_key(source.name_of(keys), keys, model)
     if first["type"] == "missing":
         return UsageError(source.name_of(keys), "it is missing", f"Add {keys[-1]} to that section.")
+    if first["type"] in _BOUNDS:
+        return _out_of_bounds(source.name_of(keys), keys, first["type"], first["ctx"], model)
     return refused(source.name_of(keys), first["msg"].removeprefix("Value error, "))
 
 
@@ -34,12 +43,31 @@ def _unknown_key(what: str, keys: tuple[str, ...], model: type[BaseModel]) -> Us
     return UsageError(what, "there is no such key", remedy)
 
 
+def _out_of_bounds(
+    what: str, keys: tuple[str, ...], kind: str, context: dict[str, Any], model: type[BaseModel]
+) -> UsageError:
+    name, relation, remedy = _BOUNDS[kind]
+    bound = context[name]
+    text = format_bytes(bound) if _is_size(keys, model) else f"{bound:,}"
+    return UsageError(what, f"the value is {relation} {text}", remedy.format(text))
+
+
+def _is_size(keys: tuple[str, ...], model: type[BaseModel]) -> bool:
+    metadata = _section_of(keys[:-1], model).model_fields[keys[-1]].metadata
+    return any(isinstance(item, BeforeValidator) and item.func in (parse_size, parse_rate) for item in metadata)
+
+
 def _known_keys(section: tuple[str, ...], model: type[BaseModel]) -> list[str]:
-    """The keys of the section that these names lead to; a table of named sections takes any name."""
+    return list(_section_of(section, model).model_fields)
+
+
+def _section_of(section: tuple[str, ...], model: type[BaseModel]) -> type[BaseModel]:
+    """The section that these names lead to; a table of named sections takes any name."""
     current: Any = model
     for name in section:
         if isinstance(current, type) and issubclass(current, BaseModel):
             current = current.model_fields[name].annotation
         else:
             current = get_args(current)[-1]
-    return list(current.model_fields)
+    found: type[BaseModel] = current
+    return found

@@ -1,5 +1,10 @@
 """The errors of the client side, named by what the caller should do about them."""
 
+from typing import Final
+
+TRY_AGAIN_EXIT: Final = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong with what was asked for. systemd starts a daemon again that ends so."""
+
 
 class HeadraceError(Exception):
     """The base of every error that Headrace raises on purpose."""
@@ -30,7 +35,11 @@ class SchemaMismatch(QueueError):
     """The queue file was written by another version of Headrace: upgrade or move it away."""
 
 
-class QueueFull(QueueError):
+class QueueUnavailable(QueueError):
+    """The queue cannot be used just now, and nothing about it is wrong: try again; exit code 75."""
+
+
+class QueueFull(QueueUnavailable):
     """The disk below the queue is full: free space, then everything goes on by itself."""
 
 

@@ -6,8 +6,13 @@ KiB, MiB … are powers of 1024, kB, MB … powers of 1000. A bare K, M or G is 
 import re
 from typing import Final
 
-_IEC: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_SI: Final = ("kB", "MB", "GB", "TB", "PB")
+LARGEST: Final = 2**60
+"""Bytes, or bytes a second. More than this is a slip of the finger: no service and no network has it."""
+SLOWEST: Final = 1000
+"""Bytes a second. At less, one object takes days, and its connection is given up long before."""
+
+_IEC: Final = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_SI: Final = ("kB", "MB", "GB", "TB", "PB", "EB")
 _BITS: Final = ("kbit", "Mbit", "Gbit", "Tbit")
 _NUMBER_AND_UNIT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 
@@ -35,29 +40,32 @@ _DURATION_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 def parse_size(value: object) -> int:
     """Bytes of `16MiB`, `1.5 GiB`, `5GB` or 123. Raises ValueError naming what is wrong."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(_not_negative(value, "a size"))
+        return _not_absurd(int(_not_negative(value, "a size")), value)
     match = _NUMBER_AND_UNIT.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is no size; write for example 16MiB")
     number, unit = match.groups()
     if unit not in _SIZE_UNITS:
         raise ValueError(f"{value!r} has the unknown unit {unit!r}; write KiB, MiB, GiB, TiB or kB, MB, GB, TB")
-    return round(float(number) * _SIZE_UNITS[unit]) if "." in number else int(number) * _SIZE_UNITS[unit]
+    size = round(float(number) * _SIZE_UNITS[unit]) if "." in number else int(number) * _SIZE_UNITS[unit]
+    return _not_absurd(size, value)
 
 
 def parse_rate(value: object) -> int:
-    """Bytes a second of `100MiB/s`, `100MiB`, `800Mbit/s` or 123; never 0. Raises ValueError naming what is wrong."""
+    """Bytes a second of `100MiB/s`, `100MiB`, `800Mbit/s` or 1000, the least. Raises ValueError with what is wrong."""
     text = value.strip().removesuffix("/s").rstrip() if isinstance(value, str) else value
     bits = _NUMBER_AND_UNIT.fullmatch(text) if isinstance(text, str) else None
     try:
         if bits is not None and bits[2] in _BIT_UNITS:
-            rate = round(float(bits[1]) * _BIT_UNITS[bits[2]] / 8)
+            rate = _not_absurd(round(float(bits[1]) * _BIT_UNITS[bits[2]] / 8), value)
         else:
             rate = parse_size(text)
     except ValueError as error:
         raise ValueError(str(error).replace("no size; write for example 16MiB", "no rate; write 100MiB/s")) from None
     if rate == 0:
         raise ValueError(f"{value!r} would stop everything; leave the limit out where there is none")
+    if rate < SLOWEST:
+        raise ValueError(f"{value!r} is so slow that nothing arrives; write 1kB/s or more, such as 100MiB/s")
     return rate
 
 
@@ -106,6 +114,12 @@ def format_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _not_absurd(count: int, written: object) -> int:
+    if count > LARGEST:
+        raise ValueError(f"{written!r} is more than {format_bytes(LARGEST)}; write a smaller number, or another unit")
+    return count
 
 
 def _not_negative(number: float, what: str) -> float:

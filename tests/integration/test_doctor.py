@@ -17,7 +17,7 @@ import pytest
 from headrace_daemon.demo.process import PortClaim
 from headrace_daemon.demo.servers import Keys, RcloneS3, S3Server, Tls
 from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code, to_lines
-from headrace_daemon.doctor.machine import descriptors_needed, file_limit
+from headrace_daemon.doctor.kernel import descriptors_needed, file_limit
 from headrace_daemon.doctor.remotes import answered
 from headrace_daemon.doctor.run import examine, run_doctor
 from headrace_queue.config import Config, RemoteConfig, TransferConfig
@@ -98,8 +98,8 @@ async def test_all_is_well(
     assert str(path) in rows[CONFIGURATION]["detail"]
     assert "LAKE" in rows["credentials of lake"]["detail"]
     for url in seaweed.endpoint_urls:
-        assert rows[f"endpoint {url}"]["status"] == "ok"
-        assert "clocks agree" in rows[f"endpoint {url}"]["detail"]
+        assert rows[f"endpoint {url} of lake"]["status"] == "ok"
+        assert "clocks agree" in rows[f"endpoint {url} of lake"]["detail"]
     assert rows["credentials of s3"]["status"] == "warn", "nobody configured s3://, and lake:// may be all they use"
     assert "not there yet" in rows["queue"]["detail"]
     assert not (tmp_path / "state").exists(), "it only looks"
@@ -119,7 +119,7 @@ async def test_a_pinned_device_answers_and_an_unknown_one_is_explained(
         lines = lake(url, keys=keys, monkeypatch=monkeypatch)
         pinned = await examine(config(*lines, f'ca_file = "{device_tls.ca_file}"'))
         assert failed(pinned) == []
-        unknown = by_name(await examine(config(*lines)))[f"endpoint {url}"]
+        unknown = by_name(await examine(config(*lines)))[f"endpoint {url} of lake"]
     assert unknown.status is Status.FAIL
     assert "TLS" in unknown.detail
     assert "ca_file" in unknown.remedy
@@ -133,9 +133,9 @@ async def test_one_endpoint_of_two_is_down(
 ) -> None:
     gone, alive = dead_url(), seaweed.endpoint_urls[0]
     checks = await examine(config(*lake(gone, alive, keys=seaweed.keys, monkeypatch=monkeypatch)))
-    assert failed(checks) == [f"endpoint {gone}"]
-    assert "nobody listens" in by_name(checks)[f"endpoint {gone}"].detail
-    assert by_name(checks)[f"endpoint {alive}"].status is Status.OK
+    assert failed(checks) == [f"endpoint {gone} of lake"]
+    assert "nobody listens" in by_name(checks)[f"endpoint {gone} of lake"].detail
+    assert by_name(checks)[f"endpoint {alive} of lake"].status is Status.OK
     assert exit_code(checks) == 1
 
 
@@ -145,8 +145,8 @@ async def test_credentials_that_are_not_accepted(
     url = seaweed.endpoint_urls[0]
     for keys in (Keys("UNKNOWNKEY00001", SECRET), Keys(seaweed.keys.access_key, SECRET)):
         checks = await examine(config(*lake(url, keys=keys, monkeypatch=monkeypatch)))
-        assert failed(checks) == [f"endpoint {url}"]
-        check = by_name(checks)[f"endpoint {url}"]
+        assert failed(checks) == [f"endpoint {url} of lake"]
+        check = by_name(checks)[f"endpoint {url} of lake"]
         assert "not accepted" in check.detail
         assert SECRET not in "\n".join(to_lines(checks))
 
@@ -215,7 +215,7 @@ async def test_what_counts_as_an_answer(
     """A key need not be allowed to list buckets, and a service need not know how."""
     async with scripted(script) as server:
         checks = await examine(config(*lake(server.url, monkeypatch=monkeypatch)))
-    check = by_name(checks)[f"endpoint {server.url}"]
+    check = by_name(checks)[f"endpoint {server.url} of lake"]
     assert check.status is status, check
     assert text in check.detail
     assert bool(check.remedy) == (status is Status.FAIL)
@@ -225,7 +225,7 @@ async def test_a_clock_that_is_wrong(config: Callable[..., Path], monkeypatch: p
     script = lambda _: answer(200, LISTED, Date=formatdate(time.time() + 3600, usegmt=True))  # noqa: E731
     async with scripted(script) as server:
         checks = await examine(config(*lake(server.url, monkeypatch=monkeypatch)))
-    check = by_name(checks)[f"endpoint {server.url}"]
+    check = by_name(checks)[f"endpoint {server.url} of lake"]
     assert check.status is Status.WARN
     assert "ahead of ours, more than signatures allow" in check.detail
     assert exit_code(checks) == 0
@@ -360,11 +360,11 @@ def test_beside_a_running_daemon_it_disturbs_nothing(rclone_s3: S3Server, tmp_pa
 
 
 def test_an_ordinary_user_hears_of_a_directory_that_is_not_theirs() -> None:
-    """Looked at by access(2), for writing something would change it."""
+    """Found out by writing."""
     if os.geteuid() != 0:
         pytest.skip("missing part: root")
     code = (
-        "import os, sys; from pathlib import Path; from headrace_daemon.doctor.machine import state_directory;"
+        "import os, sys; from pathlib import Path; from headrace_daemon.doctor.folders import state_directory;"
         "os.setuid(65534); check = state_directory(Path(sys.argv[1])); print(check.status, check.detail)"
     )
     with tempfile.TemporaryDirectory() as directory:

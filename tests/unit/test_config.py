@@ -150,6 +150,13 @@ def test_the_environment_goes_over_the_file(load: Load) -> None:
         ("[datasets.d]\nsource = 's3://b'", "datasets.d.destination in ", "Add destination"),
         ("[daemon]\nzzz = 1", "daemon.zzz in ", "Known here: listen, drain_seconds."),
         ("[transfer]\npart_size = '16M'", "transfer.part_size in ", "Write KiB, MiB"),
+        ("[transfer]\npart_size = '6GiB'", "transfer.part_size in ", "Write 5.0 GiB or less."),
+        ("[transfer]\nmemory = '17TiB'", "transfer.memory in ", "Write 16.0 TiB or less."),
+        ("[transfer]\nobjects = 0", "transfer.objects in ", "Write 1 or more."),
+        ("[transfer]\nobjects = 4097", "transfer.objects in ", "Write 4,096 or less."),
+        ("[daemon]\ndrain_seconds = 0", "daemon.drain_seconds in ", "Write more than 0.0."),
+        ("[remotes.a]\nmax_requests = 0", "remotes.a.max_requests in ", "Write 1 or more."),
+        ("[remotes.a]\nendpoint_urls = []", "remotes.a.endpoint_urls in ", "Write https://HOST:PORT, or leave the key"),
         ("[transfer]\nfsync = 'sometimes'", "transfer.fsync in ", ""),
         ("[transfer]\nmemory = '1MiB'", "transfer in ", "Raise memory."),
         ("state_dir = 'relative'", "state_dir in ", "Write an absolute path"),
@@ -265,3 +272,17 @@ def test_the_light_reading_refuses_as_the_models_do(load: Load, tmp_path: Path, 
     with pytest.raises(UsageError) as light:
         whereabouts(tmp_path / "given.toml", {})
     assert light.value.what == heavy.value.what
+
+
+def test_a_remote_waits_as_long_as_it_says_or_else_as_all_do(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[transfer]\nread_timeout = "2m"\n[remotes.far]\nconnect_timeout = 20\n[remotes.slow]\nread_timeout = "1h"\n'
+    )
+    config = load_config(file, {})
+    found = {name: (config.remote(name).connect_timeout, config.remote(name).read_timeout) for name in config.remotes}
+    assert found == {"s3": (5.0, 120.0), "far": (20.0, 120.0), "slow": (5.0, 3600.0)}
+    for text in ("0s", "2d", "soon", "-1"):
+        file.write_text(f'[transfer]\nread_timeout = "{text}"\n')
+        with pytest.raises(UsageError, match="read_timeout"):
+            load_config(file, {})

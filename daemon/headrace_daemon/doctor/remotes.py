@@ -5,18 +5,24 @@ signature. No secret is ever part of a detail.
 """
 
 import asyncio
+import os
 import random
 import time
 from dataclasses import dataclass
 from typing import Final
 
+from headrace_daemon.doctor.certificate import certificate
 from headrace_daemon.doctor.check import Check, Status, ok, refused
+from headrace_daemon.doctor.identity import shortened, who_at_aws
 from headrace_daemon.facts import Facts
 from headrace_daemon.flow.retry import Retry
 from headrace_daemon.s3.connect import DEFAULT_REMOTE, connect
+from headrace_daemon.s3.credentials import loader
 from headrace_daemon.s3.errors import NotSupported, S3Error, Throttled
 from headrace_daemon.s3.places import aws_endpoint
+from headrace_daemon.s3.profiles import Profile, profile_for
 from headrace_daemon.s3.remote import Remote
+from headrace_daemon.s3.signing import Credentials
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.errors import UsageError
 from headrace_queue.units import format_duration
@@ -51,7 +57,6 @@ class _Heard(Facts):
         self.status = 0
         self.seconds = 0.0
         self.skew: float | None = None
-        self.expires: float | None = None
         self.reason = ""
 
     def request(
@@ -64,9 +69,6 @@ class _Heard(Facts):
 
     def clock_skew(self, remote: str, seconds: float) -> None:
         self.skew = seconds
-
-    def credentials_expire(self, remote: str, timestamp: float) -> None:
-        self.expires = timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ async def remote_checks(config: Config) -> list[Check]:
     alone = len(config.remotes) == 1
     asked = [
         # s3:// exists without being configured: where it is not, another service may be all that this host uses
-        _Asked(name, remote, optional=name == DEFAULT_REMOTE and remote == RemoteConfig() and not alone)
+        _Asked(name, config.remote(name), optional=name == DEFAULT_REMOTE and remote == RemoteConfig() and not alone)
         for name, remote in sorted(config.remotes.items())
     ]
     found = await asyncio.gather(*(_remote(one) for one in asked))
@@ -92,24 +94,57 @@ async def remote_checks(config: Config) -> list[Check]:
 
 async def _remote(asked: _Asked) -> list[Check]:
     name = f"credentials of {asked.name}"
-    heard = _Heard()
     try:
-        remote = connect(asked.name, asked.config, heard)
+        await connect(asked.name, asked.config, _Heard()).close()
     except UsageError as error:
         return [refused(f"remote {asked.name}", error)]
     try:
         async with asyncio.timeout(CHAIN_SECONDS):
-            await remote.start()
+            found = await loader(asked.name, asked.config.credentials, os.environ)()
     except UsageError as error:
         return [_without_credentials(name, asked, error.why, error.remedy)]
     except TimeoutError:
         text = f"where they should come from did not answer for {CHAIN_SECONDS:.0f} s"
         return [_without_credentials(name, asked, text, "Look at the source that `credentials` names.")]
-    finally:
-        await remote.close()
     urls = asked.config.endpoint_urls or (aws_endpoint(asked.config.region),)
-    answers = await asyncio.gather(*(_endpoint(asked, url) for url in urls))
-    return [_credentials(name, asked.config.credentials, heard.expires, time.time()), *answers]
+    is_aws = asked.config.profile_name == "aws" and not asked.config.endpoint_urls
+    who, *answers = await asyncio.gather(
+        _who(found, asked.config.region if is_aws else None), *(_endpoint(asked, url) for url in urls)
+    )
+    certificates = await asyncio.gather(
+        *(asyncio.to_thread(certificate, asked.name, url, asked.config.ca_file) for url in urls)
+    )
+    return [
+        _credentials(name, asked.config.credentials, found, str(who), time.time()),
+        *(check for check in (*answers, *certificates) if isinstance(check, Check)),
+        capabilities(asked.name, profile_for(asked.config.profile, asked.config.endpoint_urls)),
+    ]
+
+
+async def _who(found: Credentials | None, region: str | None) -> str:
+    """region: of AWS, whose STS is asked then; None for any other service."""
+    if found is None:
+        return ""
+    key = f", key {shortened(found.access_key)}"
+    return key if region is None else f"{key}, {await who_at_aws(found, region)}"
+
+
+def capabilities(name: str, profile: Profile) -> Check:
+    """What the profile says of the service. `headraced doctor NAME://bucket --write` finds out what is true of it."""
+    can = {
+        f"ListObjectsV{profile.list_version}": True,
+        "sorted listings": profile.lists_sorted,
+        "pages": profile.paginates,
+        "crc64nvme": profile.checksums,
+        "ListParts": profile.list_parts,
+        "server-side copy": profile.server_copy,
+        "DeleteObjects": profile.delete_many,
+        "conditional writes": profile.conditional_writes,
+    }
+    lacks = [text for text, there in can.items() if not there]
+    has = ", ".join(text for text, there in can.items() if there)
+    without = f"; without {', '.join(lacks)}" if lacks else ""
+    return ok(f"capabilities of {name}", f"profile {profile.name}: {has}{without}")
 
 
 def _without_credentials(name: str, asked: _Asked, why: str, remedy: str) -> Check:
@@ -118,13 +153,15 @@ def _without_credentials(name: str, asked: _Asked, why: str, remedy: str) -> Che
     return Check(name, Status.FAIL, why, remedy)
 
 
-def _credentials(name: str, config: CredentialsConfig, expires: float | None, now: float) -> Check:
-    detail = f"found ({source_of(config)})"
-    if config.anonymous:
-        detail = "none wanted: requests are anonymous"
-    if expires is not None:
-        detail += f", they hold for another {format_duration(max(0.0, expires - now))}"
-    return ok(name, detail)
+def _credentials(name: str, config: CredentialsConfig, found: Credentials | None, who: str, now: float) -> Check:
+    if found is None:
+        return ok(name, "none wanted: requests are anonymous")
+    detail = f"found ({source_of(config)}){who}"
+    if found.expires is None:
+        return ok(name, detail)
+    if found.expires <= now:
+        return Check(name, Status.FAIL, f"{detail}, they have expired", "Renew them where they come from.")
+    return ok(name, f"{detail}, they hold for another {format_duration(found.expires - now)}")
 
 
 def source_of(config: CredentialsConfig) -> str:
@@ -141,7 +178,7 @@ def source_of(config: CredentialsConfig) -> str:
 
 async def _endpoint(asked: _Asked, url: str) -> Check:
     """One request to one endpoint, through a remote that has no other."""
-    name = f"endpoint {url}"
+    name = f"endpoint {url} of {asked.name}"
     alone = asked.config
     if alone.endpoint_urls:
         alone = alone.model_copy(update={"endpoint_urls": (url,)})

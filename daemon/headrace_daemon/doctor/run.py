@@ -1,14 +1,16 @@
-"""The doctor's round: configuration, host, the daemon's port, remotes."""
+"""The doctor's round: configuration, host, the daemon's port, remotes, and the locations that were named to it."""
 
 import asyncio
 import http.client
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code, in_json, ok, refused, to_lines
 from headrace_daemon.doctor.machine import machine_checks
+from headrace_daemon.doctor.places import place_checks, places
 from headrace_daemon.doctor.remotes import remote_checks
 from headrace_queue.config import Config, load_config
 from headrace_queue.config_source import read_source
@@ -17,19 +19,25 @@ from headrace_queue.errors import UsageError
 PORT_SECONDS: Final = 3.0
 
 
-async def run_doctor(config_path: Path | None, *, as_json: bool) -> int:
-    """Looks, changes nothing, and prints a table or JSON; safe beside a running daemon.
+async def run_doctor(
+    config_path: Path | None, *, as_json: bool, locations: Sequence[str] = (), write: bool = False
+) -> int:
+    """Looks, and prints a table or JSON; safe beside a running daemon. What it writes to see whether that is possible
+    is removed again at once.
 
-    config_path: of --config, None to search for the file as every command does. The exit code: 0 all is well, 1 for a
-    problem, 2 for a configuration that cannot be read. Raises OSError where this host cannot be looked at.
+    config_path: of --config, None to search for the file as every command does. locations: to be looked at too; with
+    write an object or file is written there. The exit code: 0 all is well, 1 for a problem, 2 for a configuration that
+    cannot be read. Raises UsageError for locations that are malformed.
     """
-    checks = await examine(config_path)
+    if write and not locations:
+        raise UsageError("doctor --write", "it needs a location to write to", "headraced doctor --write s3://bucket/p")
+    checks = await examine(config_path, locations, write=write)
     print(in_json(checks) if as_json else "\n".join(to_lines(checks)))
     return exit_code(checks)
 
 
-async def examine(config_path: Path | None) -> list[Check]:
-    """Every check, in the order in which things have to work."""
+async def examine(config_path: Path | None, locations: Sequence[str] = (), *, write: bool = False) -> list[Check]:
+    """Every check, in the order in which things have to work. Raises UsageError for locations that are malformed."""
     try:
         config, source = load_config(config_path), read_source(config_path, os.environ)
     except UsageError as error:
@@ -37,10 +45,11 @@ async def examine(config_path: Path | None) -> list[Check]:
     found = f"{source.file}" if source.file is not None else "no file found: defaults"
     variables = ", ".join(sorted(source.variables.values()))
     first = ok(CONFIGURATION, f"{found}; from the environment: {variables}" if variables else found)
+    named = places(config, locations)
     host, port, remotes = await asyncio.gather(
         asyncio.to_thread(machine_checks, config), asyncio.to_thread(status_port, config), remote_checks(config)
     )
-    return [first, *host, port, *remotes]
+    return [first, *host, port, *remotes, *await place_checks(config, named, write=write)]
 
 
 def status_port(config: Config) -> Check:
