@@ -6,14 +6,15 @@ another `version()` within a tenth of a second.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace_daemon.facts import Facts
-from headrace_daemon.planning import run_plan
+from headrace_daemon.planning import fail_job, run_plan
 from headrace_daemon.session import Sessions
 from headrace_daemon.transfer.batch import BatchRun
-from headrace_queue.errors import QueueFull, UnknownJob
-from headrace_queue.jobs import Batch, Job, PlanLease
+from headrace_daemon.transfer.judge import ending_text, passing_reason
+from headrace_queue.errors import HeadraceError, LeaseLost, QueueFull, UnknownJob
+from headrace_queue.jobs import Batch, Job
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store
 from headrace_queue.writer import Queue
@@ -27,6 +28,9 @@ SWEEP = 1.0
 FULL = 5.0
 """Seconds between looks while the disk below the queue is full."""
 
+AGAIN = 10.0
+"""Seconds until a batch is tried again whose source or destination could not be opened."""
+
 MAX_PLANS = 4
 MAX_BATCHES = 8
 MAX_WAITING = 200
@@ -38,8 +42,9 @@ class _Task:
     """A plan or a batch under way."""
 
     job_id: int
-    task: asyncio.Task[None]
-    run: BatchRun | None = None  # None for a plan
+    plans: bool
+    task: asyncio.Task[None] = field(init=False)
+    run: BatchRun | None = None  # of a batch, once the ends of its job are open
 
 
 class Dispatcher:
@@ -141,34 +146,21 @@ class Dispatcher:
 
     async def _claim(self) -> None:
         worker, only = self._worker_id, self._only_job
-        while sum(one.run is None for one in self._tasks) < MAX_PLANS:
+        while sum(one.plans for one in self._tasks) < MAX_PLANS:
             lease = await self._queue.write(lambda store: store.claim_plan(worker, MAX_WAITING, only))
             if lease is None:
                 break
-            self._start(lease.job.id, self._plan(lease))
-        free = MAX_BATCHES - sum(one.run is not None for one in self._tasks)
+            plan = run_plan(lease, self._sessions, self._queue, self._facts, self._now)
+            self._start(_Task(lease.job.id, plans=True), plan)
+        free = MAX_BATCHES - sum(not one.plans for one in self._tasks)
         if free > 0:
             for batch in await self._queue.write(lambda store: store.claim(worker, free, only)):
-                await self._start_batch(batch)
+                one = _Task(batch.job.id, plans=False)
+                self._start(one, self._batch(batch, one))
 
-    async def _start_batch(self, batch: Batch) -> None:
-        try:
-            session = await self._sessions.open(batch.job)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the batch must not stay leased
-            await self._cannot_open(batch, error)
-            return
-        run = session.batch_run(batch)
-        self._start(batch.job.id, self._batch(run), run)
-
-    async def _cannot_open(self, batch: Batch, error: Exception) -> None:
-        """The ends of the job are not to be had now: the planner's run says why; the batch waits."""
-        lease, until = batch.lease, self._now() + 10.0
-        self._facts.job_event(batch.job.id, "waiting", str(error))
-        await self._queue.write(lambda store: store.snooze(lease, until, str(error)))
-
-    def _start(self, job_id: int, work: Coroutine[None, None, None], run: BatchRun | None = None) -> None:
-        self.touched.add(job_id)
-        one = _Task(job_id, asyncio.create_task(work, name=f"job {job_id}"), run)
+    def _start(self, one: _Task, work: Coroutine[None, None, None]) -> None:
+        self.touched.add(one.job_id)
+        one.task = asyncio.create_task(work, name=f"job {one.job_id}")
         self._tasks.add(one)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -176,15 +168,47 @@ class Dispatcher:
             self._wake.set()
             self._version = -1
             if not task.cancelled() and (error := task.exception()) is not None:
-                self._facts.job_event(job_id, "worker_fault", f"{type(error).__name__}: {error}")
+                self._facts.job_event(one.job_id, "worker_fault", f"{type(error).__name__}: {error}")
 
         one.task.add_done_callback(ended)
 
-    async def _plan(self, lease: PlanLease) -> None:
-        await run_plan(lease, self._sessions, self._queue, self._facts, self._now)
+    async def _batch(self, batch: Batch, one: _Task) -> None:
+        """Opens the ends of the job and runs the batch: here and not in the loop, for a remote or a mount that hangs
+        must not keep other jobs from starting."""
+        try:
+            session = await self._sessions.open(batch.job)
+            one.run = await session.batch_run(batch)
+        except asyncio.CancelledError:
+            await self._give_back(batch, 0.0, "the worker was stopped")
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the batch must not stay leased
+            await self._cannot_open(batch, error)
+            return
+        await one.run.run()
 
-    async def _batch(self, run: BatchRun) -> None:
-        await run.run()
+    async def _cannot_open(self, batch: Batch, error: Exception) -> None:
+        """The ends of the job are not to be had: it waits for them, or fails where they will not come by themselves."""
+        reason = passing_reason(error)
+        if reason is None and isinstance(error, HeadraceError | OSError):
+            reason = ending_text(error)
+            await fail_job(batch.job.id, reason, self._queue, self._facts)
+        else:
+            reason = reason or str(error)
+            self._facts.job_event(batch.job.id, "waiting", reason)
+        await self._give_back(batch, AGAIN, reason)
+
+    async def _give_back(self, batch: Batch, seconds: float, reason: str) -> None:
+        """The lease and its attempt. A full disk is waited for: a lease that stays is lost."""
+        while True:
+            until = self._now() + seconds
+            try:
+                await self._queue.write(lambda store, until=until: store.snooze(batch.lease, until, reason))  # type: ignore[misc]
+            except LeaseLost:
+                self._facts.lease_lost(batch.job.id)
+            except QueueFull:
+                await asyncio.sleep(FULL)
+                continue
+            return
 
     async def _cancel(self, tasks: list[_Task], *, by_user: bool = False) -> None:
         for one in tasks:

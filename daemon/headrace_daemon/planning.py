@@ -6,30 +6,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from headrace_daemon.content import content_of, is_folder
 from headrace_daemon.facts import Facts, Outcome
-from headrace_daemon.files.names import RootLost
+from headrace_daemon.files.walk import Manner
+from headrace_daemon.looking import Looking, side_of
 from headrace_daemon.planner.batches import BatchLimits
-from headrace_daemon.planner.compare import FILES, Route, Side
+from headrace_daemon.planner.compare import Decision, Route
 from headrace_daemon.planner.deletion import DeletePlan
-from headrace_daemon.planner.entries import Entry, Lister
+from headrace_daemon.planner.entries import Entry, Lister, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
+from headrace_daemon.planner.extras import refuse_another_root
 from headrace_daemon.planner.listing import list_files, list_nothing, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
 from headrace_daemon.planner.task import PlanEnd, PlanLimits, PlanPorts, PlanTask
-from headrace_daemon.s3.errors import (
-    CredentialsExpired,
-    NoSuchBucket,
-    NotFound,
-    RemoteDown,
-    ServerFault,
-    Throttled,
-    TransportError,
-)
+from headrace_daemon.s3.errors import NoSuchBucket, NotFound
 from headrace_daemon.session import Session, Sessions
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
-from headrace_daemon.transfer.judge import disk_full
+from headrace_daemon.transfer.judge import ending_text, passing_reason
+from headrace_daemon.trash import check_trash, trash_below
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.writer import Queue
@@ -38,28 +32,32 @@ MAX_WAITING = 200
 ROOM_SECONDS = 0.2
 AGAIN_SECONDS = 5.0
 
-_PASSING = (RemoteDown, CredentialsExpired, Throttled, TransportError, ServerFault, RootLost)
-"""What ends by itself or by a person's hand elsewhere: the job waits for it and says so."""
-
 
 async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Facts, now: Callable[[], float]) -> None:
-    """Plan until the phase is over, until enough waits, or until it cannot go on. Raises nothing but faults of ours."""
+    """Plan until the phase is over, until enough waits, or until it cannot go on: then the job waits or fails, and says
+    why."""
     job_id = lease.job.id
     try:
         session = await sessions.open(lease.job)
-        await _Planning(session, lease, queue).run()
+        # asks the file system, which may hang: off the loop
+        route = await session.host.threads.run(lambda: Route(side_of(session.source), side_of(session.destination)))
+        await _Planning(session, lease, queue, route).run()
     except LeaseLost:
         facts.lease_lost(job_id)
     except asyncio.CancelledError:
         await queue.write(lambda store: store.release_plan(lease))
         raise
-    except _PASSING as error:
-        await _wait(lease, str(error), queue, facts, now)
     except (HeadraceError, OSError) as error:
-        if disk_full(error):
-            await _wait(lease, f"the disk of queue and reports is full ({error})", queue, facts, now)
+        reason = passing_reason(error)
+        if reason is not None:
+            await _wait(lease, reason, queue, facts, now)
         else:
-            await fail_job(job_id, str(error), queue, facts)
+            await fail_job(job_id, ending_text(error), queue, facts)
+    except Exception as error:  # noqa: BLE001 - a lease that stays would stop the job in silence
+        fault = f"{type(error).__name__}: {error}"
+        facts.job_event(job_id, "worker_fault", fault)
+        reason = f"the planner failed, which is a fault of Headrace, and is tried again ({fault})"
+        await _wait(lease, reason, queue, facts, now)
 
 
 async def _wait(lease: PlanLease, reason: str, queue: Queue, facts: Facts, now: Callable[[], float]) -> None:
@@ -78,27 +76,44 @@ async def _wait(lease: PlanLease, reason: str, queue: Queue, facts: Facts, now: 
 
 
 async def fail_job(job_id: int, reason: str, queue: Queue, facts: Facts) -> None:
-    """The job cannot go on: it ends, with a reason for people."""
+    """The job cannot go on: it ends, with a reason for people. A full disk is waited for."""
     facts.job_event(job_id, "failed", reason)
-    try:
-        await queue.write(lambda store: store.fail(job_id, reason))
-    except IllegalTransition as error:
-        # a person cancelled it, or a batch failed it, in the same moment: it has ended all the same
-        facts.job_event(job_id, "failed_already", str(error))
+    while True:
+        try:
+            await queue.write(lambda store: store.fail(job_id, reason))
+        except IllegalTransition as error:
+            # a person cancelled it, or a batch failed it, in the same moment: it has ended all the same
+            facts.job_event(job_id, "failed_already", str(error))
+        except QueueFull:
+            await asyncio.sleep(AGAIN_SECONDS)
+            continue
+        return
 
 
 class _Planning:
     """The ports of one planner run."""
 
-    def __init__(self, session: Session, lease: PlanLease, queue: Queue) -> None:
+    def __init__(self, session: Session, lease: PlanLease, queue: Queue, route: Route) -> None:
         self._session = session
         self._lease = lease
         self._queue = queue
         self._cursor = lease.cursor
-        self._route = Route(_side(session.source), _side(session.destination))
+        self._route = route
+        options, threads = lease.job.spec.options, session.host.threads
+        self._looking = Looking(session.source, session.destination, self._route, options.compare, threads)
 
     async def run(self) -> None:
-        ports = PlanPorts(self._commit, self._room, self._same, self._tell, time.monotonic)
+        ports = PlanPorts(
+            self._commit,
+            self._room,
+            self._looking.look,
+            self._tell,
+            self._kept,
+            self._event,
+            time.monotonic,
+            self._passed,
+        )
+        await self._check_deletion()
         end = None
         while end is None:
             try:
@@ -127,6 +142,7 @@ class _Planning:
             self._route,
             session.scratch,
             limits,
+            await session.host.threads.run(trash_below, self._lease.job.spec),
         )
         plan = DeletePlan(task, ports) if self._lease.phase is Phase.DELETE else CopyPlan(task, ports)
         return await plan.run()
@@ -163,28 +179,36 @@ class _Planning:
             waiting = await self._commit(PlanStep((), self._cursor, Counters()))
         return True
 
-    async def _same(self, entry: Entry, other: Entry | None) -> bool:
-        session = self._session
-        threads = session.host.threads
-        if isinstance(session.destination, NoFolder):
-            return False
-        if other is None:
-            return await threads.run(is_folder, session.destination, entry.key)
-        ours = await content_of(session.source, entry.key, threads)
-        theirs = await content_of(session.destination, entry.key, threads)
-        return ours.crc64nvme == theirs.crc64nvme
+    async def _check_deletion(self) -> None:
+        """What has to hold from the first plan of a job with --delete to its last. Raises JobFailure."""
+        session, lease = self._session, self._lease
+        if not lease.job.spec.options.delete:
+            return
+        await session.host.threads.run(check_trash, lease.job.spec, session.destination)
+        sides = (("source", session.source), ("destination", session.destination))
+        now = tuple(end.root.identity if isinstance(end, FilesEnd) else "" for _, end in sides)
+        first = await self._queue.write(lambda store: store.pin_roots(lease.job.id, *now))
+        if lease.phase is Phase.DELETE:
+            for (side, end), one, other in zip(sides, first, now, strict=True):
+                refuse_another_root(side, _where(end), one, other)
 
     def _tell(self, item: Item, reason: str) -> None:
-        state = "would_delete" if item.action is Action.DELETE else "would_transfer"
+        state = "would_transfer"
+        if item.action is Action.DELETE:
+            state = "would_delete" if self._lease.job.spec.options.trash is None else "would_trash"
         outcome = Outcome(state, size=item.size, message=reason, attempts=0)
         self._session.host.report.write(self._lease.job.id, item, outcome)
 
+    def _kept(self, item: Item, decision: Decision) -> None:
+        outcome = Outcome("unchanged", size=item.size, proof=decision.proof, message=decision.read)
+        self._session.host.report.write(self._lease.job.id, item, outcome)
 
-def _side(end: End | NoFolder) -> Side:
-    if not isinstance(end, BucketEnd):
-        return FILES
-    profile = end.remote.profile
-    return Side(files=False, md5_etags=profile.etag_md5, max_object=profile.max_object)
+    def _passed(self, problem: Problem) -> None:
+        outcome = Outcome("skipped", error=problem.error, message=problem.message, attempts=0)
+        self._session.host.report.write(self._lease.job.id, Item(problem.key, 0, 0), outcome)
+
+    def _event(self, event: str, detail: str) -> None:
+        self._session.host.facts.job_event(self._lease.job.id, event, detail)
 
 
 def _where(end: End | NoFolder) -> str:
@@ -199,7 +223,9 @@ def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
         return list_nothing
     if isinstance(end, BucketEnd):
         return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch, sort=sort)
-    return lambda after: list_files(end.root, session.host.threads, after)
+    manner = Manner(encoded=end.encoded, empty_folders=session.work.job.spec.options.empty_dirs)
+    threads, scratch = session.host.threads, session.scratch
+    return lambda after: list_files(end.root, threads, after, manner=manner, scratch=scratch, sort=sort)
 
 
 async def _look(session: Session, end: End | NoFolder) -> Entry | None:

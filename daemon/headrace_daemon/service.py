@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.heartbeat import Heartbeat, this_worker
 from headrace_daemon.janitor import Janitor
+from headrace_daemon.observe.console import ConsoleFacts
 from headrace_daemon.observe.fan_out import FanOut
 from headrace_daemon.observe.log import LogFacts, Redaction, set_up
 from headrace_daemon.observe.metrics import Metrics
@@ -24,16 +26,20 @@ from headrace_daemon.observe.notify import Notifier
 from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.s3.connect import Remotes, connect
 from headrace_daemon.session import Host, Sessions
+from headrace_daemon.standstill import Answers, Standstill
 from headrace_daemon.transfer.tally import TallyFacts
 from headrace_daemon.watchdog import Watchdog
 from headrace_queue.config import Config
 from headrace_queue.jobs import Job
+from headrace_queue.render import shown
 from headrace_queue.states import EXIT_CODE, JobState
 from headrace_queue.store import Store, open_store
 from headrace_queue.writer import Queue
 
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
+MAX_LOOKED_AT = 10_000
+"""Jobs that a drain looks at to see whether anything moves."""
 FILE_THREADS = 8
 """Each step of a file lets go of Python's lock and waits to get it back: more threads only wait more."""
 
@@ -74,20 +80,46 @@ async def serve(config: Config) -> int:
     return 0
 
 
-async def drain(config: Config, only_job: int | None = None) -> int:
+async def drain(config: Config, only_job: int | None = None, give_up_after: float | None = None) -> int:
     """Work until nothing is left to do. The exit code is that of the worst job this worker had a part in.
 
-    only_job: work on this one and leave the rest. Raises UsageError, QueueError, UnknownJob.
+    only_job: work on this one and leave the rest. give_up_after: end after so many seconds in which every job that is
+    left only waited, for a remote that is down for instance; None waits for ever. What a job waits for, and why one
+    failed, is said on standard error. Raises UsageError, QueueError, UnknownJob.
     """
     redaction = set_up()
     stop = asyncio.Event()
-    async with _worker(config, redaction, only_job) as worker, _signals(stop), _background(worker, None):
-        while not stop.is_set() and not await worker.dispatcher.idle():
-            await _wait(stop, IDLE_LOOK_SECONDS)
+    answers = Answers()
+    sinks = (answers, ConsoleFacts(lambda line: print(f"headraced: {redaction.text(line)}", file=sys.stderr)))
+    async with _worker(config, redaction, only_job, sinks) as worker, _signals(stop), _background(worker, None):
+        given_up = await _until_idle(worker, stop, answers, only_job, give_up_after)
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
         await worker.janitor.sweep()
         jobs = await worker.queue.read(lambda store: [store.job(job_id) for job_id in worker.dispatcher.touched])
-    return worst(jobs)
+    return max(worst(jobs), worst(given_up))
+
+
+async def _until_idle(
+    worker: Worker, stop: asyncio.Event, answers: Answers, only_job: int | None, give_up_after: float | None
+) -> list[Job]:
+    """Until nothing is left to do, or a signal came; the jobs that are left because nothing but waiting is."""
+    standstill = Standstill(give_up_after) if give_up_after is not None else None
+    while not stop.is_set() and not await worker.dispatcher.idle():
+        if standstill is not None:
+            jobs = await worker.queue.read(lambda store: _unfinished(store, only_job))
+            if standstill.look(time.monotonic(), jobs, answers.count):
+                for job in jobs:
+                    said = f"job {job.id} is left in the queue; it waits: {shown(job.waiting or '')}"
+                    print(f"headraced: {said}", file=sys.stderr)
+                return jobs
+        await _wait(stop, IDLE_LOOK_SECONDS)
+    return []
+
+
+def _unfinished(store: Store, only_job: int | None) -> list[Job]:
+    if only_job is not None:
+        return [store.job(only_job)]
+    return store.jobs((JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING), MAX_LOOKED_AT)
 
 
 def worst(jobs: list[Job]) -> int:
@@ -141,10 +173,12 @@ def _watchdog(worker: Worker, notifier: Notifier) -> Watchdog:
 
 
 @asynccontextmanager
-async def _worker(config: Config, redaction: Redaction, only_job: int | None = None) -> AsyncIterator[Worker]:
-    """Open everything, in order; close it in the reverse order, whatever happens."""
+async def _worker(
+    config: Config, redaction: Redaction, only_job: int | None = None, sinks: Sequence[Facts] = ()
+) -> AsyncIterator[Worker]:
+    """Open everything, in order; close it in the reverse order, whatever happens. sinks: beside metrics and log."""
     metrics = Metrics(version("headrace"))
-    facts = FanOut(metrics, LogFacts(), TallyFacts())
+    facts = FanOut(metrics, LogFacts(), TallyFacts(), *sinks)
     queue = Queue(lambda: _open(config), lambda: _open(config, read_only=True), facts.committed)
     await queue.start()
     threads = FileThreads(FILE_THREADS)

@@ -5,11 +5,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.landing import Landing
-from headrace_daemon.files.root import Root
+from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
@@ -23,7 +25,7 @@ from headrace_daemon.transfer.relay import Relay
 from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
 from headrace_queue.config import Config
-from headrace_queue.jobs import Batch, Item, Job, Kind, Via
+from headrace_queue.jobs import Batch, Item, Job, Kind, Links, Options, Via
 from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
 
@@ -46,12 +48,21 @@ class Host:
 
 
 class Session:
-    """One job's ends, open in this process."""
+    """One job's ends, open in this process.
 
-    def __init__(self, host: Host, job: Job, source: End, destination: End | NoFolder) -> None:
+    destination: NoFolder where no folder stands there. It is made for the first batch, when something is to be written,
+    and never for a job that fails before that.
+    """
+
+    def __init__(
+        self, host: Host, job: Job, source: End, destination: End | NoFolder, make: Callable[[], FilesEnd] | None = None
+    ) -> None:
+        """make: makes and opens the folder that is not there yet; None for a dry run."""
         self.host = host
         self.source = source
         self.destination = destination
+        self._make = make
+        self._making = asyncio.Lock()
         self.scratch = host.config.state_dir
         remotes = {end.remote.name for end in (source, destination) if isinstance(end, BucketEnd)}
         limits = [*host.bandwidth, *(host.remote_bandwidth[name] for name in remotes if name in host.remote_bandwidth)]
@@ -69,16 +80,34 @@ class Session:
         )
         self._mover = _mover_for(self.work, source, destination)
 
-    def batch_run(self, batch: Batch) -> BatchRun:
-        """What runs one batch. Each has its own mover state where something waits to be settled."""
+    async def batch_run(self, batch: Batch) -> BatchRun:
+        """What runs one batch. Each has its own mover state where something waits to be settled.
+
+        Raises UsageError where the destination's folder cannot be made.
+        """
+        destination = await self._made()
         mover = self._mover()
-        assert not isinstance(self.destination, NoFolder), "a dry run has no batches"
         host = self.host
         recorder = Recorder(batch, host.queue, host.report, host.facts, mover.direction, time.monotonic)
-        return BatchRun(batch, self.work, mover, self.destination, recorder, host.facts, host.now)
+        return BatchRun(batch, self.work, mover, destination, recorder, host.facts, host.now)
+
+    async def _made(self) -> End:
+        """The destination, made where it is missing."""
+        async with self._making:
+            if isinstance(self.destination, NoFolder):
+                assert self._make is not None, "a dry run has no batches"
+                self.destination = await self.host.threads.run(self._make)
+                self._mover = _mover_for(self.work, self.source, self.destination)
+            return self.destination
 
     async def forget(self, items: Sequence[Item]) -> None:
         """Give up what these unfinished objects left at the destination. Raises S3Error, FileError."""
+        if isinstance(self.destination, NoFolder):
+            # a person removed the folder, and what was left in it with it
+            job_id = self.work.job.id
+            for item in items:
+                await self.host.queue.write(lambda store, key=item.key: store.end_multipart(job_id, key))  # type: ignore[misc]
+            return
         await self._mover().forget(items)
 
     def close(self) -> None:
@@ -108,7 +137,7 @@ def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable
 
 
 def _moves_nothing() -> Mover:
-    raise AssertionError("a dry run moves nothing")
+    raise AssertionError("nothing is moved into a folder that is not there")
 
 
 def _between_buckets(work: Work, source: BucketEnd, destination: BucketEnd) -> Callable[[], Mover]:
@@ -126,7 +155,8 @@ class Sessions:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._open: dict[int, Session] = {}
-        self._opening = asyncio.Lock()
+        # a lock for each job: one whose remote or mount hangs must not keep the others from opening theirs
+        self._opening: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def open_jobs(self) -> set[int]:
@@ -135,7 +165,10 @@ class Sessions:
     async def open(self, job: Job) -> Session:
         """The job's session, opened at its first use. Raises UsageError (a remote that is not configured or has no
         credentials, a source that is not there), CredentialsExpired, FileError, OSError."""
-        async with self._opening:
+        gate = self._opening.get(job.id)
+        if gate is None:
+            gate = self._opening[job.id] = asyncio.Lock()
+        async with gate:
             session = self._open.get(job.id)
             if session is None:
                 session = self._open[job.id] = await self._start(job)
@@ -145,27 +178,30 @@ class Sessions:
         source = Location.parse(job.spec.source)
         destination = Location.parse(job.spec.destination)
         whole = job.spec.kind is Kind.COPY
-        start = await self._source(source, whole=whole)
+        start = await self._source(source, job.spec.options, whole=whole)
         try:
             end = await self._destination(destination, job, whole=whole)
         except BaseException:
             # a job that waits for its destination is opened again and again: each time would leave descriptors behind
             await self._host.threads.run(_close_end, start)
             raise
-        return Session(self._host, job, start, end)
+        make = None
+        if isinstance(end, NoFolder) and destination.path is not None and not job.spec.options.dry_run:
+            make = partial(_files_written, destination.path, whole, job, self._host.config)
+        return Session(self._host, job, start, end, make)
 
-    async def _source(self, location: Location, *, whole: bool) -> End:
+    async def _source(self, location: Location, options: Options, *, whole: bool) -> End:
         if location.path is None:
             return await self._bucket(location)
-        return await self._host.threads.run(_files_read, location.path, whole)
+        return await self._host.threads.run(_files_read, location.path, whole, options)
 
     async def _destination(self, location: Location, job: Job, *, whole: bool) -> End | NoFolder:
         if location.path is None:
             return await self._bucket(location)
         threads = self._host.threads
         if job.spec.options.dry_run:
-            return await threads.run(_files_looked_at, location.path, whole)
-        return await threads.run(_files_written, location.path, whole, job.id, self._host.config)
+            return await threads.run(_files_looked_at, location.path, whole, job.spec.options)
+        return await threads.run(_files_written_if_there, location.path, whole, job, self._host.config)
 
     async def _bucket(self, location: Location) -> BucketEnd:
         remote = self._host.remotes.get(location.remote or "s3")
@@ -188,19 +224,31 @@ def _folder_and_name(path: Path, whole: bool) -> tuple[str, str]:
     return (str(path.parent), path.name) if whole else (str(path), "")
 
 
-def _files_read(path: Path, whole: bool) -> FilesEnd:
+def _files_read(path: Path, whole: bool, options: Options) -> FilesEnd:
     folder, name = _folder_and_name(path, whole)
-    return FilesEnd(Root.source(folder), name)
+    return FilesEnd(Root.source(folder, links=options.links.value), name, encoded=options.encode_names)
 
 
-def _files_looked_at(path: Path, whole: bool) -> FilesEnd | NoFolder:
+def _files_looked_at(path: Path, whole: bool, options: Options) -> FilesEnd | NoFolder:
     folder, name = _folder_and_name(path, whole)
     if not os.path.lexists(folder):
         return NoFolder(folder)
-    return FilesEnd(Root.source(folder), name)
+    return FilesEnd(Root.source(folder, links=_links_there(options)), name, encoded=options.encode_names)
 
 
-def _files_written(path: Path, whole: bool, job_id: int, config: Config) -> FilesEnd:
+def _links_there(options: Options) -> LinkPolicy:
+    """Links of a destination are its own, and never followed; only where links are stored are they objects."""
+    return "store" if options.links is Links.STORE else "skip"
+
+
+def _files_written_if_there(path: Path, whole: bool, job: Job, config: Config) -> FilesEnd | NoFolder:
+    folder, _ = _folder_and_name(path, whole)
+    return _files_written(path, whole, job, config) if os.path.lexists(folder) else NoFolder(folder)
+
+
+def _files_written(path: Path, whole: bool, job: Job, config: Config) -> FilesEnd:
     folder, name = _folder_and_name(path, whole)
-    root = Root.destination(folder)
-    return FilesEnd(root, name, Landing(root, job_id, config.transfer.fsync))
+    options = job.spec.options
+    root = Root.destination(folder, links=_links_there(options))
+    landing = Landing(root, job.id, config.transfer.fsync, config.transfer.direct_io)
+    return FilesEnd(root, name, landing, encoded=options.encode_names)

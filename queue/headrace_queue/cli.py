@@ -1,7 +1,7 @@
 """`headrace`: the command. It talks to the queue alone, so it works whether or not a daemon runs.
 
 Exit codes: 0 done; 1 done, but objects failed; 2 wrong use or configuration; 3 cancelled; 4 the job failed as a whole;
-130 left with Ctrl-C while a job goes on.
+75 the queue cannot be used just now; 130 left with Ctrl-C while a job goes on.
 """
 
 import signal
@@ -11,8 +11,8 @@ from typing import Annotated, TextIO
 import typer
 
 from headrace_queue import command_options as given
-from headrace_queue import commands_jobs, commands_submit
-from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain
+from headrace_queue import commands_jobs, commands_match, commands_submit
+from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.errors import HeadraceError
 
 app = typer.Typer(
@@ -32,10 +32,7 @@ def _before(
 ) -> None:
     context.obj = config
     if version:
-        # asked of the installed distribution, and only here: the look-up costs 10 ms
-        from importlib.metadata import version as installed
-
-        print(f"headrace {installed('headrace')}")
+        print_version("headrace")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -45,6 +42,7 @@ def _before(
 app.command(cls=given.RulesInOrder)(commands_submit.sync)
 app.command()(commands_submit.copy)
 app.command(cls=given.RulesInOrder)(commands_submit.run)
+app.command(cls=given.RulesInOrder)(commands_match.match)
 app.command()(commands_jobs.jobs)
 app.command()(commands_jobs.status)
 app.command()(commands_jobs.watch)
@@ -65,7 +63,7 @@ def main() -> int:
         _never_fail_on_a_character(stream)
     try:
         code: object = app(standalone_mode=False)
-    except (HeadraceError, CommandLineError) as error:
+    except (HeadraceError, CommandLineError, OSError) as error:
         return complain(error, as_json="--json" in sys.argv)
     return code if isinstance(code, int) else 0
 

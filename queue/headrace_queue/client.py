@@ -1,15 +1,10 @@
 """What the command does with the queue beside reading rows: opening it, looking for workers, following jobs."""
 
-import os
 import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from headrace_queue.errors import QueueError
 from headrace_queue.jobs import Job, Worker
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store
@@ -19,9 +14,12 @@ POLL_SECONDS: Final = 0.1
 
 
 def queue_exists(queue_url: str) -> bool:
-    """Whether anything was ever enqueued there; true for a queue that is no file."""
+    """Whether anything was ever enqueued there, as far as this user may see; true for a queue that is no file."""
     scheme, _, path = queue_url.partition("://")
-    return scheme != "sqlite" or Path(path).exists()
+    try:
+        return scheme != "sqlite" or Path(path).exists()
+    except PermissionError:
+        return True  # opening it says what is wrong
 
 
 def live_workers(
@@ -85,21 +83,3 @@ def unfinished_jobs(store: Store) -> Callable[[], list[Job]]:
         return [store.job(job_id) for job_id in sorted(met)]
 
     return read
-
-
-def drain_job(job_id: int, config_file: Path | None, environ: Mapping[str, str]) -> None:
-    """Work on one job in a child process, with the same configuration. Raises QueueError where the child cannot.
-
-    The exit code of the child repeats the state of the job, which the caller reads from the queue.
-    """
-    surroundings = dict(environ)
-    if config_file is not None:
-        surroundings["HEADRACE_CONFIG"] = os.fspath(config_file.absolute())
-    command = [sys.executable, "-m", "headrace_daemon", "drain", "--job", str(job_id)]
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.run(command, env=surroundings, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        output.seek(max(output.tell() - 2000, 0))
-        said = output.read().decode(errors="replace").strip()
-    if child.returncode not in (0, 1, 3, 4):
-        last = "; ".join(line.strip() for line in said.splitlines()[-3:]) or f"exit code {child.returncode}"
-        raise QueueError(f"`headraced drain --job {job_id}`: {last}")

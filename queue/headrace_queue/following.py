@@ -1,17 +1,21 @@
 """Standing by while a worker does the work: --wait, `wait`, `watch`, and the lines of a dry run."""
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from headrace_queue.client import POLL_SECONDS, any_live_worker, drain_job, follow, named_jobs
-from headrace_queue.errors import QueueError
+from headrace_queue.client import POLL_SECONDS, any_live_worker, follow, named_jobs
+from headrace_queue.drain_child import DrainChild
+from headrace_queue.dry_run_room import room_json, room_lines
+from headrace_queue.errors import HeadraceError, IllegalTransition, QueueError
 from headrace_queue.job_json import job_json, to_text
 from headrace_queue.jobs import Job
-from headrace_queue.progress import closing_lines, display_for, silent
+from headrace_queue.progress import Waits, closing_lines, display_for
 from headrace_queue.render import report_line, summary_lines
 from headrace_queue.report_file import ReportSummary, ReportTail, entry_json, report_path, summary_json
 from headrace_queue.states import EXIT_CODE, FINAL
@@ -21,10 +25,13 @@ INTERRUPTED: Final = 130
 
 
 def wait_for(store: Store, pick: Callable[[], list[Job]], *, quiet: bool = False) -> list[Job] | None:
-    """The jobs at their end, with progress on stderr until then; None where the user left with Ctrl-C."""
+    """The jobs at their end, with progress on stderr until then; None where the user left with Ctrl-C.
+
+    quiet: no progress, but what a job waits for is said all the same.
+    """
     jobs: list[Job] = []
     try:
-        with silent() if quiet else display_for(sys.stderr, time.monotonic) as display:
+        with _waits_only() if quiet else display_for(sys.stderr, time.monotonic) as display:
 
             def pause() -> None:
                 display.tick()
@@ -36,6 +43,10 @@ def wait_for(store: Store, pick: Callable[[], list[Job]], *, quiet: bool = False
         say_they_go_on(jobs)
         return None
     return jobs
+
+
+def _waits_only() -> Waits:
+    return Waits(lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def say_they_go_on(jobs: Sequence[Job]) -> None:
@@ -68,45 +79,105 @@ def print_endings(jobs: Sequence[Job]) -> None:
         print(line)
 
 
-def show_dry_run(store: Store, state_dir: Path, file: Path | None, job: Job, *, as_json: bool) -> int:
+def show_dry_run(store: Store, state_dir: Path, file: Path | None, job: Job, *, created: bool, as_json: bool) -> int:
     """Prints what a dry run finds, object by object as it finds it, and a summary; the exit code of its job.
 
-    Where no worker runs, it is worked on here in a child process first. Raises QueueError where that fails.
+    Where no worker runs, a child process works on it. created: whether the job is this call's own; it is cancelled then
+    when the user leaves (Ctrl-C, SIGTERM, SIGHUP) or the child fails, for nobody else would look at what it finds.
+    Raises UsageError, QueueError where the child fails.
     """
-    tail, summary = ReportTail(report_path(state_dir, job.id)), ReportSummary()
-
-    def print_new() -> None:
-        for entry in tail.read():
-            summary.add(entry)
-            print(to_text(entry_json(entry)) if as_json else report_line(entry), flush=True)
-
-    def pause() -> None:
-        print_new()
-        time.sleep(POLL_SECONDS)
-
+    run = _DryRun(store, state_dir, job, as_json)
+    child: DrainChild | None = None
     try:
-        if job.state not in FINAL and not any_live_worker(store, time.time()):
-            _drain_here(store, file, job.id)
-        for (latest,) in follow(store, named_jobs(store, [job.id]), pause):
-            job = latest
+        with leaving_by_signal():
+            if job.state not in FINAL and not any_live_worker(store, time.time()):
+                child = DrainChild(job.id, file, os.environ)
+            run.follow(child)
     except KeyboardInterrupt:
-        say_they_go_on([job])
+        if not created:
+            say_they_go_on([run.job])
+        elif _cancelled(store, job.id):
+            print(f"\njob {job.id}, the dry run, is cancelled", file=sys.stderr)
         return INTERRUPTED
-    print_new()
-    _print_dry_run_end(job, summary, as_json)
-    return EXIT_CODE[job.state]
+    except HeadraceError:
+        if created:
+            _cancelled(store, job.id)
+        raise
+    finally:
+        if child is not None:
+            child.close()
+    run.print_end()
+    return EXIT_CODE[run.job.state]
 
 
-def _drain_here(store: Store, file: Path | None, job_id: int) -> None:
-    drain_job(job_id, file, os.environ)
-    if store.job(job_id).state not in FINAL:
-        raise QueueError(f"job {job_id}: `headraced drain` left it unfinished. `headrace status {job_id}` says why.")
+def _cancelled(store: Store, job_id: int) -> bool:
+    """Cancels it; False where it ended, or somebody else cancelled it, before."""
+    try:
+        store.cancel(job_id)
+    except IllegalTransition:
+        return False
+    return True
+
+
+@contextmanager
+def leaving_by_signal() -> Iterator[None]:
+    """SIGTERM and a closed terminal inside it are what Ctrl-C is: KeyboardInterrupt. What is ignored stays ignored."""
+
+    def leave(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+class _DryRun:
+    """One dry run, as it is followed. job: as it was read last."""
+
+    def __init__(self, store: Store, state_dir: Path, job: Job, as_json: bool) -> None:
+        self.job = job
+        self._store = store
+        self._as_json = as_json
+        self._tail = ReportTail(report_path(state_dir, job.id))
+        self._summary = ReportSummary()
+        self._waits = _waits_only()
+
+    def follow(self, child: DrainChild | None) -> None:
+        """To the end of the job. Raises UsageError, QueueError where the child ends before it."""
+
+        def pause() -> None:
+            self._print_new()
+            if child is not None and child.ended() and self._store.job(self.job.id).state not in FINAL:
+                why = "`headraced drain` left it unfinished"
+                raise QueueError(f"job {self.job.id}: {why}. `headrace status {self.job.id}` says more.")
+            time.sleep(POLL_SECONDS)
+
+        for (latest,) in follow(self._store, named_jobs(self._store, [self.job.id]), pause):
+            self.job = latest
+            self._waits.update([latest])
+        self._print_new()
+
+    def _print_new(self) -> None:
+        for entry in self._tail.read():
+            self._summary.add(entry)
+            print(to_text(entry_json(entry)) if self._as_json else report_line(entry), flush=True)
+
+    def print_end(self) -> None:
+        """The summary, and how the job ended."""
+        _print_dry_run_end(self.job, self._summary, self._as_json)
 
 
 def _print_dry_run_end(job: Job, summary: ReportSummary, as_json: bool) -> None:
     if as_json:
-        print(to_text({"summary": summary_json(summary), "job": job_json(job, time.time())}))
+        space = room_json(job)
+        print(to_text({"summary": summary_json(summary), "job": job_json(job, time.time()), "space": space}))
         return
-    for line in summary_lines(summary) if summary.outcomes else []:
+    for line in [*(summary_lines(summary) if summary.outcomes else []), *room_lines(job)]:
         print(line)
     print_endings([job])

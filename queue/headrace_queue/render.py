@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from headrace_queue.advice import split_advice
 from headrace_queue.job_json import average_rate, running_seconds
 from headrace_queue.jobs import Failure, Job, Phase
 from headrace_queue.report_file import ReportEntry, ReportSummary
@@ -98,7 +99,8 @@ def status_lines(job: Job, failures: Sequence[Failure], now: float) -> list[str]
         ("labels", shown(", ".join(f"{name}={value}" for name, value in spec.labels))),
         ("submission", spec.submission_id or ""),
         ("waiting", shown(job.waiting or "")),
-        ("error", shown(job.error or "")),
+        ("error", shown(split_advice(job.error or "")[0])),
+        ("do", shown(split_advice(job.error or "")[1])),
     ]
     lines = [f"Job {job.id}, {spec.kind}"]
     lines += [f"  {name:<12}{value}" for name, value in fields if value]
@@ -123,7 +125,7 @@ def next_steps(job: Job) -> list[str]:
 
 
 def ending_line(job: Job, now: float) -> str:
-    """How a job ended, in one line, with what failed."""
+    """How a job ended, in one line, with how many objects failed. Why a whole job did stands in lines below it."""
     seen, seconds = job.counters, running_seconds(job, now) or 0.0
     what = f"job {job.id} {_ENDINGS[job.state]}"
     if seen.failed and job.state is JobState.DONE:
@@ -134,12 +136,14 @@ def ending_line(job: Job, now: float) -> str:
         moved = f"{count(seen.done, 'object')}, {format_bytes(seen.done_bytes)} in {format_duration(seconds)}"
         if seen.done_bytes and seconds:
             moved += f" ({format_rate(seen.done_bytes / seconds)})"
-    extras = [shown(job.error), moved] if job.error else [moved]
+    extras = [moved]
     for number, text in ((seen.unchanged, "unchanged"), (seen.deleted, "deleted"), (seen.vanished, "vanished")):
         if number and not job.spec.options.dry_run:
             extras.append(f"{number:,} {text}")
     if seen.failed:
         extras.append(f"{seen.failed:,} FAILED")
+        if job.spec.options.delete and seen.extra > seen.deleted:
+            extras.append(f"{seen.extra - seen.deleted:,} only at the destination not deleted")
     return f"{what}: {', '.join(extras)}"
 
 
@@ -147,8 +151,16 @@ def report_line(entry: ReportEntry) -> str:
     """One object of a report: outcome, size, key, and why where there is a reason."""
     outcome = entry.outcome.replace("_", " ")
     size = "" if entry.outcome in ("deleted", "would_delete", "created") else format_bytes(entry.bytes)
-    reason = _reason(entry.error, entry.message) or entry.proof
+    reason = "; ".join(text for text in (_reason(entry.error, entry.message) or entry.proof, _tried(entry)) if text)
     return f"{outcome:<{_OUTCOME_WIDTH}}  {size:>10}  {_name(entry.key)}{f'  ({reason})' if reason else ''}"
+
+
+def _tried(entry: ReportEntry) -> str:
+    """`3 attempts, the last repeated for SlowDown`; '' where once was enough."""
+    if entry.attempts < 2:
+        return ""
+    why = f", the last repeated for {shown(entry.last_error)}" if entry.last_error and not entry.failed else ""
+    return f"{count(entry.attempts, 'attempt')}{why}"
 
 
 def summary_lines(summary: ReportSummary) -> list[str]:

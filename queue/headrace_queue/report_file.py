@@ -19,8 +19,10 @@ _BITS_PER_BYTE_OF_REPORT: Final = 1 / 8  # a line has more than 128 bytes: at le
 class ReportEntry:
     """One object's line. bytes is its size, seconds how long it took, time seconds since the epoch.
 
-    outcome: transferred, copied, deleted, created, vanished, skipped, failed, and for a dry run would_transfer and
-    would_delete. proof names what showed that both ends hold the same bytes; error is a short, stable word.
+    outcome: transferred, copied, deleted, trashed, created, vanished, skipped, unchanged (compared by content), failed,
+    and for a dry run would_transfer, would_delete and would_trash. proof names what showed that both ends hold the same
+    bytes; error is a short, stable word. attempts: 1 and how often the object or a request for it was repeated;
+    last_error: why that was done last, a short word too.
     """
 
     key: str
@@ -36,6 +38,7 @@ class ReportEntry:
     error: str = ""
     message: str = ""
     time: float = 0.0
+    last_error: str = ""
 
     @property
     def failed(self) -> bool:

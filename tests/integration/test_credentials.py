@@ -12,8 +12,8 @@ import pytest
 from headrace_daemon.demo.servers import S3Server
 from headrace_daemon.facts import Facts
 from headrace_daemon.s3.connect import Remotes, connect
-from headrace_daemon.s3.credentials import AGAIN, MARGIN, CredentialSource, loader
-from headrace_daemon.s3.errors import CredentialsExpired
+from headrace_daemon.s3.credentials import AGAIN, MARGIN, CredentialSource, from_chain, loader
+from headrace_daemon.s3.errors import CredentialsExpired, CredentialsRefused
 from headrace_daemon.s3.signing import Credentials
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.errors import UsageError
@@ -97,6 +97,29 @@ async def test_the_default_chain_and_a_profile(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK9")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     assert await load() == Credentials("AK9", SECRET)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"AWS_SESSION_TOKEN": "token"},
+        {"AWS_SESSION_TOKEN": ""},
+        {"AWS_SECURITY_TOKEN": "older"},
+        {"AWS_SESSION_TOKEN": "token", "AWS_SECURITY_TOKEN": "older"},
+        {"AWS_PROFILE": "work"},
+    ],
+)
+async def test_the_two_variables_mean_what_the_chain_makes_of_them(
+    more: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    variables = {"AWS_ACCESS_KEY_ID": "AK9", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+    variables |= {"AWS_SHARED_CREDENTIALS_FILE": str(ini(tmp_path / "aws.ini", section="work"))} | more
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert await load(variables) == await from_chain("lake", None)
 
 
 def test_aioboto3_is_imported_only_for_the_chain() -> None:
@@ -209,13 +232,35 @@ async def test_expired_ones_are_read_anew_once_and_the_request_goes_on(tmp_path:
             assert heard.retries == ["ExpiredToken"]
             assert server.asked[-1].headers["x-amz-security-token"] == "t"
             server.script = lambda _asked: error(403, "InvalidAccessKeyId")
-            with pytest.raises(CredentialsExpired):
+            with pytest.raises(CredentialsRefused):
                 await remote.list_page("b", "")
             assert len(server.asked) == 4, "renewed once, then it is a person's turn"
             path.unlink()
+            server.script = lambda _asked: error(400, "ExpiredToken")
             with pytest.raises(CredentialsExpired, match="No such file") as caught:
                 await remote.list_page("b", "")
             assert SECRET not in str(caught.value)
+        finally:
+            await remote.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [(CredentialsConfig(env="T"), CredentialsRefused), (CredentialsConfig(file=Path("/keys.ini")), CredentialsExpired)],
+)
+async def test_what_ended_and_cannot_be_renewed_while_this_runs_is_refused(
+    source: CredentialsConfig, kind: type[Exception], tmp_path: Path
+) -> None:
+    """The environment of a process never changes; a file may, so that a job waits for it."""
+    if source.file is not None:
+        source = CredentialsConfig(file=ini(tmp_path / "keys.ini"))
+    environ = {"T_ACCESS_KEY_ID": "AK", "T_SECRET_ACCESS_KEY": SECRET}
+    async with scripted(lambda _asked: error(400, "ExpiredToken")) as server:
+        config = RemoteConfig(endpoint_urls=(server.url,), credentials=source)
+        remote = connect("lake", config, Facts(), environ=environ, retry=QUICK)
+        try:
+            with pytest.raises(kind):
+                await remote.list_page("b", "")
         finally:
             await remote.close()
 
@@ -248,7 +293,7 @@ async def test_wrong_ones_are_refused_by_a_real_service(seaweed: S3Server) -> No
     remote = connect("lake", config, Facts(), environ=environ, retry=QUICK)
     try:
         for ask in (remote.list_page(bucket, ""), remote.head(bucket, "k")):
-            with pytest.raises(CredentialsExpired) as caught:
+            with pytest.raises(CredentialsRefused) as caught:
                 await ask
             assert caught.value.code == "InvalidAccessKeyId"
     finally:

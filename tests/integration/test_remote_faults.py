@@ -14,7 +14,7 @@ from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import (
     AccessDenied,
     BadDigest,
-    CredentialsExpired,
+    CredentialsRefused,
     PreconditionFailed,
     RemoteDown,
     ServerFault,
@@ -39,6 +39,11 @@ def in_turn(*replies: bytes | object) -> Script:
     """These answers one after the other, the last one for ever."""
     supply = chain(replies[:-1], repeat(replies[-1]))
     return lambda _asked: next(supply)
+
+
+def unless_head(reply: bytes) -> Script:
+    """This answer to all but the probe, which finds a bucket."""
+    return lambda asked: answer(200) if asked.method == "HEAD" else reply
 
 
 async def joined(chunks: AsyncIterator[Buffer], _endpoint: str) -> bytes:
@@ -84,10 +89,51 @@ async def test_a_put_is_sent_again_with_all_of_its_body(fault: bytes | object, r
     ],
 )
 async def test_what_stays_wrong_is_raised_in_the_end(fault: bytes, kind: type[Exception], times: int) -> None:
-    async with scripted(in_turn(fault)) as server, remote_to([server.url]) as remote:
+    heard = Heard()
+    async with scripted(unless_head(fault)) as server, remote_to([server.url], heard) as remote:
         with pytest.raises(kind):
             await remote.put("b", "k", b"data", size=4, crc64nvme="", options=WriteOptions())
         assert server.count("PUT") == times
+        assert heard.health == [], "the endpoint is not to blame"
+
+
+async def test_a_request_that_a_service_cannot_bear_fails_alone_and_says_what_it_carried() -> None:
+    """Others go on at the same endpoint, which is never set aside; each of the poisonous ones uses up its attempts."""
+
+    def script(asked: Asked) -> bytes:
+        return error(500, "InternalError") if "x-amz-server-side-encryption" in asked.headers else STORED
+
+    heard = Heard()
+    async with scripted(script) as server, remote_to([server.url], heard) as remote:
+
+        async def put(options: WriteOptions) -> None:
+            await remote.put("b", "k", b"x", size=1, crc64nvme="", options=options)
+
+        poisonous = [asyncio.create_task(put(WriteOptions(sse="AES256"))) for _ in range(40)]
+        for _ in range(40):
+            await put(WriteOptions())
+        for result in await asyncio.gather(*poisonous, return_exceptions=True):
+            assert isinstance(result, ServerFault)
+            assert str(result).startswith("InternalError: scripted. ")
+            assert "--sse (x-amz-server-side-encryption: AES256)" in str(result)
+        assert heard.health == []
+        sent = [asked for asked in server.asked if "x-amz-server-side-encryption" in asked.headers]
+        assert len(sent) == 40 * 5
+
+
+async def test_a_service_that_fails_everything_is_a_pause_and_no_fault_of_the_object() -> None:
+    """The probe tells it from a poisonous request: it is answered by 500 as well."""
+    heard = Heard()
+    async with (
+        scripted(in_turn(error(500, "InternalError"))) as server,
+        remote_to([server.url], heard, patience=0.2) as remote,
+    ):
+        with pytest.raises(RemoteDown, match="InternalError"):
+            await remote.put("b", "k", b"x", size=1, crc64nvme="", options=WriteOptions())
+        assert heard.health == [(server.url, False)]
+        server.script = in_turn(STORED)
+        await eventually(lambda: (server.url, True) in heard.health)
+        await remote.put("b", "k", b"x", size=1, crc64nvme="", options=WriteOptions())
 
 
 async def test_a_streamed_body_starts_anew_for_every_attempt() -> None:
@@ -169,7 +215,7 @@ WRONG_RANGES = [
 
 @pytest.mark.parametrize(("reply", "kind"), WRONG_RANGES)
 async def test_a_range_is_believed_only_where_all_of_it_is_right(reply: bytes, kind: type[Exception]) -> None:
-    async with scripted(in_turn(reply)) as server, remote_to([server.url]) as remote:
+    async with scripted(unless_head(reply)) as server, remote_to([server.url]) as remote:
         with pytest.raises(kind):
             await remote.get_range("b", "k", 2, 6, if_match="e1", total=10, consume=joined)
         server.script = in_turn(reply, answer(206, b"2345", **RANGE))
@@ -281,7 +327,7 @@ async def test_why_a_head_was_refused_is_asked_by_a_get() -> None:
         return answer(403) if asked.method == "HEAD" else error(403, "RequestTimeTooSkewed")
 
     async with scripted(script) as server, remote_to([server.url]) as remote:
-        with pytest.raises(CredentialsExpired):
+        with pytest.raises(CredentialsRefused):
             await remote.head("b", "k")
         assert server.asked[-1].headers["range"] == "bytes=0-0"
         server.script = lambda asked: answer(403) if asked.method == "HEAD" else error(403, "AccessDenied")
@@ -333,6 +379,15 @@ async def test_all_endpoints_down_is_a_pause_and_ends_by_itself() -> None:
         await put()
 
 
+async def test_a_remote_that_never_answered_is_given_up_sooner() -> None:
+    """There is no work in flight that patience would save."""
+    async with scripted(in_turn(STORED)) as server, remote_to([server.url], patience=3600.0) as remote:
+        await server.stop()
+        async with asyncio.timeout(60):
+            with pytest.raises(RemoteDown, match="no endpoint answers"):
+                await remote.put("b", "k", b"x", size=1, crc64nvme="", options=WriteOptions())
+
+
 async def test_an_endpoint_whose_backend_is_broken_stays_aside_until_it_works() -> None:
     heard = Heard()
     async with (
@@ -358,6 +413,7 @@ async def test_an_endpoint_whose_backend_is_broken_stays_aside_until_it_works() 
 async def test_who_waits_for_an_endpoint_gets_it_when_it_is_back() -> None:
     heard = Heard()
     async with scripted(in_turn(STORED)) as server, remote_to([server.url], heard, patience=60.0) as remote:
+        await remote.put("b", "k", b"x", size=1, crc64nvme="", options=WriteOptions())
         await server.stop()
         waiting = [
             asyncio.create_task(remote.put("b", "k", b"x", size=1, crc64nvme="", options=WriteOptions()))

@@ -4,21 +4,26 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.observe.report import ReportWriter
+from headrace_daemon.planning import run_plan
 from headrace_daemon.s3.connect import Remotes
-from headrace_daemon.session import Host, Sessions
+from headrace_daemon.session import Host, Session, Sessions
+from headrace_daemon.transfer.ends import NoFolder
+from headrace_queue.advice import split_advice
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import JobSpec, Kind
-from headrace_queue.store import open_store
+from headrace_queue.jobs import Batch, Counters, Item, Job, JobSpec, Kind, Multipart, PlanLease, PlanStep, Worker
+from headrace_queue.states import BatchState, JobState
+from headrace_queue.store import Store, open_store
 from headrace_queue.writer import Queue
 from tests.support.site import Site
 
@@ -85,6 +90,130 @@ async def test_what_opens_is_kept_until_the_job_ends(host: Host, tmp_path: Path)
     assert descriptors() > before
     await sessions.close()
     assert descriptors() == before
+
+
+class _Broken(Sessions):
+    async def open(self, job: Job) -> Session:
+        raise ZeroDivisionError("ours")
+
+
+async def test_a_fault_of_the_planner_leaves_no_lease_behind_and_is_told(host: Host, tmp_path: Path) -> None:
+    """A lease that stays would stop the job in silence for as long as the worker lives."""
+
+    def lease(store: Store) -> PlanLease | None:
+        store.register(Worker("w", "host", 1, 1))
+        store.enqueue(JobSpec(Kind.SYNC, "ready://bucket/", str(tmp_path / "target")))
+        return store.claim_plan("w", 10)
+
+    plan = await host.queue.write(lease)
+    assert plan is not None
+    await run_plan(plan, _Broken(host), host.queue, host.facts, lambda: 0.0)
+    job = await host.queue.read(lambda store: store.job(plan.job.id))
+    assert job.state is JobState.RUNNING
+    assert "ZeroDivisionError: ours" in str(job.waiting)
+    assert await host.queue.write(lambda store: store.claim_plan("w", 10)) is not None
+
+
+async def ready_batch(host: Host, destination: Path) -> Batch:
+    """A leased batch of a download of one object."""
+    item = Item("a", 1, 0)
+    spec = JobSpec(Kind.SYNC, "ready://bucket/", str(destination))
+
+    def lease(store: Store) -> Batch:
+        store.register(Worker("w", "host", 1, 1))
+        store.enqueue(spec)
+        plan = store.claim_plan("w", 10)
+        assert plan is not None
+        store.commit_plan(plan, PlanStep(((item,),), "a", Counters(planned=1), finished=True))
+        return store.claim("w", 1)[0]
+
+    return await host.queue.write(lease)
+
+
+async def test_a_missing_destination_is_made_once_and_for_the_first_batch(host: Host, tmp_path: Path) -> None:
+    target = tmp_path / "not" / "yet"
+    batch = await ready_batch(host, target)
+    sessions = Sessions(host)
+    session = await sessions.open(batch.job)
+    assert isinstance(session.destination, NoFolder)
+    assert not target.parent.exists()
+    before = descriptors()
+    await asyncio.gather(*(session.batch_run(batch) for _ in range(3)))
+    once = descriptors()
+    assert target.is_dir()
+    await session.batch_run(batch)
+    assert before < descriptors() == once
+    await sessions.close()
+
+
+async def test_a_destination_that_a_person_removed_is_not_made_again_to_clean_it_up(host: Host, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    batch = await ready_batch(host, target)
+    record = Multipart(batch.job.id, "a", "token", 1, 1, "fingerprint", "write")
+    await host.queue.write(lambda store: store.begin_multipart(batch.lease, record))
+    session = await Sessions(host).open(batch.job)
+    await session.forget(batch.items)
+    assert not target.exists()
+    assert await host.queue.read(lambda store: store.multiparts(batch.job.id)) == []
+
+
+async def planned(host: Host, source: str, destination: Path) -> Job:
+    """A job whose planning is over, with one batch that waits for worker w."""
+    item = Item("a", 1, 0)
+
+    def plan(store: Store) -> Job:
+        store.register(Worker("w", "host", 1, 1))
+        store.enqueue(JobSpec(Kind.SYNC, source, str(destination)))
+        lease = store.claim_plan("w", 10)
+        assert lease is not None
+        store.commit_plan(lease, PlanStep(((item,),), "a", Counters(planned=1), finished=True))
+        return lease.job
+
+    return await host.queue.write(plan)
+
+
+async def job_when(host: Host, job_id: int, holds: Callable[[Job, dict[BatchState, int]], bool]) -> Job:
+    async with asyncio.timeout(60):
+        while True:
+            job, depth = await host.queue.read(lambda store: (store.job(job_id), store.depth().batches))
+            if holds(job, depth):
+                return job
+            await asyncio.sleep(0.01)
+
+
+async def test_a_batch_whose_remote_cannot_be_opened_fails_the_job(host: Host, tmp_path: Path) -> None:
+    """After a restart no planner runs any more that would find it out: the batch must not wait for ever."""
+    job = await planned(host, "bare://bucket/", tmp_path / "target")
+    dispatcher = Dispatcher(host.queue, "w", Sessions(host), host.facts, time.time)
+    working = asyncio.create_task(dispatcher.run())
+    ended = await job_when(
+        host, job.id, lambda job, batches: job.finished is not None and not batches[BatchState.LEASED]
+    )
+    dispatcher.stop()
+    await working
+    await dispatcher.finish(0.0)
+    assert ended.state is JobState.FAILED
+    why, remedy = split_advice(str(ended.error))
+    assert why == "credentials of remote bare: BARE_ACCESS_KEY_ID and BARE_SECRET_ACCESS_KEY not set"
+    assert remedy == "Set the variables where the daemon starts."
+
+
+class _Hanging(Sessions):
+    async def open(self, job: Job) -> Session:
+        never: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+        return await never
+
+
+async def test_a_worker_that_stops_while_a_session_opens_lets_go_of_the_batch(host: Host, tmp_path: Path) -> None:
+    job = await planned(host, "ready://bucket/", tmp_path / "target")
+    dispatcher = Dispatcher(host.queue, "w", _Hanging(host), host.facts, time.time)
+    working = asyncio.create_task(dispatcher.run())
+    await job_when(host, job.id, lambda job, batches: batches[BatchState.LEASED] == 1)
+    dispatcher.stop()
+    await working
+    await dispatcher.finish(0.0)
+    (batch,) = await host.queue.write(lambda store: store.claim("w", 10))
+    assert batch.lease.attempt == 2, "its lease had come back"
 
 
 def test_a_job_without_credentials_fails_as_a_whole_and_says_which(tmp_path: Path) -> None:

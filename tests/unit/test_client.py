@@ -1,6 +1,7 @@
 """Which workers count as alive, and following jobs through their changes."""
 
 import os
+import signal
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from headrace_queue.client import follow, live_workers, named_jobs, process_started, queue_exists, unfinished_jobs
 from headrace_queue.errors import UnknownJob
+from headrace_queue.following import leaving_by_signal
 from headrace_queue.jobs import JobSpec, Kind, Worker
 from headrace_queue.states import JobState
 from headrace_queue.store import Store, open_store
@@ -93,3 +95,18 @@ def test_following_everything_takes_up_new_jobs_and_keeps_the_ended(tmp_path: Pa
 def test_following_an_unknown_job_is_an_error(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as store, pytest.raises(UnknownJob):
         list(follow(store, named_jobs(store, [5]), lambda: None))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_leaving_by_a_signal_is_ctrl_c_unless_it_is_ignored(number: signal.Signals) -> None:
+    usual = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), leaving_by_signal():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is usual
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        with leaving_by_signal():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN, "nohup goes on meaning what it means"
+    finally:
+        signal.signal(number, usual)

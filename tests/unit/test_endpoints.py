@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace_daemon.facts import Facts
-from headrace_daemon.s3.endpoints import FAILURES, FAULTS, LAST_PROBE, Ending, Endpoint, Endpoints
+from headrace_daemon.s3.endpoints import FAILURES, FAULTS, FIRST_PROBE, LAST_PROBE, Ending, Endpoint, Endpoints
 
 
 class Heard(Facts):
@@ -84,15 +84,45 @@ def test_a_refused_connection_sets_aside_at_once_others_after_three_in_a_row() -
     assert heard.health == [("http://a", False)]
 
 
-def test_one_broken_object_does_not_set_an_endpoint_aside_but_a_broken_service_does() -> None:
-    endpoints = three()
+def faulty(endpoints: Endpoints, endpoint: Endpoint, times: int, now: float = 0.0) -> None:
+    for _ in range(times):
+        endpoint.inflight += 1
+        endpoints.ended(endpoint, Ending.FAULT, "InternalError", now)
+
+
+def test_faults_in_a_row_make_an_endpoint_suspected_and_only_a_probe_sets_it_aside() -> None:
+    heard = Heard()
+    endpoints = three(heard)
     a = endpoints.all[0]
-    a.inflight = 2 * FAULTS
-    for _ in range(FAULTS - 1):
-        endpoints.ended(a, Ending.FAULT, "InternalError", 0.0)
-    assert healthy(a)
-    endpoints.ended(a, Ending.FAULT, "InternalError", 0.0)
+    faulty(endpoints, a, FAULTS - 1)
+    assert not endpoints.suspected(a, 0.0), "one broken object may cause some"
+    assert endpoints.suspected(a, 0.0, faults=1)
+    faulty(endpoints, a, 1)
+    assert endpoints.suspected(a, 0.0)
+    assert healthy(a), "the requests may be to blame: others still go there"
+    endpoints.probed(a, False, 1.0)
     assert not healthy(a)
+    assert heard.health == [("http://a", False)]
+    assert endpoints.last_reason == "InternalError"
+    assert not endpoints.suspected(a, 9.0, faults=1)
+
+
+def test_a_suspect_that_answers_its_probe_is_trusted_for_a_moment() -> None:
+    heard = Heard()
+    endpoints = three(heard)
+    a = endpoints.all[0]
+    faulty(endpoints, a, FAULTS)
+    endpoints.probed(a, True, 1.0)
+    faulty(endpoints, a, FAULTS, 1.0)
+    assert not endpoints.suspected(a, 1.0)
+    assert endpoints.suspected(a, 1.0 + FIRST_PROBE)
+    endpoints.ended(taken(endpoints, avoid=None), Ending.UNKNOWN, "", 2.0)
+    a.inflight += 1
+    endpoints.ended(a, Ending.ANSWERED, "", 2.0)
+    assert not endpoints.suspected(a, 2.0, faults=1), "another request was answered"
+    endpoints.probed(a, False, 2.0)
+    assert healthy(a), "the probe was slower than that answer"
+    assert heard.health == []
 
 
 def test_cancelled_requests_tell_nothing() -> None:
@@ -163,7 +193,8 @@ def test_what_is_in_flight_never_exceeds_the_limit_and_never_falls_below_nothing
             assert endpoint.healthy
             assert endpoint.inflight <= endpoint.limiter.limit
             under_way.append(endpoint)
-        for endpoint in endpoints.due(float(now)):
+        suspects = [endpoint for endpoint in endpoints.all if endpoints.suspected(endpoint, float(now))]
+        for endpoint in endpoints.due(float(now)) + suspects:
             endpoints.probed(endpoint, choice.random() < 0.5, float(now))
         assert sum(endpoint.inflight for endpoint in endpoints.all) == len(under_way)
         assert (endpoints.down_since is None) == any(endpoint.healthy for endpoint in endpoints.all)

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from headrace_queue.advice import with_advice
 from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Options, Phase
-from headrace_queue.progress import Lines, RateMeter, bar_position, closing_lines, progress_line, seconds_left
+from headrace_queue.progress import Lines, RateMeter, Waits, bar_position, closing_lines, progress_line, seconds_left
 from headrace_queue.render import (
     JOB_COLUMNS,
     ending_line,
@@ -69,7 +70,9 @@ def test_progress_is_honest_while_the_listing_goes_on() -> None:
     assert seconds_left(listing, 2**18) is None
     assert bar_position(listing) == (2**19, None)
     listed = replace(listing, phase=Phase.DONE)
-    assert progress_line(listed, 2**18) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s, about 2.0 s left"
+    assert progress_line(listed, 2**18, 2**18) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s, about 2.0 s left"
+    assert progress_line(listed, 2**18) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s", "no base, no estimate"
+    assert seconds_left(replace(listed, waiting="remote lake is down"), 2**18) is None
     assert bar_position(listed) == (2**19, 2**20)
 
 
@@ -84,13 +87,58 @@ def test_the_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes() -> 
     meter.add(0, 0)
     assert meter.rate(0) is None
     meter.add(1, 100)
-    assert meter.rate(1) == 100
+    assert meter.rate(1) is None, "one burst in the first second says nothing"
+    assert meter.rate(2) == 50
     assert meter.rate(4) == 25
     for second in range(2, 31):
         meter.add(second, 100 + 10 * second)
     assert meter.rate(30) == 10
     meter.add(31, 0)
-    assert meter.rate(32) is None
+    assert meter.rate(40) is None
+
+
+def test_an_estimate_needs_several_arrivals_over_several_seconds() -> None:
+    meter = RateMeter(window=15)
+    meter.add(0, 0)
+    for second in (1, 2, 3):
+        assert meter.steady_rate(second) is None
+        meter.add(second, 100 * second)
+    assert meter.steady_rate(3) is None, "three, within three seconds"
+    assert meter.steady_rate(6) == 50
+    rare = RateMeter(window=15)
+    for second, total in ((0, 0), (100, 10**9), (101, 10**9), (115, 10**9)):
+        rare.add(second, total)
+    assert rare.steady_rate(116) is None, "one large object says nothing of when the next one is whole"
+
+
+def test_what_a_job_waits_for_is_said_once_until_it_changes() -> None:
+    said: list[str] = []
+    waits = Waits(said.append)
+    job = make()
+    for reason in (None, "a", "a", "b\x1b", "b\x1b", None, "b\x1b"):
+        waits.update([replace(job, waiting=reason)])
+    assert said == ["job 7 waits: a", "job 7 waits: b\\x1b", "job 7 waits: b\\x1b"]
+
+
+def test_a_queued_job_says_what_it_waits_for() -> None:
+    assert progress_line(replace(make(JobState.QUEUED), waiting="the disk is full"), None) == (
+        "queued, waits: the disk is full"
+    )
+
+
+def test_why_a_job_failed_and_what_to_do_stand_in_lines_of_their_own() -> None:
+    job = replace(make(JobState.FAILED), error=with_advice("NoSuchBucket: lake://b: none", "Create it."))
+    assert closing_lines([job], NOW) == [
+        "job 7 FAILED: 0 objects, 0 B in 10 s",
+        "  why: NoSuchBucket: lake://b: none",
+        "  do:  Create it.",
+    ]
+    text = "\n".join(status_lines(job, [], NOW))
+    assert "error       NoSuchBucket: lake://b: none" in text
+    assert "do          Create it." in text
+    plain = replace(job, error="something else")
+    assert closing_lines([plain], NOW)[1:] == ["  why: something else"]
+    assert "do  " not in "\n".join(status_lines(plain, [], NOW))
 
 
 def test_lines_are_written_when_something_changes_and_every_ten_seconds() -> None:
@@ -162,6 +210,14 @@ def test_the_table_is_aligned() -> None:
         (ReportEntry("k", "would_transfer", 5, message="new"), "would transfer         5 B  k  (new)"),
         (ReportEntry("a\tb", "would_delete"), "would delete                a\\tb"),
         (ReportEntry("k", "failed", 1, error="io", message="disk"), "failed                 1 B  k  (io: disk)"),
+        (
+            ReportEntry("k", "failed", 1, attempts=5, error="io", message="disk", last_error="io"),
+            "failed                 1 B  k  (io: disk; 5 attempts)",
+        ),
+        (
+            ReportEntry("k", "transferred", 1, attempts=3, proof="crc64nvme", last_error="reset"),
+            "transferred            1 B  k  (crc64nvme; 3 attempts, the last repeated for reset)",
+        ),
     ],
 )
 def test_a_line_of_a_report(entry: ReportEntry, line: str) -> None:

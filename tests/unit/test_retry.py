@@ -10,6 +10,7 @@ from headrace_daemon.s3.errors import (
     AccessDenied,
     BadDigest,
     CredentialsExpired,
+    CredentialsRefused,
     IntegrityError,
     NoSuchBucket,
     NotFound,
@@ -77,6 +78,10 @@ def test_credentials_are_renewed_and_regions_learnt_once() -> None:
     assert first is not None
     assert first.refresh
     assert HALF.judge(expired, tries, 0.0) is None
+    assert HALF.judge(CredentialsRefused("InvalidAccessKeyId", "", 403), tries, 0.0) is None
+    rotated = HALF.judge(CredentialsRefused("InvalidAccessKeyId", "", 403), Tries(started=0.0), 0.0)
+    assert rotated is not None
+    assert rotated.refresh, "it is what a rotated key looks like"
     moved = HALF.judge(elsewhere, tries, 0.0)
     assert moved is not None
     assert moved.relocate

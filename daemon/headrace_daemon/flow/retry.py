@@ -11,6 +11,7 @@ from typing import NamedTuple
 from headrace_daemon.s3.errors import (
     BadDigest,
     CredentialsExpired,
+    CredentialsRefused,
     S3Error,
     ServerFault,
     Throttled,
@@ -65,7 +66,7 @@ class Retry:
         if isinstance(error, TransportError | ServerFault | BadDigest):
             tries.failed += 1
             return Again(self.delay(tries.failed)) if tries.failed < self.attempts else None
-        if isinstance(error, CredentialsExpired) and not tries.refreshed:
+        if isinstance(error, CredentialsExpired | CredentialsRefused) and not tries.refreshed:
             tries.refreshed = True
             return Again(0.0, refresh=True)
         if isinstance(error, WrongRegion) and not tries.moved:

@@ -12,6 +12,7 @@ from headrace_daemon.s3.errors import (
     AccessDenied,
     BadDigest,
     CredentialsExpired,
+    CredentialsRefused,
     NoSuchBucket,
     NotFound,
     NotSupported,
@@ -49,14 +50,15 @@ BY_CODE: Final[dict[str, type[S3Error]]] = {
     "RequestTimeout": TransportError,
     "RequestTimeoutException": TransportError,
     "IncompleteBody": TransportError,
-    # stale credentials or clock; InvalidAccessKeyId is what a rotated key looks like
+    # stale credentials or clock
     "ExpiredToken": CredentialsExpired,
     "ExpiredTokenException": CredentialsExpired,
     "TokenRefreshRequired": CredentialsExpired,
-    "InvalidToken": CredentialsExpired,
-    "InvalidAccessKeyId": CredentialsExpired,
     "RequestExpired": CredentialsExpired,
     "RequestTimeTooSkewed": CredentialsExpired,
+    # nobody's credentials, or those of a key that was rotated a moment ago
+    "InvalidToken": CredentialsRefused,
+    "InvalidAccessKeyId": CredentialsRefused,
     # refusals
     "AccessDenied": AccessDenied,
     "AllAccessDisabled": AccessDenied,

@@ -25,6 +25,8 @@ from headrace_queue.config import Config, RemoteConfig
 from headrace_queue.errors import UsageError
 
 SYSTEM_CLOCKS = Clocks(steady=time.monotonic, wall=time.time, random=random.random)
+MAX_ENGINE_THREADS = 4
+"""One thread encrypts about a GiB a second; the other cores are for files, checksums and the kernel's network."""
 DEFAULT_REMOTE = "s3"
 """What s3:// means; it exists without being configured."""
 
@@ -48,7 +50,7 @@ def connect(
     is meant.
     """
     profile = profile_for(config.profile, config.endpoint_urls)
-    options = options or EngineOptions(ca_pem=_read_ca(name, config.ca_file))
+    options = options or _engine_options(name, config)
     try:
         engines = Engines(PyreqwestEngine(options), lambda: _aiohttp(options), pinned=options.ca_pem is not None)
     except ValueError as error:
@@ -73,9 +75,22 @@ def connect(
         probe=probe,
     )
     load = loader(name, config.credentials, environ)
-    credentials = CredentialSource(name, load if hide is None else _hiding(load, hide), facts, clocks.wall)
+    fixed = config.credentials.env or config.credentials.systemd or config.credentials.anonymous
+    credentials = CredentialSource(
+        name, load if hide is None else _hiding(load, hide), facts, clocks.wall, renewable=not fixed
+    )
     pipeline = Pipeline(name, places, engines, credentials, retry or Retry(clocks.random), facts, clocks)
     return Remote(name, pipeline, profile, config.region)
+
+
+def _engine_options(name: str, config: RemoteConfig) -> EngineOptions:
+    usual = EngineOptions()
+    return EngineOptions(
+        connect_timeout=config.connect_timeout or usual.connect_timeout,
+        read_timeout=config.read_timeout or usual.read_timeout,
+        ca_pem=_read_ca(name, config.ca_file),
+        threads=min(os.cpu_count() or 1, MAX_ENGINE_THREADS),
+    )
 
 
 def _hiding(load: Load, hide: Callable[[str], None]) -> Load:
@@ -115,7 +130,7 @@ class Remotes:
     def __init__(
         self, config: Config, facts: Facts, connect: Callable[[str, RemoteConfig, Facts], Remote] = connect
     ) -> None:
-        self._configs = {DEFAULT_REMOTE: RemoteConfig(), **config.remotes}
+        self._configs = {DEFAULT_REMOTE: RemoteConfig()} | {name: config.remote(name) for name in config.remotes}
         self._facts = facts
         self._connect = connect
         self._open: dict[str, Remote] = {}

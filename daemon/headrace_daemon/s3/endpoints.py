@@ -1,7 +1,8 @@
 """Which endpoint gets the next request, and when one is set aside or taken back: pure decisions, no I/O.
 
-All endpoints of a remote are doors to one service. Load goes to the emptiest; one that fails is set aside and probed,
-at first after half a second and then less and less often, until it answers.
+All endpoints of a remote are doors to one service. Load goes to the emptiest; one that gives no answer is set aside and
+probed, at first after half a second and then less and less often, until it answers. One that answers with faults is
+probed first, for it may be the requests that are at fault.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from headrace_daemon.s3.signing import host_header
 FAILURES: Final = 3
 """Requests in a row without an answer after which an endpoint is set aside."""
 FAULTS: Final = 6
-"""5xx answers in a row after which an endpoint is set aside: more, for one broken object may cause some of them."""
+"""5xx answers in a row after which an endpoint is suspected. A probe decides then: a request that the service cannot
+bear (an option it does not know) must not take the endpoint away from all others."""
 FIRST_PROBE: Final = 0.5
 LAST_PROBE: Final = 30.0
 
@@ -34,7 +36,20 @@ class Ending(Enum):
 class Endpoint:
     """One URL of a remote and what is known of it. Belongs to Endpoints, which alone changes it."""
 
-    __slots__ = ("failures", "faults", "host", "inflight", "interval", "limiter", "probe_at", "scheme", "turn", "url")
+    __slots__ = (
+        "failures",
+        "fault",
+        "faults",
+        "host",
+        "inflight",
+        "interval",
+        "limiter",
+        "probe_at",
+        "scheme",
+        "trusted_until",
+        "turn",
+        "url",
+    )
 
     def __init__(self, url: str, max_requests: int) -> None:
         self.url = url.rstrip("/")
@@ -44,6 +59,8 @@ class Endpoint:
         self.inflight = 0
         self.failures = 0
         self.faults = 0
+        self.fault = ""  # the last of them, for people
+        self.trusted_until = 0.0  # a probe was answered a moment ago: faults until then are the requests' own
         self.turn = 0
         self.interval = FIRST_PROBE
         self.probe_at: float | None = None  # set while it is set aside
@@ -65,6 +82,7 @@ class Endpoints:
     ) -> None:
         self.all = tuple(Endpoint(url, max_requests) for url in urls)
         self.down_since: float | None = None  # set while none is healthy
+        self.answered = False  # whether any of them ever answered
         self.last_reason = ""
         self._remote = remote
         self._facts = facts
@@ -94,6 +112,7 @@ class Endpoints:
     def ended(self, endpoint: Endpoint, ending: Ending, reason: str, now: float) -> None:
         """A request that `take` let go is over. reason: what went wrong, for people."""
         endpoint.inflight -= 1
+        self.answered = self.answered or ending in (Ending.ANSWERED, Ending.THROTTLED, Ending.FAULT)
         if ending is Ending.ANSWERED:
             endpoint.failures = endpoint.faults = 0
             endpoint.limiter.succeeded()
@@ -108,11 +127,15 @@ class Endpoints:
         if ending is Ending.FAULT:
             endpoint.failures = 0
             endpoint.faults += 1
-        else:
-            endpoint.failures += 1
-        refused = ending is Ending.REFUSED or endpoint.failures >= FAILURES or endpoint.faults >= FAULTS
-        if refused and endpoint.healthy:
+            endpoint.fault = reason
+            return
+        endpoint.failures += 1
+        if endpoint.healthy and (ending is Ending.REFUSED or endpoint.failures >= FAILURES):
             self._set_aside(endpoint, reason, now)
+
+    def suspected(self, endpoint: Endpoint, now: float, faults: int = FAULTS) -> bool:
+        """Whether only a probe can tell if this endpoint is broken: its last answers, so many at least, were faults."""
+        return endpoint.healthy and endpoint.faults >= faults and now >= endpoint.trusted_until
 
     def _set_aside(self, endpoint: Endpoint, reason: str, now: float) -> None:
         endpoint.interval = FIRST_PROBE
@@ -131,8 +154,11 @@ class Endpoints:
         return [endpoint for endpoint in self.all if endpoint.probe_at is not None and endpoint.probe_at <= now]
 
     def probed(self, endpoint: Endpoint, alive: bool, now: float) -> None:
-        """What a probe found: the endpoint is taken back, or asked again after twice the time, at most 30 seconds."""
-        if alive:
+        """What a probe found. One that was suspected keeps its place, or is set aside now; one that was aside is taken
+        back, or asked again after twice the time, at most 30 seconds."""
+        if endpoint.healthy:
+            self._judged(endpoint, alive, now)
+        elif alive:
             endpoint.probe_at = None
             endpoint.failures = endpoint.faults = 0
             self.down_since = None
@@ -140,6 +166,13 @@ class Endpoints:
         else:
             endpoint.interval = min(LAST_PROBE, endpoint.interval * 2)
             endpoint.probe_at = now + self._jittered(endpoint.interval)
+
+    def _judged(self, endpoint: Endpoint, alive: bool, now: float) -> None:
+        if alive:
+            endpoint.faults = 0
+            endpoint.trusted_until = now + FIRST_PROBE
+        elif endpoint.faults:  # otherwise another request was answered meanwhile
+            self._set_aside(endpoint, endpoint.fault, now)
 
     def _jittered(self, interval: float) -> float:
         """Between half the interval and all of it, so that many clients do not probe in step."""

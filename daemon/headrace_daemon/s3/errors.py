@@ -6,19 +6,35 @@ from headrace_queue.errors import HeadraceError
 class S3Error(HeadraceError):
     """The base: a request did not bring what it was sent for.
 
-    code: S3's error code, or a word of ours; status: HTTP status, 0 where no answer came.
+    code: S3's error code, or a word of ours; message: why, without the code; status: HTTP status, 0 where no answer
+    came. As text it is `code: message`, the code once, whatever the service or an inner error put into the message.
     """
 
     def __init__(self, code: str, message: str, status: int = 0) -> None:
-        super().__init__(f"{code}: {message}" if message else code)
         self.code = code
-        self.message = message
+        self.message = _without(code, message)
         self.status = status
+        super().__init__(self._text())
 
     def tell_where(self, where: str) -> None:
         """Puts the place into the text: a person with two remotes cannot tell which of them it was."""
-        self.message = f"{where}: {self.message}"
-        self.args = (f"{self.code}: {self.message}",)
+        self.message = f"{where}: {self.message}" if self.message else where
+        self.args = (self._text(),)
+
+    def add(self, sentence: str) -> None:
+        """Puts a sentence behind the text: what the request carried, for instance."""
+        self.message = f"{self.message.rstrip('.')}. {sentence}" if self.message else sentence
+        self.args = (self._text(),)
+
+    def _text(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+
+def _without(code: str, message: str) -> str:
+    """The message without the code in front of it, however often it stands there."""
+    while message == code or message.startswith(f"{code}: "):
+        message = message.removeprefix(code).removeprefix(": ")
+    return message
 
 
 class TransportError(S3Error):
@@ -41,6 +57,11 @@ class CredentialsExpired(S3Error):
     """The signature's credentials or clock are stale: refresh once, then pause the remote."""
 
 
+class CredentialsRefused(S3Error):
+    """The service knows no such credentials, and nobody will renew them by himself: read them once more, then the job
+    fails as a whole."""
+
+
 class AccessDenied(S3Error):
     """The service will not, whoever asks again: the object fails."""
 
@@ -51,6 +72,10 @@ class NotFound(S3Error):
 
 class NoSuchBucket(NotFound):
     """The bucket itself is not there: the job fails as a whole."""
+
+
+class DestinationMissing(S3Error):
+    """The destination answered 404 to a write, and its bucket is there: the object fails, under the service's code."""
 
 
 class UploadLost(S3Error):
@@ -66,7 +91,8 @@ class NotSupported(S3Error):
 
 
 class WrongRegion(S3Error):
-    """The bucket lives elsewhere; `region` names where, if the service said so."""
+    """The bucket lives elsewhere and cannot be followed there: the job fails. `region` names where, if the service said
+    so."""
 
     def __init__(self, code: str, message: str, status: int, region: str | None) -> None:
         super().__init__(code, message, status)

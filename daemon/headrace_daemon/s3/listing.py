@@ -1,5 +1,8 @@
 """ListObjects, both versions, page by page or all at once."""
 
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
 from headrace_daemon.s3.engine import Buffer, Response
 from headrace_daemon.s3.errors import ServerFault
 from headrace_daemon.s3.listing_xml import ListingFeed, ListingPage, parse_listing
@@ -9,6 +12,9 @@ from headrace_daemon.s3.types import Listed, Page
 from headrace_daemon.s3.xml import MalformedXml
 
 _FEED_BYTES = 1 << 18
+
+Take: TypeAlias = Callable[[list[Listed]], Awaitable[None]]
+"""Takes the next objects of a listing, in the service's order."""
 
 
 class Listing(Operations):
@@ -43,20 +49,40 @@ class Listing(Operations):
 
         return await self._pipeline.small(Request("ListObjects", "GET", bucket, query=tuple(query)), read)
 
-    async def _everything(self, bucket: str, prefix: str) -> list[Listed]:
-        async def read(response: Response, trace: Trace) -> list[Listed]:
-            feed = ListingFeed()
+    async def list_whole(self, bucket: str, prefix: str, begin: Callable[[], Take]) -> None:
+        """Everything of a service that does not paginate, handed on as it arrives: no listing is held in memory.
+
+        begin: called for each attempt, because one that was cut short is asked for again from the start; what the take
+        before it got is to be forgotten. Raises as list_page.
+        """
+
+        async def read(response: Response, trace: Trace) -> None:
+            feed, take = ListingFeed(), begin()
             try:
                 async for chunk in response.chunks(_FEED_BYTES):
                     trace.received += len(chunk)
                     feed.feed(chunk)
-                return feed.close()
+                    await take(feed.take())
+                await take(feed.close())
             except MalformedXml as error:
                 raise ServerFault("bad_listing", str(error), response.status) from error
 
-        return await self._pipeline.stream(
+        await self._pipeline.stream(
             Request("ListObjects", "GET", bucket, query=(("prefix", prefix),) if prefix else ()), read
         )
+
+    async def _everything(self, bucket: str, prefix: str) -> list[Listed]:
+        found: list[Listed] = []
+
+        async def take(objects: list[Listed]) -> None:
+            found.extend(objects)
+
+        def begin() -> Take:
+            found.clear()
+            return take
+
+        await self.list_whole(bucket, prefix, begin)
+        return found
 
 
 def _next_token(found: ListingPage, response: Response, *, version_2: bool) -> str | None:

@@ -2,7 +2,7 @@
 
 import functools
 from itertools import starmap
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 from urllib.parse import unquote_plus
 
 from lxml import etree
@@ -19,6 +19,9 @@ from headrace_daemon.s3.xml import (
     refuse_doctype,
     texts,
 )
+
+WHOLE_PAGE: Final = 1_000
+"""Objects: what is asked for at once, and what S3 gives at most (API reference, ListObjectsV2, MaxKeys)."""
 
 
 class ListingPage(NamedTuple):
@@ -68,7 +71,16 @@ def parse_listing(body: Buffer, *, encoded: bool) -> ListingPage:
     marker = head.get("NextMarker")
     if marker and decode:
         marker = unquote_plus(marker)
-    return ListingPage(objects, head.get("IsTruncated", "").lower() == "true", token or marker or None)
+    following = token or marker or None
+    return ListingPage(objects, _truncated(head.get("IsTruncated"), len(objects), following), following)
+
+
+def _truncated(said: str | None, objects: int, following: str | None) -> bool:
+    """Where an answer does not say it, a full page or the name of a next one counts: to stop there could lose the rest,
+    which would then look deleted; to ask once more costs one request."""
+    if said:
+        return said.lower() == "true"
+    return following is not None or objects >= WHOLE_PAGE
 
 
 def _listed(root: etree._Element, *, decode: bool) -> list[Listed]:
@@ -103,6 +115,7 @@ class ListingFeed:
     def __init__(self) -> None:
         self._parser = etree.XMLPullParser(events=("start", "end"), **HARDENED)
         self._root: etree._Element | None = None
+        self._truncated = False
         self.objects: list[Listed] = []
 
     def feed(self, chunk: Buffer) -> None:
@@ -113,13 +126,23 @@ class ListingFeed:
         except (etree.XMLSyntaxError, ValueError) as error:
             raise MalformedXml(str(error)) from error
 
+    def take(self) -> list[Listed]:
+        """What was read since the last call, so that nobody has to hold a whole listing."""
+        taken, self.objects = self.objects, []
+        return taken
+
     def close(self) -> list[Listed]:
-        """Everything listed. Raises MalformedXml where the document is not complete."""
+        """Everything that was not taken before.
+
+        Raises MalformedXml where the document, or by its own word the listing, is not whole.
+        """
         try:
             self._parser.close()
             self._take()
         except (etree.XMLSyntaxError, ValueError) as error:
             raise MalformedXml(str(error)) from error
+        if self._truncated:
+            raise MalformedXml("the listing is cut off, and this service does not say how to go on")
         return self.objects
 
     def _take(self) -> None:
@@ -127,7 +150,12 @@ class ListingFeed:
             element = cast(etree._Element, found)
             if self._root is None:
                 self._root = self._checked_root(element)
-            if event == "end" and element.getparent() is self._root and local_name(element) == "Contents":
+            if event != "end" or element.getparent() is not self._root:
+                continue
+            name = local_name(element)
+            if name == "IsTruncated":
+                self._truncated = (element.text or "").strip().lower() == "true"
+            elif name == "Contents":
                 self.objects.append(_listed_one(texts(element), decode=False))
                 # what was read is dropped from the tree, or it would hold the whole listing; not the element itself,
                 # to which the parser may still attach the white space behind it

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.flow.retry import Again, Retry, Tries
+from headrace_daemon.s3.carried import explain
 from headrace_daemon.s3.classify import classify
 from headrace_daemon.s3.credentials import CredentialSource
 from headrace_daemon.s3.endpoints import Ending, Endpoint
@@ -16,6 +17,7 @@ from headrace_daemon.s3.engine import Buffer, Engine, Response
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.errors import (
     CredentialsExpired,
+    CredentialsRefused,
     NoSuchBucket,
     Rejected,
     RemoteDown,
@@ -125,7 +127,7 @@ class Pipeline:
     ) -> None:
         """Waits and mends what has to be mended before the next attempt; raises where there is none."""
         if again is None:
-            again = self._after_outage(error, tries, trace)
+            again = await self._last_resort(request, error, tries, trace)
         self._facts.retried(self.name, trace.endpoint.url, request.operation, error.code)
         if again.refresh:
             await self._renew_expired(error, trace)
@@ -134,15 +136,26 @@ class Pipeline:
         if again.delay > 0:
             await asyncio.sleep(again.delay)
 
-    def _after_outage(self, error: S3Error, tries: Tries, trace: Trace) -> Again:
+    async def _last_resort(self, request: Request, error: S3Error, tries: Tries, trace: Trace) -> Again:
         """One more attempt where the last one failed because the whole remote is away, which is no failure of this
         object; an object that itself brings every endpoint down, time and again, fails then. Raises what is final."""
-        if not isinstance(error, TransportError) or trace.place.pool.endpoints.down_since is None:
-            raise error
-        if tries.outlasted:
-            raise RemoteDown("remote_down", f"no endpoint of {self.name} answers: {error}") from error
-        tries.outlasted = True
-        return Again(0.0)
+        pool = trace.place.pool
+        if isinstance(error, ServerFault):
+            await pool.confirm(trace.endpoint)
+        if isinstance(error, TransportError | ServerFault) and pool.endpoints.down_since is not None:
+            if tries.outlasted:
+                raise RemoteDown("remote_down", f"no endpoint of {self.name} answers: {error}") from error
+            tries.outlasted = True
+            return Again(0.0)
+        if isinstance(error, CredentialsExpired) and not self._passes(error):
+            raise CredentialsRefused(error.code, error.message, error.status) from error
+        explain(error, request.headers)
+        raise error
+
+    def _passes(self, error: CredentialsExpired) -> bool:
+        """Whether somebody may renew what has ended while the daemon runs. A clock that is wrong, and that the Date of
+        the service did not help over, stays wrong."""
+        return self._credentials.renewable and error.code != "RequestTimeTooSkewed"
 
     # -- one attempt --------------------------------------------------------------------------------------------------
 
@@ -246,7 +259,8 @@ class Pipeline:
         try:
             await self._credentials.renew(stale=trace.credentials)
         except UsageError as failure:
-            raise CredentialsExpired(error.code, f"{error.message} ({failure})", error.status) from failure
+            kind = CredentialsRefused if isinstance(error, CredentialsRefused) else CredentialsExpired
+            raise kind(error.code, f"{error.message} ({failure})", error.status) from failure
 
     async def _relocate(self, request: Request, error: S3Error, trace: Trace) -> None:
         region = error.region if isinstance(error, WrongRegion) else None

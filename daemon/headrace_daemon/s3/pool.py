@@ -10,6 +10,8 @@ from headrace_daemon.s3.errors import RemoteDown
 
 PATIENCE: Final = 10.0
 """Seconds that callers wait for an endpoint to come back before they hear RemoteDown and let go of their batch."""
+FIRST_PATIENCE: Final = 2.0
+"""The same where none ever answered: no work in flight is lost, and somebody may wait to hear why nothing moves."""
 
 
 class Pool:
@@ -31,6 +33,7 @@ class Pool:
         self._patience = patience
         self._waiting: deque[asyncio.Future[Endpoint]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._confirming: dict[Endpoint, asyncio.Task[None]] = {}
 
     def take_now(self, avoid: Endpoint | None) -> Endpoint | None:
         """An endpoint if one has room; give it back by `ended`. Nobody is overtaken: room goes to those who wait as it
@@ -54,18 +57,45 @@ class Pool:
 
     def ended(self, endpoint: Endpoint, ending: Ending, reason: str) -> None:
         """A request is over: its slot goes to whoever waits, and a failing endpoint is probed from now on."""
-        self.endpoints.ended(endpoint, ending, reason, self._clock())
+        now = self._clock()
+        self.endpoints.ended(endpoint, ending, reason, now)
         if self._waiting:
             self._hand_over()
+        if not endpoint.healthy:
+            self._keep_probing()
+        elif self.endpoints.suspected(endpoint, now):
+            self._confirm(endpoint)
+
+    async def confirm(self, endpoint: Endpoint) -> None:
+        """Returns once it is known whether an endpoint whose last answer was a fault is alive; it is set aside where
+        not. At once where other requests were answered since."""
+        if self.endpoints.suspected(endpoint, self._clock(), faults=1):
+            # shielded: one caller that is cancelled must not take the answer away from the others
+            await asyncio.shield(self._confirm(endpoint))
+
+    def _confirm(self, endpoint: Endpoint) -> asyncio.Task[None]:
+        """One probe at a time."""
+        task = self._confirming.get(endpoint)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._probe_suspect(endpoint), name="probe a suspect")
+            self._confirming[endpoint] = task
+        return task
+
+    async def _probe_suspect(self, endpoint: Endpoint) -> None:
+        try:
+            await self._probe_one(endpoint)
+        finally:
+            del self._confirming[endpoint]
         if not endpoint.healthy:
             self._keep_probing()
 
     async def close(self) -> None:
         """Ends the probing; whoever still waits hears RemoteDown."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        tasks = [*self._confirming.values(), *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
         self._turn_away(lambda: RemoteDown("closed", "the remote was closed"))
 
     def _hand_over(self) -> None:
@@ -84,9 +114,16 @@ class Pool:
             if not turn.done():
                 turn.set_exception(error())
 
+    def _gives_up_at(self) -> float | None:
+        """When those who wait hear RemoteDown; None while an endpoint is healthy."""
+        if self.endpoints.down_since is None:
+            return None
+        patience = self._patience if self.endpoints.answered else min(self._patience, FIRST_PATIENCE)
+        return self.endpoints.down_since + patience
+
     def _gave_up(self) -> bool:
-        down_since = self.endpoints.down_since
-        return down_since is not None and self._clock() - down_since >= self._patience
+        gives_up_at = self._gives_up_at()
+        return gives_up_at is not None and self._clock() >= gives_up_at
 
     def _down(self) -> RemoteDown:
         urls = ", ".join(endpoint.url for endpoint in self.endpoints.all)
@@ -108,10 +145,8 @@ class Pool:
 
     def _wake_at(self, due_at: float) -> float:
         """When to look again: for the next probe, or earlier because the patience of those who wait ends."""
-        down_since = self.endpoints.down_since
-        if down_since is None or self._gave_up():
-            return due_at
-        return min(due_at, down_since + self._patience)
+        gives_up_at = self._gives_up_at()
+        return due_at if gives_up_at is None or self._gave_up() else min(due_at, gives_up_at)
 
     async def _probe_one(self, endpoint: Endpoint) -> None:
         alive = await self._probe(endpoint)

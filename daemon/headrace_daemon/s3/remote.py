@@ -1,6 +1,7 @@
 """One S3 service by its name in config.toml: everything that planner and transfer ask of it."""
 
-from headrace_daemon.s3.errors import NotFound, Rejected
+from headrace_daemon.s3.engine import Buffer, Response
+from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, UploadLost
 from headrace_daemon.s3.listing import Listing
 from headrace_daemon.s3.multipart import Multipart
 from headrace_daemon.s3.pipeline import Pipeline
@@ -51,6 +52,23 @@ class Remote(Listing, Reading, Writing, Multipart):
         except NotFound:
             return False
         return True
+
+    async def unfinished_uploads(self, bucket: str, prefix: str) -> int | None:
+        """How many multipart uploads were begun below `prefix`, and neither completed nor given up, up to 1,000.
+
+        None where the service does not list them. Raises S3Error where it refuses otherwise.
+        """
+
+        def read(response: Response, body: Buffer, endpoint: str) -> int | None:
+            text = bytes(body)
+            # a key cannot look like a tag: `<` is escaped in it
+            return text.count(b"<UploadId>") if b"ListMultipartUploadsResult" in text else None
+
+        query = (("max-uploads", "1000"), ("prefix", prefix), ("uploads", ""))
+        try:
+            return await self._pipeline.small(Request("ListMultipartUploads", "GET", bucket, query=query), read)
+        except (NotFound, NotSupported, Rejected, UploadLost):
+            return None  # `rclone serve s3` takes it for the name of an upload that it does not have
 
     async def create_bucket(self, bucket: str) -> None:
         """In the remote's region; one that is ours already is fine. Raises S3Error."""
