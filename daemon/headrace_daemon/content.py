@@ -36,7 +36,7 @@ def is_folder(end: End, key: str) -> bool:
     if not isinstance(end, FilesEnd):
         raise TypeError("only a tree of files has folders")
     try:
-        return stat.S_ISDIR(end.root.status(end.key(key)).st_mode)
+        return stat.S_ISDIR(end.root.status(end.folder_key(key)).st_mode)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return False

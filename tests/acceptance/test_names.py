@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Folder, Hub, outcomes, sent
-from tests.support.trees import Tree
+from tests.support.trees import Tree, keys_of
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 
@@ -80,7 +80,7 @@ def test_awkward_names_of_others_come_down_and_are_deleted(remote: str, hub: Hub
     assert files.read() == tree
     kept = {"caf\u00e9": b"caf\xc3\xa9"}
     files.delete(*(set(tree) - set(kept)))
-    assert hub.sync(files, bucket, "--delete")["counters"]["deleted"] == len(tree) - 1
+    assert hub.sync(files, bucket, "--delete", "--max-delete", "all")["counters"]["deleted"] == len(tree) - 1
     assert bucket.read() == kept
 
 
@@ -135,6 +135,69 @@ def test_one_object_of_an_awkward_name_is_copied(name: str, hub: Hub, tmp_path: 
     assert bucket.read() == {f"there/{name}": b"content"}
     hub.copy(f"{bucket.url}/there/{name}", f"{files.url}/back/")
     assert (files.path / "back" / name).read_bytes() == b"content"
+
+
+# -- what each service makes of names that others hold -----------------------------------------------------------------
+
+
+REWRITTEN = {
+    "weed": {"double//slash": "double/slash", "/lead": "lead", "back\\slash": "back/slash"},
+    "clone": {"bytes/": "bytes"},
+    "moto": {},
+}
+"""Key -> what the service lists after it said that it stored the key."""
+
+REFUSED = {
+    "weed": {
+        **dict.fromkeys(("a/../b", "./here", "..", "a/."), "InvalidRequest"),
+        "Q" * 300: "KeyTooLongError",  # 255 bytes without a slash, in spite of 1,024 in all
+    },
+    "clone": dict.fromkeys(("double//slash", "/lead", "a/../b", "./here", "..", "a/."), "InvalidArgument"),
+    "moto": {},
+}
+"""Key -> the error of that one object."""
+
+HELD_BY_ALL = [
+    "good",
+    "caf\u00e9",
+    "cafe\u0301",
+    "A",
+    "a",
+    "\U0001f4a7",
+    " lead",
+    "trail ",
+    "q?a=b&c#d;e",
+    "a+b%2Fc",
+    "100%",
+]
+
+
+@pytest.mark.parametrize("remote", SERVERS)
+def test_what_services_make_of_names(remote: str, hub: Hub) -> None:
+    """The table of the documentation. Nothing but those names is different, and nothing of them stops the others."""
+    rewritten, refused = REWRITTEN[remote], REFUSED[remote]
+    keys = [*HELD_BY_ALL, *REWRITTEN["weed"], *REFUSED["weed"], *REFUSED["clone"], *rewritten]
+    keys = [key for key in keys if remote != "clone" or len(key) <= 255]  # a file name on its disk
+    source, destination = hub.prefix("moto"), hub.prefix(remote)
+    source.fill(tree_of(keys))
+    job = hub.sync(source, destination, code=1 if refused else 0)
+    failed = {line.key: line.error for line in hub.lines(job) if line.outcome == "failed"}
+    assert failed == refused
+    listed = keys_of(destination.server, destination.name, destination.prefix)
+    assert {key.removeprefix(destination.prefix) for key in listed} == {
+        rewritten.get(key, key) for key in keys if key not in refused
+    }
+
+
+def test_the_longest_key(hub: Hub) -> None:
+    """1,024 bytes, in characters of one to four bytes."""
+    longest = ["k" * 1024, "\u00e9" * 512, "\U0001f4a7" * 256, "/".join(["s" * 127] * 8) + "/"]
+    assert {len(key.encode()) for key in longest} == {1024}
+    source, destination = hub.bucket("moto"), hub.bucket("moto")
+    source.fill(tree_of(longest))
+    assert sent(hub.sync(source, destination)) == (4, 0, 0)
+    assert set(keys_of(destination.server, destination.name)) == set(longest)
+    assert sent(hub.sync(source, destination, "--via", "stream")) == (0, 4, 0)
 
 
 # -- names that lead elsewhere -------------------------------------------------------------------------------------

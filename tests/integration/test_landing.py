@@ -311,11 +311,14 @@ def test_a_full_disk_says_so_and_keeps_no_temporary_file(small_disk: Path, mode:
     results = landing.write_many([Write(f"f{n}", bytes(400_000), None) for n in range(4)])
     assert [type(result) for result in results] == [Pending, Pending, DestinationFull, DestinationFull]
     assert landing.settle([result for result in results if isinstance(result, Pending)]) == [None, None]
-    large = landing.open_large("large", 1 << 20)
+    with pytest.raises(DestinationFull, match="are needed"):
+        landing.open_large("large", 1 << 20)
+    large = landing.open_large("large", 200_000)
+    assert landing.settle([landing.write_whole("f3", bytes(200_000), None)]) == [None]
     with pytest.raises(DestinationFull):
-        large.pwrite_at(0, bytes(1 << 20))
+        large.pwrite_at(0, bytes(200_000))
     large.discard()
-    assert sorted(_files(root)) == ["f0", "f1"]
+    assert sorted(_files(root)) == ["f0", "f1", "f3"]
     (small_disk / "f0").unlink()
     assert landing.settle([landing.write_whole("f2", bytes(400_000), None)]) == [None]
     landing.close()

@@ -16,7 +16,7 @@ from headrace_daemon.files.names import NameRefused, RootLost
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.planner.batches import BatchLimits
-from headrace_daemon.planner.compare import FILES, Route, Side
+from headrace_daemon.planner.compare import FILES, Decision, Route, Side, by_sum
 from headrace_daemon.planner.deletion import DeletePlan
 from headrace_daemon.planner.entries import Entry, Lister
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
@@ -31,6 +31,7 @@ from headrace_queue.jobs import (
     Action,
     Compare,
     Counters,
+    Failure,
     Item,
     Job,
     JobSpec,
@@ -106,6 +107,8 @@ class Bench:
         self.rooms: list[int] = []
         self.has_room = True
         self.same: bool | Exception = True
+        self.kept: list[tuple[str, str]] = []
+        self.events: list[str] = []
         self.before_commit: Callable[[int], None] = lambda _: None
         self.after_commit: Callable[[int], None] = lambda _: None
         self.worker = ""
@@ -133,13 +136,20 @@ class Bench:
             self.rooms.append(waiting)
             return self.has_room
 
-        async def same(source: Entry, destination: Entry | None) -> bool:
+        async def look(source: Entry, destination: Entry | None) -> Decision:
             if isinstance(self.same, Exception):
                 raise self.same
-            return self.same
+            return by_sum(self.same, "sha256", "")
 
         return PlanPorts(
-            commit, room, same, lambda item, why: self.told.append((item.key, item.action, why)), lambda: 0.0
+            commit,
+            room,
+            look,
+            lambda item, why: self.told.append((item.key, item.action, why)),
+            lambda item, decision: self.kept.append((item.key, decision.proof)),
+            lambda event, _: self.events.append(event),
+            lambda: 0.0,
+            lambda _: None,
         )
 
     async def run(
@@ -150,9 +160,10 @@ class Bench:
         phase: Phase = Phase.COPY,
         limits: PlanLimits = SMALL,
         route: Route = BUCKETS,
+        trash: str = "",
     ) -> PlanEnd:
         lease = self.lease(phase)
-        task = PlanTask(lease, source, destination, route, self.folder, limits)
+        task = PlanTask(lease, source, destination, route, self.folder, limits, trash)
         kind = CopyPlan if phase is Phase.COPY else DeletePlan
         return await kind(task, self.ports(lease)).run()
 
@@ -353,9 +364,80 @@ async def test_max_delete(tmp_path: Path, max_delete: int | None, refused: bool,
             await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
     else:
         await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
-    gone = [] if refused else [f"x{n:02d}" for n in range(30)]
-    assert keys(bench.work_off()) == ([] if dry_run else gone)
+    gone = [f"x{n:02d}" for n in range(30)]
+    assert keys(bench.work_off()) == ([] if dry_run or refused else gone)
     assert [told[0] for told in bench.told] == (gone if dry_run else [])
+
+
+async def test_a_share_is_of_what_the_job_sees_at_the_destination(tmp_path: Path) -> None:
+    there = {"a": 1, "b": 1, "x": 1, "y": 1, **{f"out/{n}": 1 for n in range(20)}}
+    for percent, refused in ((49, True), (50, False)):
+        folder = tmp_path / str(percent)
+        folder.mkdir()
+        options = Options(rules=(Rule(False, "out/*"),), delete=True, max_delete=None, max_delete_percent=percent)
+        bench = Bench(folder, options)
+        source, destination = Bucket({"a": 1, "b": 1}), Bucket(there, page=3)
+        await bench.run(source.lister(), destination.lister())
+        if refused:
+            with pytest.raises(JobFailure, match=r"remove 2 objects .* of 4; --max-delete allows 49 %\. Nothing was"):
+                await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+        else:
+            await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+        assert keys(bench.work_off()) == ([] if refused else ["x", "y"])
+
+
+async def test_what_stands_under_another_name_does_not_count(tmp_path: Path) -> None:
+    source, destination = Bucket({"a//b": 1, "c//d": 1}), Bucket({"a/b": 1, "c/d": 1, "x": 1})
+    bench = Bench(tmp_path, Options(delete=True, max_delete=1, max_delete_percent=40))
+    await bench.run(source.lister(), destination.lister())
+    bench.work_off()
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert keys(bench.work_off()) == ["x"]
+
+
+async def test_after_a_failure_nothing_is_deleted(tmp_path: Path) -> None:
+    source, destination = Bucket({"a": 1, "big": 10**7}), Bucket({"a": 1, "x": 1})
+    bench = Bench(tmp_path, Options(delete=True))
+    await bench.run(source.lister(), destination.lister())
+    asked = len(destination.requests)
+    assert await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE) is PlanEnd.FINISHED
+    assert len(destination.requests) == asked  # nor is anything listed for it
+    assert (bench.work_off(), bench.events, bench.state().state) == ([], ["nothing_deleted"], JobState.INCOMPLETE)
+    bench.store.retry(bench.job.id)
+    assert keys(bench.work_off()) == ["big"]
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert keys(bench.work_off()) == ["x"]
+    assert bench.state().state is JobState.DONE
+
+
+async def test_a_retry_deletes_only_what_is_still_gone(tmp_path: Path) -> None:
+    """A deletion that failed is no order for later: the object may be back at the source by then."""
+    source, destination = Bucket({"a": 1}), Bucket({"a": 1, "back": 1, "gone": 1})
+    bench = Bench(tmp_path, Options(delete=True))
+    await bench.run(source.lister(), destination.lister())
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    (batch,) = bench.store.claim(bench.worker, 1)
+    failures = [Failure(item, "access_denied", "") for item in batch.items]
+    bench.store.progress(batch.lease, range(len(batch.items)), Counters(), failures)
+    bench.store.complete(batch.lease)
+    assert bench.state().state is JobState.INCOMPLETE
+    bench.store.retry(bench.job.id)
+    assert bench.work_off() == []
+    source.sizes["back"] = 1
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert keys(bench.work_off()) == ["gone"]
+    assert bench.state().state is JobState.DONE
+
+
+async def test_the_trash_is_on_neither_side(tmp_path: Path) -> None:
+    source = Bucket({"a": 1, "t/new": 1})
+    destination = Bucket({"a": 1, "t/old": 1, "t0": 1, "x": 1})
+    bench = Bench(tmp_path, Options(delete=True))
+    await bench.run(source.lister(), destination.lister(), trash="t/")
+    assert bench.work_off() == []
+    assert (bench.state().counters.excluded, bench.state().counters.extra) == (1, 2)
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE, trash="t/")
+    assert keys(bench.work_off()) == ["t0", "x"]
 
 
 async def test_what_a_service_stored_under_another_name_is_not_foreign(tmp_path: Path) -> None:
@@ -400,6 +482,14 @@ async def test_a_source_that_vanishes_between_the_phases_empties_nothing(tmp_pat
         await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
 
 
+async def test_an_empty_source_empties_what_it_is_asked_to(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Options(delete=True, allow_empty_source=True, max_delete=2))
+    source, destination = Bucket({}), Bucket({"a": 1, "b": 1})
+    await bench.run(source.lister(), destination.lister())
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert keys(bench.work_off()) == ["a", "b"]
+
+
 async def test_excluded_objects_survive_delete(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Options(rules=(Rule(False, "keep/*"),), delete=True))
     source, destination = Bucket({"a": 1, "keep/s": 1}), Bucket({"keep/x": 1, "old": 1})
@@ -432,6 +522,20 @@ async def test_checksums_decide_where_the_listing_cannot(tmp_path: Path, same: b
     sizes = {f"{n:03d}": 5 for n in range(100)}
     await bench.run(Bucket(sizes).lister(), Bucket(sizes).lister())
     assert keys(bench.work_off()) == ([] if same else sorted(sizes))
+    assert bench.kept == ([(key, "sha256") for key in sorted(sizes)] if same else [])
+
+
+@pytest.mark.parametrize("delete", [False, True])
+async def test_only_what_exists_is_updated(tmp_path: Path, delete: bool) -> None:
+    bench = Bench(tmp_path, Options(existing=True, delete=delete))
+    source, destination = Bucket({"a": 1, "b": 2, "c": 3}), Bucket({"b": 1, "c": 3, "d": 4})
+    await bench.run(source.lister(), destination.lister())
+    assert keys(bench.work_off()) == ["b"]
+    counters = bench.state().counters
+    assert (counters.listed, counters.excluded, counters.unchanged, counters.planned) == (3, 1, 1, 1)
+    if delete:
+        await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+        assert keys(bench.work_off()) == ["d"]
 
 
 @pytest.mark.parametrize(
@@ -621,8 +725,13 @@ async def test_what_a_tree_hides_fails_and_is_not_deleted(tmp_path: Path, thread
     counters = bench.state().counters
     assert (counters.listed, counters.excluded, counters.failed, counters.extra) == (6, 2, 1, 1)
     await bench.run(tree(root, threads), bucket.lister(), route=UPLOAD, phase=Phase.DELETE)
-    assert keys(bench.work_off()) == ["awayx"]
+    assert bench.work_off() == []  # a name that cannot be sent has failed
     assert bench.state().state is JobState.INCOMPLETE
+    (source / os.fsdecode(b"bad\xff")).unlink()
+    bench.store.retry(bench.job.id)
+    assert keys(bench.work_off()) == ["bad\\xff"]
+    await bench.run(tree(root, threads), bucket.lister(), route=UPLOAD, phase=Phase.DELETE)
+    assert keys(bench.work_off()) == ["awayx"]
     root.close()
 
 

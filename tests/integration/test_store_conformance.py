@@ -257,17 +257,31 @@ def test_retry_sends_only_what_failed(bench: Bench) -> None:
 
 
 def test_retry_packs_batches_of_a_thousand(bench: Bench) -> None:
-    job = bench.job()
+    job = bench.job(options=Options(delete=True))
     failures = tuple(Failure(item, "denied", "no") for item in items(2500))
     deleted = tuple(Failure(item._replace(action=Action.DELETE), "denied", "no") for item in items(3, "x"))
     plan = bench.plan_lease(job)
     bench.store.commit_plan(plan, PlanStep((), "", Counters(), (*failures, *deleted), finished=True))
+    bench.store.commit_plan(bench.plan_lease(job), PlanStep((), "z", Counters(), finished=True))
     assert bench.store.job(job.id).counters.failed == 2503
     bench.store.retry(job.id)
     batches = bench.store.claim("w1", 99)
-    assert [len(batch.items) for batch in batches] == [1000, 1000, 500, 3]
-    assert {item.action for item in batches[-1].items} == {Action.DELETE}
-    assert [item for batch in batches[:3] for item in batch.items] == items(2500)
+    assert [len(batch.items) for batch in batches] == [1000, 1000, 500]
+    assert [item for batch in batches for item in batch.items] == items(2500)
+    for batch in batches:
+        bench.store.progress(batch.lease, range(len(batch.items)), Counters(), ())
+        bench.store.complete(batch.lease)
+    # a deletion is planned anew, by whole listings
+    plan = bench.plan_lease(job)
+    assert (plan.phase, plan.cursor) == (Phase.DELETE, "")
+
+
+def test_the_first_roots_of_a_job_stay_known(bench: Bench) -> None:
+    job, other = bench.job(), bench.job()
+    assert bench.store.pin_roots(job.id, "1:2", "") == ("1:2", "")
+    assert bench.store.pin_roots(job.id, "9:9", "3:4") == ("1:2", "3:4")
+    assert bench.store.pin_roots(job.id, "", "9:9") == ("1:2", "3:4")
+    assert bench.store.pin_roots(other.id, "5:6", "7:8") == ("5:6", "7:8")
 
 
 def test_retry_of_a_dry_run_moves_nothing(bench: Bench) -> None:

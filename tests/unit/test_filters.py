@@ -47,6 +47,9 @@ def test_rules_decide_as_the_model_does(rules: list[Rule], keys: list[str]) -> N
     filters = Filter(rules)
     assert [filters.decide(key) for key in keys] == [model_decides(rules, key) for key in keys]
     assert filters.visible(entries) == [entry for entry in entries if model_decides(rules, entry.key)]
+    for key in keys:
+        matching = [index for index, rule in enumerate(rules) if model_matches(rule.pattern, key)]
+        assert filters.deciding(key) == (matching[-1] if matching else None)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ async def test_idle_buffers_make_room_for_what_is_lent() -> None:
 
 
 async def test_a_buffer_that_a_waiter_was_granted_is_not_let_go_before_it_takes_it() -> None:
-    """Its bytes count as lent from the grant on: counted twice, idle buffers went, and fresh pages came in their place."""
+    """Counted from the grant on, its bytes drove idle buffers out, and fresh pages came in their place."""
     budget = MemoryBudget(100)
     kept: list[object] = []  # what is let go would give its id to the next one
 

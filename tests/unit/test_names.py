@@ -42,7 +42,7 @@ from headrace_daemon.files.names import (
         ("a/" + "x" * 256, "256 bytes"),
         ("a/" + "é" * 128, "256 bytes"),
         ("/".join(["x" * 250] * 17), "4266 bytes"),
-        ("a\udcff", "UTF-8"),
+        ("a\ud800", "UTF-8"),
         ("a/" + temp_name(3, "k"), "temporary"),
         (temp_name(3, "k") + "/b", "temporary"),
     ],

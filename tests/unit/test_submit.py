@@ -46,9 +46,37 @@ def test_a_sync_carries_what_was_typed(config: Config, tmp_path: Path) -> None:
 def test_defaults_are_the_safe_ones(config: Config) -> None:
     options = sync_job(config, "s3://b", "lake://b", Request()).options
     assert options.compare is Compare.SIZE
-    assert options.max_delete == 1000
+    assert (options.max_delete, options.max_delete_percent) == (1000, 50)
+    assert options.trash is None
+    assert not options.allow_empty_source
     assert not options.delete
     assert copy_job(config, "s3://b/x", "lake://b/", Request()).options.compare is Compare.ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("text", "objects", "percent"),
+    [(None, 1000, 50), ("7", 7, None), ("0", 0, None), ("20%", None, 20), ("100%", None, 100), ("all", None, None)],
+)
+def test_a_limit_of_one_kind_lifts_the_other(
+    text: str | None, objects: int | None, percent: int | None, config: Config
+) -> None:
+    options = sync_job(config, "s3://b", "lake://b", Request(delete=True, max_delete=text)).options
+    assert (options.max_delete, options.max_delete_percent) == (objects, percent)
+
+
+@pytest.mark.parametrize(
+    ("destination", "text", "trash"),
+    [
+        ("lake://b/p", "old", "lake://b/p/old/"),
+        ("lake://b/p", "old/2026/", "lake://b/p/old/2026/"),
+        ("lake://b/p", "lake://b/old", "lake://b/old/"),
+        ("/data/here", "old", "/data/here/old"),
+        ("/data/here", "../old", "/data/old"),
+        ("/data/here", "/data/old/", "/data/old"),
+    ],
+)
+def test_a_trash_counts_from_the_destination(destination: str, text: str, trash: str, config: Config) -> None:
+    assert sync_job(config, "s3://b", destination, Request(delete=True, trash=text)).options.trash == trash
 
 
 @pytest.mark.parametrize(
@@ -97,11 +125,14 @@ def test_an_unknown_remote_is_refused_with_the_nearest(config: Config) -> None:
 def test_a_path_must_be_there_and_of_the_right_kind(config: Config, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x")
-    for source in (tmp_path / "missing", file / "below"):
-        with pytest.raises(UsageError, match="no such file or folder"):
+    for source, why in ((tmp_path / "missing", "no such file or folder"), (file / "below", f"{file} is a file")):
+        with pytest.raises(UsageError, match=why):
             sync_job(config, str(source), "s3://b", Request())
-        with pytest.raises(UsageError, match="no such file or folder"):
+        with pytest.raises(UsageError, match=why):
             copy_job(config, str(source), "s3://b", Request())
+    for job in (sync_job, copy_job):
+        with pytest.raises(UsageError, match=f"{file} is a file"):
+            job(config, "s3://b/k", str(file / "below" / "deeper"), Request())
     with pytest.raises(UsageError, match="this is a file"):
         sync_job(config, str(file), "s3://b", Request())
     with pytest.raises(UsageError, match="this is a file"):

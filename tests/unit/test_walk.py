@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace_daemon.files.names import RootLost, temp_name
+from headrace_daemon.files.encoding import encode_path
+from headrace_daemon.files.names import RootLost, raw_name, temp_name
 from headrace_daemon.files.root import Root
-from headrace_daemon.files.walk import FileEntry, Problem, walk
+from headrace_daemon.files.walk import FileEntry, Manner, Problem, walk
 
 _COMPONENT = st.text(st.sampled_from("ab-./0!~ \n\x7fé\uffff\U00010000"), min_size=1, max_size=3).filter(
     lambda name: "/" not in name and name not in (".", "..")
@@ -49,8 +50,8 @@ def _tree(keys: list[str]) -> Iterator[Root]:
             root.close()
 
 
-def _keys(root: Root, after: str = "", **options: int) -> list[str]:
-    return [entry.key for page in walk(root, after, **options) for entry in page.entries]
+def _keys(root: Root, after: str = "", *, spill: int = 100, page: int = 100) -> list[str]:
+    return [entry.key for found in walk(root, after, spill=spill, page=page) for entry in found.entries]
 
 
 @settings(deadline=None, max_examples=150)
@@ -187,6 +188,61 @@ def test_a_deep_tree_takes_no_recursion_and_few_descriptors(tmp_path: Path) -> N
     finally:
         root.close()
         subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)  # pytest's own clean-up is recursive
+
+
+# -- names that stand for others, links that are objects, empty folders ------------------------------------------------
+
+_ODD = st.lists(
+    st.sampled_from(["a", "b", "/", "/", ".", "..", "%x2F", "-", "\0", "%xE9", "\u00e9"]), min_size=1, max_size=7
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sets(_ODD.map("".join), max_size=20), st.sampled_from([2, 100]))
+def test_encoded_names_come_out_in_the_order_of_their_keys(keys: set[str], spill: int) -> None:
+    """From every key on, spilled or not; what stands in the way of others is left out."""
+    with tempfile.TemporaryDirectory() as path:
+        made = []
+        for key in sorted(keys):
+            target = os.fsencode(path) + b"/" + raw_name(encode_path(key))
+            try:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                Path(os.fsdecode(target)).write_bytes(b"")
+            except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                continue
+            made.append(key)
+        root = Root.source(path)
+        try:
+            for cut in ["", *made]:
+                pages = list(walk(root, cut, manner=Manner(encoded=True), spill=spill, page=3))
+                assert [problem for page in pages for problem in page.problems] == []
+                assert [entry.key for page in pages for entry in page.entries] == [key for key in made if key > cut]
+        finally:
+            root.close()
+
+
+def test_stored_links_are_entries_of_the_length_of_their_target(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, target in {"link": "folder", "nowhere": "x" * 40, "loop": "loop"}.items():
+        (tmp_path / name).symlink_to(target)
+    (page,) = walk(Root.source(str(tmp_path), links="store"))
+    assert [(entry.key, entry.size) for entry in page.entries] == [("link", 6), ("loop", 4), ("nowhere", 40)]
+    assert page.problems == []
+
+
+def test_empty_folders_are_entries_on_demand(tmp_path: Path) -> None:
+    for folder in ("a/empty", "a/full", "b"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "a" / "full" / "file").touch()
+    (tmp_path / "a-").touch()
+    root = Root.source(str(tmp_path))
+    shown = Manner(empty_folders=True)
+    found = [entry.key for page in walk(root, manner=shown) for entry in page.entries]
+    assert found == ["a-", "a/empty/", "a/full/file", "b/"]
+    for position, cut in enumerate(found):
+        rest = [entry.key for page in walk(root, cut, manner=shown) for entry in page.entries]
+        assert rest == found[position + 1 :]
+    assert _keys(root) == ["a-", "a/full/file"]
 
 
 def test_problem_is_a_plain_triple() -> None:

@@ -25,13 +25,16 @@ from headrace_daemon.files.names import (
     check_key,
     file_error,
     is_marker,
+    raw_name,
     split_key,
     sync_error,
     temp_name,
 )
-from headrace_daemon.files.posix import NOTHING, Posix, give
+from headrace_daemon.files.posix import NOTHING, Posix, give, give_link
+from headrace_daemon.files.room import check_room
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import Buffer, SharedFd, fan_out, write_at
+from headrace_queue.free_space import Need
 
 Fsync: TypeAlias = Literal["batch", "file", "off"]
 
@@ -82,8 +85,8 @@ class Pending:
 class Landing:
     """What one job writes beneath one root. Synchronous; safe to use from many threads.
 
-    fsync: `batch` syncs in settle(), `file` in every write, `off` never. direct_io: whether large files are written past
-    the page cache (see direct.py). close() when the job lets go.
+    fsync: `batch` syncs in settle(), `file` in every write, `off` never. direct_io: whether large files are written
+    past the page cache (see direct.py). close() when the job lets go.
     """
 
     def __init__(self, root: Root, job_id: int, fsync: Fsync = "batch", direct_io: DirectIo = "auto") -> None:
@@ -112,6 +115,8 @@ class Landing:
         Raises NameRefused, Blocked, DestinationFull, AccessRefused, DurabilityLost, FileFault; no file stays then.
         """
         place = self._place(key)
+        if posix.is_link:
+            return self._write_link(place, bytes(data), mtime_ns, posix, no_clobber=no_clobber)
         generation = self._generation()  # before the first write: an error from then on may be ours
         shared = SharedFd(self._create(place))
         with self._or_thrown_away(place, shared):
@@ -132,7 +137,7 @@ class Landing:
         """A temporary file of `size` bytes, to be filled in any order.
 
         reuse: the identity of an earlier one to go on with; where that is gone, or another file, it starts anew and
-        `reused` is False. Raises as write_whole.
+        `reused` is False. Raises as write_whole, and DestinationFull where the file system has no room for it.
         """
         place = self._place(key)
         fd = self._reopen(place, size, reuse) if reuse else None
@@ -140,6 +145,7 @@ class Landing:
             return LargeFile(self, place, SharedFd(fd), size, reused=True, direct_io=self._direct_io)
         shared = SharedFd(self._create(place))
         with self._or_thrown_away(place, shared):
+            check_room(shared.fd, key, Need(size, 0))
             # not posix_fallocate: glibc emulates it by writing to every block where the file system lacks it
             os.ftruncate(shared.fd, size)
             return LargeFile(self, place, shared, size, reused=False, direct_io=self._direct_io)
@@ -210,7 +216,30 @@ class Landing:
         folder, name = split_key(key)
         if is_marker(key):
             raise NameRefused(key, "it ends with '/', which stands for a folder: a file cannot have this name")
-        return Place(key, folder, temp_name(self._job_id, key).encode(), name.encode())
+        return Place(key, folder, temp_name(self._job_id, key).encode(), raw_name(name))
+
+    def _write_link(
+        self, place: Place, target: bytes, mtime_ns: int | None, posix: Posix, *, no_clobber: bool
+    ) -> Pending:
+        """A symbolic link under its temporary name. It has no data to sync: the folder holds it."""
+
+        def step(dir_fd: int) -> os.stat_result:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place.temp, dir_fd=dir_fd)
+            os.symlink(target, place.temp, dir_fd=dir_fd)
+            give_link(dir_fd, place.temp, posix)
+            if mtime_ns is not None:
+                os.utime(place.temp, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+            return os.stat(place.temp, dir_fd=dir_fd, follow_symlinks=False)
+
+        if not target or b"\0" in target:
+            raise NameRefused(place.key, "it is stored as a symbolic link, and what it holds is no path")
+        try:
+            status = self.root.within(place.folder, step, make=True)
+        except OSError as error:
+            raise file_error(error, place.key) from error
+        second = status.st_mtime_ns // 10**9
+        return Pending(place, status.st_size, status.st_ino, second, no_clobber, 0, grouped=False, waiting=None)
 
     def _generation(self) -> int:
         return self._group.generation if self._group is not None else 0

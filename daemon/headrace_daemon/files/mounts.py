@@ -138,31 +138,32 @@ def _link_target(name: bytes, dir_fd: int) -> bytes | None:
         raise
 
 
-def rename_no_replace(dir_fd: int, old: bytes, new: bytes) -> None:
-    """Rename within one directory, atomically refusing to replace.
+def rename_no_replace(dir_fd: int, old: bytes, new: bytes, into: int | None = None) -> None:
+    """Rename within one directory, or into the one of the descriptor `into`, atomically refusing to replace.
 
     Raises FileExistsError, IsADirectoryError where what stands there is a directory, OSError. Lustre and NFS refuse
     the flag with EINVAL; a hard link is as atomic there.
     """
+    new_dir_fd = dir_fd if into is None else into
     try:
-        _rename_or_link(dir_fd, old, new)
+        _rename_or_link(dir_fd, old, new_dir_fd, new)
     except FileExistsError as error:
-        if stat.S_ISDIR(os.stat(new, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+        if stat.S_ISDIR(os.stat(new, dir_fd=new_dir_fd, follow_symlinks=False).st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from error
         raise
 
 
-def _rename_or_link(dir_fd: int, old: bytes, new: bytes) -> None:
+def _rename_or_link(dir_fd: int, old: bytes, new_dir_fd: int, new: bytes) -> None:
     call = getattr(_libc, "renameat2", None)
     if call is not None:
         try:
-            _checked(call(dir_fd, old, dir_fd, new, _RENAME_NOREPLACE))
+            _checked(call(dir_fd, old, new_dir_fd, new, _RENAME_NOREPLACE))
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
                 raise
         else:
             return
-    os.link(old, new, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+    os.link(old, new, src_dir_fd=dir_fd, dst_dir_fd=new_dir_fd, follow_symlinks=False)
     os.unlink(old, dir_fd=dir_fd)
 
 

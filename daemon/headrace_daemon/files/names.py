@@ -127,11 +127,7 @@ def sync_error(error: OSError, key: str) -> FileError:
 
 def check_key(key: str) -> None:
     """Raises NameRefused where no file system can hold `key` beneath a root, or where it would leave the root."""
-    try:
-        raw = key.encode()
-    except UnicodeEncodeError:
-        raise NameRefused(key, "the name is not valid UTF-8") from None
-    reason = _refusal(key, raw)
+    reason = _refusal(key, raw_name(key))
     if reason is not None:
         raise NameRefused(key, reason)
 
@@ -155,6 +151,17 @@ def _refusal(key: str, raw: bytes) -> str | None:
     return None
 
 
+def raw_name(name: str) -> bytes:
+    """A name as the kernel takes it. Bytes that are no UTF-8 are lone surrogates in Python, as os.fsdecode gives them.
+
+    Raises NameRefused for any other lone surrogate: it stands for no byte.
+    """
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise NameRefused(name, "the name is not valid UTF-8") from None
+
+
 def is_marker(key: str) -> bool:
     """A key that stands for a directory."""
     return key.endswith("/")
@@ -173,7 +180,7 @@ def temp_name(job_id: int, key: str) -> str:
     It lives in the destination's own folder: rename stays within one file system, and on Lustre the striping of that
     folder applies.
     """
-    digest = blake2b(key.encode(), digest_size=16).hexdigest()
+    digest = blake2b(raw_name(key), digest_size=16).hexdigest()
     return f"{_TEMP_START}{job_id}-{digest}.part"
 
 
@@ -184,5 +191,11 @@ def is_temp_name(name: str) -> bool:
 
 def shown(name: str) -> str:
     """A printable form of any name: bytes that are no UTF-8 and control characters as backslash escapes."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    raw = name.encode("utf-8", "surrogateescape" if _stands_for_bytes(name) else "backslashreplace")
+    text = raw.decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _stands_for_bytes(name: str) -> bool:
+    """No lone surrogates but those that stand for bytes."""
+    return not any("\ud800" <= char <= "\udfff" and not "\udc80" <= char <= "\udcff" for char in name)

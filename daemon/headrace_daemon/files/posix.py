@@ -21,6 +21,11 @@ class Posix:
     gid: int | None = None
     mtime_ns: int | None = None
 
+    @property
+    def is_link(self) -> bool:
+        """A symbolic link: its content is the path it leads to."""
+        return self.mode is not None and stat.S_ISLNK(self.mode)
+
 
 _MODES = range(0o200000)
 _IDS = range(2**32 - 1)  # the last number means "leave it" to chown
@@ -28,6 +33,9 @@ _TIMES = range(-(2**63), 2**63)
 
 NOTHING = Posix()
 """Says nothing: the file gets what the process gives any new file."""
+
+LINK = Posix(mode=stat.S_IFLNK | 0o777)
+"""Says only that it is a symbolic link."""
 
 
 def to_metadata(posix: Posix) -> dict[str, str]:
@@ -84,3 +92,11 @@ def give(fd: int, posix: Posix) -> None:
             os.fchown(fd, -1 if posix.uid is None else posix.uid, -1 if posix.gid is None else posix.gid)
     if posix.mode is not None:
         os.fchmod(fd, stat.S_IMODE(posix.mode) & 0o1777)
+
+
+def give_link(dir_fd: int, name: bytes, posix: Posix) -> None:
+    """The owner of a symbolic link, as give() does; a link has no mode of its own. Raises OSError."""
+    if posix.uid is not None or posix.gid is not None:
+        uid, gid = (-1 if number is None else number for number in (posix.uid, posix.gid))
+        with contextlib.suppress(PermissionError):
+            os.chown(name, uid, gid, dir_fd=dir_fd, follow_symlinks=False)

@@ -6,7 +6,15 @@ import stat
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headrace_daemon.files.names import Blocked, FileError, FileFault, RootLost, SourceChanged, file_error
+from headrace_daemon.files.names import (
+    Blocked,
+    FileError,
+    FileFault,
+    RootLost,
+    SourceChanged,
+    file_error,
+    is_marker,
+)
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import SharedFd
 
@@ -15,7 +23,10 @@ _READ: Final = os.O_RDONLY | os.O_NONBLOCK
 
 
 class ReadFile(NamedTuple):
-    """A whole small file. fingerprint names the exact version that was read; mode with its type bits."""
+    """A whole small file; a folder has no data, that of a stored link is the path it leads to.
+
+    fingerprint names the exact version that was read; mode with its type bits.
+    """
 
     data: bytes
     fingerprint: str
@@ -36,7 +47,12 @@ def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> R
     Raises SourceVanished, SourceChanged (other size than expected, larger than limit, written meanwhile), Blocked
     (no regular file, a link that leads outside), AccessRefused, NameRefused, RootLost, FileFault.
     """
+    if is_marker(key):
+        return _read_folder(root, key)
     try:
+        if root.links == "store" and (link := root.link_target(key)) is not None:
+            text, status = link
+            return ReadFile(text, fingerprint(status), status.st_mtime_ns, status.st_mode, status.st_uid, status.st_gid)
         fd = root.open(key, _READ)
         try:
             before = _regular(os.fstat(fd), key, expected_size)
@@ -49,6 +65,19 @@ def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> R
     except OSError as error:
         raise _reason(root, key, error) from error
     return ReadFile(data, fingerprint(before), before.st_mtime_ns, before.st_mode, before.st_uid, before.st_gid)
+
+
+def _read_folder(root: Root, key: str) -> ReadFile:
+    """An empty folder, which goes up as a marker."""
+    try:
+        fd = root.open_folder(key.removesuffix("/"))
+        try:
+            status = os.fstat(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise _reason(root, key, error) from error
+    return ReadFile(b"", fingerprint(status), status.st_mtime_ns, status.st_mode, status.st_uid, status.st_gid)
 
 
 def read_many(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[ReadFile | FileError]:
@@ -72,12 +101,17 @@ class OpenSource:
 
     def __init__(self, root: Root, key: str, expected_size: int | None = None) -> None:
         """Raises what read_whole raises."""
+        self._root = root
+        self._is_link = False
         try:
-            fd = root.open(key, _READ)
+            fd = self._open_link(key) if root.links == "store" else None
+            if fd is None:
+                fd = root.open(key, _READ)
         except OSError as error:
             raise _reason(root, key, error) from error
         try:
-            self._status = _regular(os.fstat(fd), key, expected_size)
+            if not self._is_link:
+                self._status = _regular(os.fstat(fd), key, expected_size)
         except BaseException:
             os.close(fd)
             raise
@@ -89,6 +123,17 @@ class OpenSource:
         self.uid = self._status.st_uid
         self.gid = self._status.st_gid
         self.fingerprint = fingerprint(self._status)
+
+    def _open_link(self, key: str) -> int | None:
+        """A stored link as a file of its own that holds the path it leads to; None where it is no link."""
+        link = self._root.link_target(key)
+        if link is None:
+            return None
+        text, self._status = link
+        self._is_link = True
+        fd = os.memfd_create("link", os.MFD_CLOEXEC)
+        os.write(fd, text)
+        return fd
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Exactly `size` bytes. Raises SourceChanged where the file is shorter now, FileFault."""
@@ -114,7 +159,8 @@ class OpenSource:
         """Nobody wrote to it since it was opened; call it after the last read. Raises SourceChanged, FileFault."""
         with self._shared as fd:
             try:
-                _unchanged(self._status, os.fstat(fd), self.key)
+                now = self._root.status(self.key) if self._is_link else os.fstat(fd)
+                _unchanged(self._status, now, self.key)
             except OSError as error:
                 raise file_error(error, self.key) from error
 

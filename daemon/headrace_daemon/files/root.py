@@ -11,7 +11,7 @@ import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from headrace_daemon.files import mounts
 from headrace_daemon.files.names import (
@@ -20,6 +20,7 @@ from headrace_daemon.files.names import (
     RootLost,
     file_error,
     is_marker,
+    raw_name,
     shown,
     split_key,
 )
@@ -27,6 +28,7 @@ from headrace_daemon.files.threads import SharedFd, fan_out
 from headrace_queue.errors import UsageError
 
 T = TypeVar("T")
+LinkPolicy: TypeAlias = Literal["follow", "skip", "store"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _STALE: Final = frozenset({errno.ENOENT, errno.ESTALE})
@@ -36,17 +38,27 @@ _OBSTACLES: Final = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 class Root:
     """A directory that was opened once. Synchronous; safe to use from many threads.
 
-    follow_links: symbolic links that stay inside are followed (sources). Absolute targets count as outside, wherever
-    they point. Without it no link is ever followed (destinations).
+    links: `follow` those that stay inside (sources; absolute targets count as outside, wherever they point), `skip`
+    them, or `store`: each is an object of its own. Below destinations, and unless followed, no link is ever resolved.
     """
 
-    def __init__(self, path: str, fd: int, *, follow_links: bool, openat2: bool = True, cache: int = 256) -> None:
+    def __init__(
+        self,
+        path: str,
+        fd: int,
+        *,
+        follow_links: bool,
+        links: LinkPolicy | None = None,
+        openat2: bool = True,
+        cache: int = 256,
+    ) -> None:
         """Takes fd over. openat2=False forces the walk by components. cache: folders kept open."""
         self.path = path
         self.fd = fd
         status = os.fstat(fd)
         self.device = status.st_dev
         self.identity = f"{status.st_dev}:{status.st_ino}"
+        self.links: Final[LinkPolicy] = links or ("follow" if follow_links else "skip")
         self.follow_links = follow_links
         self._openat2 = openat2 and _has_openat2(fd)
         self._cache: OrderedDict[str, SharedFd] = OrderedDict()
@@ -55,13 +67,16 @@ class Root:
         self._new_folders: set[str] = set()
 
     @classmethod
-    def source(cls, path: str) -> "Root":
+    def source(cls, path: str, *, links: LinkPolicy = "follow") -> "Root":
         """Raises UsageError where there is no such directory."""
-        return cls(path, _open_root(path), follow_links=True)
+        return cls(path, _open_root(path), follow_links=links == "follow", links=links)
 
     @classmethod
-    def destination(cls, path: str, *, create: bool = True) -> "Root":
-        """create: make it with its parents where it is missing. Raises UsageError."""
+    def destination(cls, path: str, *, create: bool = True, links: LinkPolicy = "skip") -> "Root":
+        """create: make it with its parents where it is missing. links: `store` shows them as objects.
+
+        Raises UsageError.
+        """
         if create:
             try:
                 _make_durably(path)
@@ -69,7 +84,7 @@ class Root:
                 raise UsageError(
                     path, f"cannot be made: {error.strerror}", "Name a directory you may write to."
                 ) from error
-        return cls(path, _open_root(path), follow_links=False)
+        return cls(path, _open_root(path), follow_links=False, links=links)
 
     def check(self) -> None:
         """Raises RootLost where `path` is not the directory that was opened: unmounted, replaced, unreachable."""
@@ -206,7 +221,7 @@ class Root:
     def _make_one(self, folder: str) -> None:
         parent, _, name = folder.rpartition("/")
         try:
-            self.within(parent, lambda fd: os.mkdir(name.encode(), 0o777, dir_fd=fd))
+            self.within(parent, lambda fd: os.mkdir(raw_name(name), 0o777, dir_fd=fd))
         except FileExistsError:
             return  # somebody else made it, or something that is no folder is there: opening it will tell
         with self._gate:
@@ -229,7 +244,7 @@ class Root:
     def open(self, key: str, flags: int, mode: int = 0o666) -> int:
         """A descriptor of the file. Links are followed as the root says. Raises NameRefused, Blocked, OSError."""
         folder, name = split_key(key)
-        raw = name.encode()
+        raw = raw_name(name)
         flags |= os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             return self.within(folder, lambda fd: os.open(raw, flags, mode, dir_fd=fd))
@@ -241,7 +256,7 @@ class Root:
     def status(self, key: str) -> os.stat_result:
         """lstat: a link is described, not followed. Raises NameRefused, Blocked, OSError."""
         folder, name = split_key(key)
-        raw = name.encode()
+        raw = raw_name(name)
         return self.within(folder, lambda fd: os.stat(raw, dir_fd=fd, follow_symlinks=False))
 
     def status_beyond(self, key: str) -> os.stat_result:
@@ -252,11 +267,29 @@ class Root:
         finally:
             os.close(fd)
 
+    def link_target(self, key: str) -> tuple[bytes, os.stat_result] | None:
+        """The text of a symbolic link and its own status; None where something else stands there, or nothing.
+
+        Raises NameRefused, Blocked, OSError.
+        """
+        folder, name = split_key(key)
+        raw = raw_name(name)
+
+        def step(fd: int) -> tuple[bytes, os.stat_result]:
+            return os.readlink(raw, dir_fd=fd), os.stat(raw, dir_fd=fd, follow_symlinks=False)
+
+        try:
+            return self.within(folder, step)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                return None
+            raise
+
     def unlink(self, key: str) -> None:
         """Removes a file or a link; of a marker, its empty directory. Raises NameRefused, Blocked, OSError."""
         folder, name = split_key(key)
         remove = os.rmdir if is_marker(key) else os.unlink
-        self.within(folder, lambda fd: remove(name.encode(), dir_fd=fd))
+        self.within(folder, lambda fd: remove(raw_name(name), dir_fd=fd))
 
     def remove(self, key: str) -> FileError | None:
         """unlink, with what went wrong as a value. What is gone already is fine."""
@@ -272,11 +305,11 @@ class Root:
 
     def _open_beneath(self, path: str, flags: int) -> int:
         if not self._openat2:
-            return mounts.open_beneath(self.fd, path.encode(), flags, follow=self.follow_links)
+            return mounts.open_beneath(self.fd, raw_name(path), flags, follow=self.follow_links)
         resolve = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS
         if not self.follow_links:
             resolve |= mounts.RESOLVE_NO_SYMLINKS
-        return mounts.openat2(self.fd, path.encode(), flags, 0, resolve)
+        return mounts.openat2(self.fd, raw_name(path), flags, 0, resolve)
 
 
 def _sync_names(fd: int) -> OSError | None:

@@ -4,8 +4,12 @@ S3 lists by the bytes of whole keys, where a folder `test` stands as `test/`: it
 `test.txt`, although `test` alone sorts before both. So each directory is sorted with `/` behind the names of folders,
 and a file is looked at only when its turn comes.
 
-Symbolic links: one that leads to a regular file inside the root counts as that file, where the root follows links at
-all. Every other link is reported and passed over; a linked directory is never entered, so no loop can arise.
+Symbolic links, by the policy of the root: followed, one that leads to a regular file inside the root counts as that
+file; stored, every link is an entry of its own, its content the target's path; else, and where it cannot be followed, a
+link is reported and passed over. A linked directory is never entered, so no loop can arise.
+
+With encoded names the keys are what `encoding` makes of the paths, and each directory is sorted by what its names stand
+for. Only a component of more than 255 bytes, which is a folder of its own, can still come out of order.
 """
 
 import errno
@@ -19,7 +23,8 @@ from collections.abc import Callable, Iterator
 from itertools import dropwhile
 from typing import IO, Final, NamedTuple
 
-from headrace_daemon.files.names import FileError, FileFault, file_error, is_temp_name, shown
+from headrace_daemon.files.encoding import decode, decode_path, is_plain
+from headrace_daemon.files.names import FileError, FileFault, file_error, is_temp_name, raw_name, shown
 from headrace_daemon.files.root import Root
 
 PAGE: Final = 1000  # entries; as an S3 listing
@@ -30,7 +35,8 @@ HIDING: Final = frozenset({"access_denied", "io_error", "blocked"})
 
 
 class FileEntry(NamedTuple):
-    """One regular file. key is relative to the root; size in bytes."""
+    """One regular file, or a link that is stored, or an empty folder (its key ends in `/`). key is relative to the
+    root; size in bytes."""
 
     key: str
     size: int
@@ -56,6 +62,16 @@ class WalkPage(NamedTuple):
     problems: list[Problem]
 
 
+class Manner(NamedTuple):
+    """How a tree is listed. encoded: names stand for keys by --encode-names. empty_folders: they are entries too."""
+
+    encoded: bool = False
+    empty_folders: bool = False
+
+
+PLAIN: Final = Manner()
+
+
 class _Level(NamedTuple):
     """A directory that is being walked: its path with a closing `/` ('' for the root), and the names still to come."""
 
@@ -63,18 +79,21 @@ class _Level(NamedTuple):
     names: Iterator[str]
 
 
-def walk(root: Root, after: str = "", *, spill: int = SPILL, page: int = PAGE) -> Iterator[WalkPage]:
+def walk(
+    root: Root, after: str = "", *, manner: Manner = PLAIN, spill: int = SPILL, page: int = PAGE
+) -> Iterator[WalkPage]:
     """Every regular file whose key sorts behind `after`, exactly as a walk from the start would give the rest.
 
     It seeks down the tree: what sorts before `after` is not walked. A page ends with an entry wherever one follows, so
     that going on after the last key repeats no problem either. Headrace's own temporary files are left out. Raises
     RootLost, also at the end where the root vanished on the way: a part of a tree must not pass for the whole. Raises
-    FileFault where this process lacks descriptors, memory or temporary space.
+    FileFault where this process lacks descriptors, memory or temporary space. Never out of order without encoded names;
+    with them the caller has to look.
     """
     root.check()
     entries: list[FileEntry] = []
     problems: list[Problem] = []
-    for found in _visit(root, after, spill):
+    for found in _visit(root, after, manner, spill):
         if isinstance(found, Problem):
             problems.append(found)
             if len(problems) < 10 * page:
@@ -90,15 +109,15 @@ def walk(root: Root, after: str = "", *, spill: int = SPILL, page: int = PAGE) -
         yield WalkPage(entries, problems)
 
 
-def _visit(root: Root, after: str, spill: int) -> Iterator[FileEntry | Problem]:
+def _visit(root: Root, after: str, manner: Manner, spill: int) -> Iterator[FileEntry | Problem]:
     """Depth first; a stack instead of recursion, because a key may be a thousand levels deep."""
     stack: list[_Level] = []
     folder: str | None = ""
     while True:
         if folder is not None:
-            problem = _descend(root, folder, after, spill, stack)
-            if problem is not None:
-                yield problem
+            found = _descend(root, folder, after, manner, spill, stack)
+            if found is not None:
+                yield found
             folder = None
         if not stack:
             return
@@ -106,54 +125,86 @@ def _visit(root: Root, after: str, spill: int) -> Iterator[FileEntry | Problem]:
         name = next(names, None)
         if name is None:
             stack.pop()
-        elif name.endswith("/") and _is_utf8(name):
+        elif name.endswith("/") and (manner.encoded or _is_utf8(name)):
             folder = prefix + name
-        elif (found := _look(root, prefix, name)) is not None:
-            yield found
+        elif (met := _look(root, prefix, name, manner)) is not None:
+            yield met
 
 
-def _descend(root: Root, prefix: str, after: str, spill: int, stack: list[_Level]) -> Problem | None:
-    """Reads a directory onto the stack, from `after` on."""
+def _descend(
+    root: Root, prefix: str, after: str, manner: Manner, spill: int, stack: list[_Level]
+) -> FileEntry | Problem | None:
+    """Reads a directory onto the stack, from `after` on; what to tell of the directory itself."""
+    key = decode(prefix) if manner.encoded else prefix
     try:
         fd = root.open_folder(prefix.removesuffix("/"))
     except FileNotFoundError:
         return None  # it went away between its parent's listing and now
     except (OSError, FileError) as error:
-        return _problem(root, prefix, error)
+        return _problem(root, key, error)
     try:
-        names = _sorted_names(fd, spill, after[len(prefix) :] if after.startswith(prefix) else "")
+        names = _sorted_names(fd, spill, after[len(key) :] if after.startswith(key) else "", encoded=manner.encoded)
+        if manner.empty_folders and key > after and not os.listdir(fd):
+            return _empty_folder(fd, prefix, manner)
     except OSError as error:
-        return _problem(root, prefix, error)
+        return _problem(root, key, error)
     finally:
         os.close(fd)
     stack.append(_Level(prefix, names))
     return None
 
 
-def _look(root: Root, prefix: str, name: str) -> FileEntry | Problem | None:
+def _empty_folder(fd: int, prefix: str, manner: Manner) -> FileEntry | Problem | None:
+    """A folder without anything in it. The root itself is none: it has no name."""
+    if not prefix:
+        return None
+    try:
+        key = decode_path(prefix.removesuffix("/")) if manner.encoded else prefix.removesuffix("/")
+    except FileError as error:
+        return Problem(shown(prefix), error.code, error.reason)
+    return FileEntry(f"{key}/", 0, os.fstat(fd).st_mtime_ns)
+
+
+def _look(root: Root, prefix: str, name: str, manner: Manner) -> FileEntry | Problem | None:
     """One name that is no directory to enter."""
-    key = prefix + name
-    if not _is_utf8(name):
-        return Problem(shown(key), "bad_name", "the name is not valid UTF-8")
-    raw = name.encode()
+    path = key = prefix + name
+    if manner.encoded and not (is_plain(prefix) and is_plain(name)):
+        try:
+            key = decode_path(path)
+        except FileError as error:
+            return Problem(shown(path), error.code, error.reason)
+    elif not _is_utf8(name):
+        return Problem(shown(path), "bad_name", "the name is not valid UTF-8")
+    raw = raw_name(name)
     try:
         status = root.within(prefix.removesuffix("/"), lambda fd: os.stat(raw, dir_fd=fd, follow_symlinks=False))
-        if stat.S_ISLNK(status.st_mode):
-            return _look_beyond(root, key)
+        if stat.S_ISLNK(status.st_mode) and root.links != "store":
+            return _look_beyond(root, path, key)
     except FileNotFoundError:
         return None
     except (OSError, FileError) as error:
         return _problem(root, key, error)
-    if stat.S_ISREG(status.st_mode):
+    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
         return FileEntry(key, status.st_size, status.st_mtime_ns)
-    return Problem(shown(key), "special_file", "neither a regular file nor a directory")
+    return Problem(shown(key), "special_file", f"{_kind(status.st_mode)}: it has no content that could be stored")
 
 
-def _look_beyond(root: Root, key: str) -> FileEntry | Problem:
+def _kind(mode: int) -> str:
+    """What is neither file, folder nor link, for people."""
+    kinds = {
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFCHR: "a character device",
+        stat.S_IFBLK: "a block device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "neither a regular file nor a directory")
+
+
+def _look_beyond(root: Root, path: str, key: str) -> FileEntry | Problem:
     if not root.follow_links:
         return Problem(shown(key), "symlink", "a symbolic link; it is not followed here")
     try:
-        status = root.status_beyond(key)
+        status = root.status_beyond(path)
     except OSError as error:
         return Problem(shown(key), "symlink", f"a symbolic link that leads nowhere inside the root ({error.strerror})")
     if stat.S_ISREG(status.st_mode):
@@ -173,8 +224,9 @@ def _problem(root: Root, key: str, error: OSError | FileError) -> Problem:
 # -- the names of one directory ---------------------------------------------------------------------------------------
 
 
-def _sorted_names(fd: int, spill: int, after: str) -> Iterator[str]:
+def _sorted_names(fd: int, spill: int, after: str, *, encoded: bool) -> Iterator[str]:
     """Names in order, `/` behind directories, from the one that leads to `after` on. Raises OSError."""
+    order = decode if encoded else None
     runs: list[IO[bytes]] = []
     names: list[str] = []
     try:
@@ -185,27 +237,38 @@ def _sorted_names(fd: int, spill: int, after: str) -> Iterator[str]:
                     continue
                 names.append(name + "/" if entry.is_dir(follow_symlinks=False) else name)
                 if len(names) >= spill:
-                    runs.append(_run(names))
+                    runs.append(_run(names, order))
                     names = []
     except BaseException:
         for run in runs:
             run.close()
         raise
-    names.sort()
+    names.sort(key=order)
+    if encoded:
+        return (name for name in _merged(names, runs, order) if not after or _leads_behind(name, decode(name), after))
     head, slash, _ = after.partition("/")
     if not runs:
         start = bisect_left(names, head + slash) if slash else bisect_right(names, after)
         return iter(names[start:] if start else names)
     before: Callable[[str], bool] = (lambda name: name < head + slash) if slash else (lambda name: name <= after)
-    return dropwhile(before, heapq.merge(iter(names), *map(_read_run, runs)))
+    return dropwhile(before, _merged(names, runs, order))
 
 
-def _run(names: list[str]) -> IO[bytes]:
+def _merged(names: list[str], runs: list[IO[bytes]], order: Callable[[str], str] | None) -> Iterator[str]:
+    return heapq.merge(iter(names), *map(_read_run, runs), key=order) if runs else iter(names)
+
+
+def _leads_behind(name: str, meaning: str, after: str) -> bool:
+    """Whether a key at or below this name sorts behind `after`; meaning: what the name stands for."""
+    return meaning > after or (name.endswith("/") and after.startswith(meaning))
+
+
+def _run(names: list[str], order: Callable[[str], str] | None) -> IO[bytes]:
     """A sorted run in an unnamed temporary file, names ended by the one byte that no name has.
 
     Raises FileFault: a full temporary directory is no fault of the directory that is listed, and must not hide it.
     """
-    names.sort()
+    names.sort(key=order)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever reads it to its end
     try:
         file.write(b"".join(name.encode("utf-8", "surrogateescape") + b"\0" for name in names))

@@ -1,4 +1,4 @@
-"""The phase DELETE: what only the destination has, planned after the last transfer.
+"""The phase DELETE: what only the destination has, planned after the last transfer, and only if none of them failed.
 
 Both sides are listed again to their ends before a single deletion is planned: an error half way, an unmounted source or
 too many objects end the job with nothing deleted. Meanwhile the candidates wait in a temporary file.
@@ -6,6 +6,7 @@ too many objects end the job with nothing deleted. Meanwhile the candidates wait
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
@@ -13,11 +14,11 @@ from headrace_daemon.planner.batches import cut
 from headrace_daemon.planner.disksort import DiskSorter
 from headrace_daemon.planner.entries import Entry, to_item
 from headrace_daemon.planner.errors import JobFailure
-from headrace_daemon.planner.extras import Extras, refuse_empty_source, refuse_too_many
+from headrace_daemon.planner.extras import Extras, Toll, outside, refuse_empty_source, refuse_too_many
 from headrace_daemon.planner.filters import Filter
 from headrace_daemon.planner.merge import Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
-from headrace_queue.jobs import Action, Counters, PlanStep
+from headrace_queue.jobs import Action, Counters, Item, PlanStep
 
 MAX_FOLDED: Final = 100_000
 
@@ -43,19 +44,43 @@ class DeletePlan:
         self._extras = Extras(task.route)
         self._cursor = task.lease.cursor
         self._listed = 0
+        self._there = 0
         self._folded: set[str] = set()
 
     async def run(self) -> PlanEnd:
-        """Raises JobFailure where deleting is refused; errors of the listings and LeaseLost as they are."""
+        """Plans nothing where an object of the job failed: its name may be what is missing at the source.
+
+        Raises JobFailure where deleting is refused; errors of the listings and LeaseLost as they are.
+        """
+        job, options = self._task.lease.job, self._options
+        if job.counters.failed:
+            self._ports.event("nothing_deleted", f"{job.counters.failed:,} objects failed, so --delete deletes nothing")
+            return await self._finish()
         sorter = DiskSorter(self._task.scratch)
         try:
             await self._collect(sorter)
-            job = self._task.lease.job
-            refuse_empty_source(job.spec.source, self._listed, sorter.count)
-            refuse_too_many(sorter.count, job.counters.deleted, self._options.max_delete)
+            extra = await asyncio.to_thread(self._count, sorter)
+            toll = Toll(extra, job.counters.deleted, self._there)
+            if not options.allow_empty_source:
+                refuse_empty_source(job.spec.source, self._listed, extra)
+            if options.dry_run:
+                await self._tell_all(sorter)
+                refuse_too_many(toll, options)
+                return await self._finish()
+            refuse_too_many(toll, options)
             return await self._commit_all(sorter)
         finally:
             sorter.close()
+
+    async def _finish(self) -> PlanEnd:
+        await self._ports.commit(PlanStep((), self._cursor, Counters(), finished=True))
+        return PlanEnd.FINISHED
+
+    def _count(self, sorter: DiskSorter) -> int:
+        """How many are to be deleted. What stands under a rewritten name is found out only behind the last page."""
+        if not self._folded:
+            return sorter.count
+        return sum(entry.key not in self._folded for page in sorter.pages() for entry in page)
 
     async def _collect(self, sorter: DiskSorter) -> None:
         """Always from the start, whatever was planned before a restart: only whole listings prove that one is gone."""
@@ -79,24 +104,36 @@ class DeletePlan:
                 "folder, which some services rewrite. Nothing was deleted, for what is foreign cannot be told. "
                 "Leave out --delete."
             )
-        visible = self._filter.visible
-        _, unmatched = match(visible(segment.source), visible(segment.destination))
+        destination = self._visible(segment.destination)
+        self._there += len(destination)
+        _, unmatched = match(self._visible(segment.source), destination)
         gone = self._extras.gone(unmatched, segment.problems, segment.last)
         return [entry for entry in gone if entry.key > self._cursor] if self._cursor else gone
 
-    async def _commit_all(self, sorter: DiskSorter) -> PlanEnd:
-        limits = self._task.limits
+    def _visible(self, entries: list[Entry]) -> list[Entry]:
+        return outside(self._task.trash, self._filter.visible(entries))
+
+    async def _items(self, sorter: DiskSorter) -> AsyncGenerator[list[Item], None]:
         pages = sorter.pages()
         while entries := await asyncio.to_thread(next, pages, None):
-            items = [to_item(entry, Action.DELETE) for entry in entries if entry.key not in self._folded]
             self._cursor = entries[-1].key
-            if self._options.dry_run:
+            yield [to_item(entry, Action.DELETE) for entry in entries if entry.key not in self._folded]
+
+    async def _tell_all(self, sorter: DiskSorter) -> None:
+        """Each by its name, also where they turn out to be too many: whoever looks first wants to see which."""
+        async with aclosing(self._items(sorter)) as found:
+            async for items in found:
                 for item in items:
                     self._ports.tell(item, "not_in_source")
-                continue
-            step = PlanStep(tuple(cut(items, limits.batches)), self._cursor, Counters())
-            waiting = await self._ports.commit(step)
-            if waiting >= limits.max_waiting and not await self._ports.room(waiting):
-                return PlanEnd.PAUSED
-        await self._ports.commit(PlanStep((), self._cursor, Counters(), finished=True))
-        return PlanEnd.FINISHED
+                # not the cursor: a restart has to count all of them again
+                await self._ports.commit(PlanStep((), self._task.lease.cursor, Counters()))
+
+    async def _commit_all(self, sorter: DiskSorter) -> PlanEnd:
+        limits = self._task.limits
+        async with aclosing(self._items(sorter)) as found:
+            async for items in found:
+                step = PlanStep(tuple(cut(items, limits.batches)), self._cursor, Counters())
+                waiting = await self._ports.commit(step)
+                if waiting >= limits.max_waiting and not await self._ports.room(waiting):
+                    return PlanEnd.PAUSED
+        return await self._finish()

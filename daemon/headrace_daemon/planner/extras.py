@@ -1,11 +1,14 @@
 """Objects that only the destination has, and which of them may be called gone from the source."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from headrace_daemon.files.names import shown
 from headrace_daemon.planner.compare import Route
 from headrace_daemon.planner.entries import Entry, Problem
 from headrace_daemon.planner.errors import JobFailure
+from headrace_queue.advice import with_advice
+from headrace_queue.jobs import Options
 
 
 class Extras:
@@ -37,6 +40,31 @@ class Extras:
         return any(name == place or name.startswith(place + "/") for place in self._hidden)
 
 
+def is_in_trash(trash: str, key: str) -> bool:
+    """Whether a key lies in the trash. trash: a relative folder with its slash, '' where there is none below."""
+    return bool(trash) and key.startswith(trash)
+
+
+def outside(trash: str, entries: list[Entry]) -> list[Entry]:
+    """The entries that do not lie in the trash: of either side, or they would be sent into it and deleted out of it."""
+    return [entry for entry in entries if not entry.key.startswith(trash)] if trash else entries
+
+
+class Toll(NamedTuple):
+    """What deleting would take. extra: objects to delete now. deleted: by this job already. there: how many objects the
+    destination has now, of those that the job has to do with."""
+
+    extra: int
+    deleted: int
+    there: int
+
+    def exceeds(self, options: Options) -> bool:
+        """Whether it is more than --max-delete allows."""
+        total, objects, percent = self.extra + self.deleted, options.max_delete, options.max_delete_percent
+        too_many = objects is not None and total > objects
+        return too_many or (percent is not None and total * 100 > percent * (self.there + self.deleted))
+
+
 def refuse_empty_source(source: str, listed: int, extra: int) -> None:
     """Raises JobFailure where a source without a single object would empty the destination.
 
@@ -44,17 +72,46 @@ def refuse_empty_source(source: str, listed: int, extra: int) -> None:
     """
     if listed == 0 and extra > 0:
         raise JobFailure(
-            f"{source}: the source is empty, so --delete would remove all {extra:,} objects of the destination. "
-            "Nothing was deleted. Check that the source is mounted and spelled right; to empty the destination, "
-            "delete its objects yourself."
+            with_advice(
+                f"{source}: the source is empty, so --delete would remove all {extra:,} objects of the destination. "
+                "Nothing was deleted",
+                "Check that the source is mounted and spelled right. If it is meant to be empty, start the job anew "
+                "with --allow-empty-source and --max-delete all.",
+            )
         )
 
 
-def refuse_too_many(extra: int, deleted: int, max_delete: int | None) -> None:
-    """Raises JobFailure where more would be deleted than the user allows. deleted: by this job already."""
-    if max_delete is not None and extra + deleted > max_delete:
+def refuse_too_many(toll: Toll, options: Options) -> None:
+    """Raises JobFailure where more would be deleted than the user allows."""
+    if toll.exceeds(options):
+        total = toll.extra + toll.deleted
+        before = f"{toll.deleted:,} were deleted before" if toll.deleted else "Nothing was deleted"
+        look = "" if options.dry_run else "Look at them with --dry-run, then "
+        remedy = f"{look}start the job anew with a higher --max-delete"
         raise JobFailure(
-            f"--delete would remove {extra + deleted:,} objects that only the destination has, --max-delete allows "
-            f"{max_delete:,}. {f'{deleted:,} were deleted before.' if deleted else 'Nothing was deleted.'} "
-            "Look at them with --dry-run, then start the job anew with a higher --max-delete."
+            with_advice(
+                f"--delete would remove {total:,} objects that only the destination has, of "
+                f"{toll.there + toll.deleted:,}; --max-delete allows {_allowed(options)}. {before}",
+                f"{remedy[0].upper()}{remedy[1:]}: `--max-delete {total}`, or a share such as 80%, or all.",
+            )
+        )
+
+
+def _allowed(options: Options) -> str:
+    limits = [] if options.max_delete is None else [f"{options.max_delete:,}"]
+    if options.max_delete_percent is not None:
+        limits.append(f"{options.max_delete_percent} %")
+    return " and ".join(limits)
+
+
+def refuse_another_root(side: str, path: str, first: str, now: str) -> None:
+    """Raises JobFailure where a path leads to another directory than when the job began. first, now: identities, as
+    `Root.identity` tells them; '' where the side is a bucket."""
+    if first != now:
+        raise JobFailure(
+            with_advice(
+                f"{path}: the {side} is another directory than when this job began; a file system was mounted or "
+                "unmounted there. Nothing was deleted, for what is missing may only be out of sight",
+                "Mount what belongs there, then start the job anew: it compares everything first.",
+            )
         )

@@ -12,7 +12,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from headrace_daemon.planner.entries import Entry
+from headrace_daemon.planner.merge import Pair
 from headrace_queue.jobs import Rule
+from headrace_queue.selection import UNBOUNDED, Bounds
 
 
 class _Group(NamedTuple):
@@ -25,9 +27,10 @@ class _Group(NamedTuple):
 class Filter:
     """Ordered rules, compiled once. An object that it rejects is invisible on both sides."""
 
-    __slots__ = ("_groups",)
+    __slots__ = ("_groups", "_rules")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = tuple(rules)
         # the last match wins, so they are tried from the last to the first
         self._groups = tuple(
             _Group(include, re.compile("|".join(fnmatch.translate(rule.pattern) for rule in same)).match)
@@ -41,9 +44,23 @@ class Filter:
                 return include
         return True
 
+    def deciding(self, key: str) -> int | None:
+        """The index of the rule that decides; None where no rule matches. Slower than decide(), which only answers."""
+        for index in reversed(range(len(self._rules))):
+            if fnmatch.fnmatchcase(key, self._rules[index].pattern):
+                return index
+        return None
+
     def visible(self, entries: list[Entry]) -> list[Entry]:
         """Those entries that the job has to do with; the very list where there are no rules."""
         if not self._groups:
             return entries
         decide = self.decide
         return [entry for entry in entries if decide(entry[0])]
+
+
+def within(bounds: Bounds, pairs: list[Pair]) -> list[Pair]:
+    """The pairs whose source object has a size and an age that the job takes; the very list where it takes all."""
+    if bounds == UNBOUNDED:
+        return pairs
+    return [pair for pair in pairs if not bounds.outside(pair[0].size, pair[0].mtime_ns)]

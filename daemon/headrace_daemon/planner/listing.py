@@ -4,19 +4,20 @@ Key order is the order of UTF-8 bytes, which is the order of code points and so 
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from itertools import pairwise
 from operator import lt
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
-from headrace_daemon.files.walk import walk
+from headrace_daemon.files.walk import PLAIN, Manner, walk
 from headrace_daemon.planner.disksort import DiskSorter
 from headrace_daemon.planner.entries import Entry, EntryPage, Listing, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
+from headrace_daemon.planner.page_turns import PageTurns
 from headrace_daemon.s3.profiles import FOLDER_ORDER_SERVERS
 from headrace_daemon.s3.types import Listed, Page
 
@@ -40,6 +41,25 @@ class ListsObjects(Protocol):
     def profile(self) -> ListProfile: ...
 
     async def list_page(self, bucket: str, prefix: str, *, after: str = "", token: str | None = None) -> Page: ...
+
+
+class WholeProfile(ListProfile, Protocol):
+    """Whether it gives a listing in pages, or all at once."""
+
+    @property
+    def paginates(self) -> bool: ...
+
+
+@runtime_checkable
+class ListsWhole(ListsObjects, Protocol):
+    """A remote that can hand on a listing while it arrives."""
+
+    @property
+    def profile(self) -> WholeProfile: ...
+
+    async def list_whole(
+        self, bucket: str, prefix: str, begin: Callable[[], Callable[[list[Listed]], Awaitable[None]]]
+    ) -> None: ...
 
 
 async def list_remote(
@@ -70,8 +90,9 @@ async def _in_order(remote: ListsObjects, bucket: str, prefix: str, after: str, 
     """From the first page on. A key at or before `after` is an error as well: skipping it could lose it."""
     where = f"{remote.name}://{bucket}/{prefix}"
     previous = prefix + after if after else None
-    page = first
+    page, turns = first, PageTurns(where)
     while True:
+        turns.turn(page)
         if objects := page.objects:
             check_order([listed[0] for listed in objects], previous, prefix, where)
             previous = objects[-1][0]
@@ -86,17 +107,48 @@ async def _in_order(remote: ListsObjects, bucket: str, prefix: str, after: str, 
 
 async def _sorted_on_disk(remote: ListsObjects, bucket: str, prefix: str, after: str, scratch: Path | None) -> Listing:
     """Read to its end first, from the start: without order, the last object listed may be the first one to plan."""
+    if isinstance(remote, ListsWhole) and not remote.profile.paginates:
+        async with aclosing(_whole_sorted(remote, bucket, prefix, after, scratch)) as found:
+            async for page_of_whole in found:
+                yield page_of_whole
+        return
     sorter = DiskSorter(scratch or Path("/var/tmp"))
+    turns = PageTurns(f"{remote.name}://{bucket}/{prefix}")
     try:
         token: str | None = None
         while True:
             page = await remote.list_page(bucket, prefix, token=token)
+            turns.turn(page)
             mine = [listed for listed in page.objects if listed[0].startswith(prefix)]
             await asyncio.to_thread(sorter.add, relative(mine, len(prefix)))
             token = page.token
             if token is None:
                 break
         pages = sorter.pages(after)  # the marker of the prefix, whose key is empty, falls out here
+        while entries := await asyncio.to_thread(next, pages, None):
+            yield EntryPage(entries)
+    finally:
+        sorter.close()
+
+
+async def _whole_sorted(remote: ListsWhole, bucket: str, prefix: str, after: str, scratch: Path | None) -> Listing:
+    """As _sorted_on_disk, of a service that gives all in one answer: it goes to the disk while it arrives."""
+    sorter = DiskSorter(scratch or Path("/var/tmp"))
+
+    def begin() -> Callable[[list[Listed]], Awaitable[None]]:
+        nonlocal sorter
+        sorter.close()
+        sorter = DiskSorter(scratch or Path("/var/tmp"))
+
+        async def take(objects: list[Listed]) -> None:
+            mine = [listed for listed in objects if listed.key.startswith(prefix)]
+            await asyncio.to_thread(sorter.add, relative(mine, len(prefix)))
+
+        return take
+
+    try:
+        await remote.list_whole(bucket, prefix, begin)
+        pages = sorter.pages(after)
         while entries := await asyncio.to_thread(next, pages, None):
             yield EntryPage(entries)
     finally:
@@ -128,13 +180,22 @@ async def list_nothing(after: str = "") -> Listing:
         yield page
 
 
-async def list_files(root: Root, threads: FileThreads, after: str = "") -> Listing:
+async def list_files(
+    root: Root,
+    threads: FileThreads,
+    after: str = "",
+    *,
+    manner: Manner = PLAIN,
+    scratch: Path | None = None,
+    sort: bool = False,
+) -> Listing:
     """The files of a tree, keys relative to its root and behind `after`, with the problems met on the way.
 
-    Raises RootLost where the root vanishes (an unmounted source must not look like an empty one), and JobFailure where
-    the root itself cannot be read.
+    sort: with encoded names, whose order on the disk is not always that of the keys: read to its end and sorted in
+    `scratch` first. Raises RootLost where the root vanishes (an unmounted source must not look like an empty one),
+    JobFailure where the root itself cannot be read, and ListingDisorder.
     """
-    pages = _walked(root, after)
+    pages = _walked_and_sorted(root, after, manner, scratch) if sort else _walked(root, after, manner)
     try:
         while (page := await threads.run(next, pages, None)) is not None:
             yield page
@@ -144,8 +205,29 @@ async def list_files(root: Root, threads: FileThreads, after: str = "") -> Listi
             pages.close()
 
 
-def _walked(root: Root, after: str) -> Generator[EntryPage, None, None]:
-    for found in walk(root, after):
+def _walked(root: Root, after: str, manner: Manner) -> Generator[EntryPage, None, None]:
+    previous = after or None
+    for page in _tree_pages(root, after, manner):
+        if manner.encoded and page.entries:
+            check_order([entry.key for entry in page.entries], previous, "", root.path)
+            previous = page.entries[-1].key
+        yield page
+
+
+def _walked_and_sorted(
+    root: Root, after: str, manner: Manner, scratch: Path | None
+) -> Generator[EntryPage, None, None]:
+    with DiskSorter(scratch or Path("/var/tmp")) as sorter:
+        for page in _tree_pages(root, "", manner):
+            sorter.add(page.entries)
+            if page.problems:
+                yield EntryPage([], page.problems)
+        for entries in sorter.pages(after):
+            yield EntryPage(entries)
+
+
+def _tree_pages(root: Root, after: str, manner: Manner) -> Iterator[EntryPage]:
+    for found in walk(root, after, manner=manner):
         problems = tuple(Problem(name, error, message) for name, error, message in found.problems)
         for problem in problems:
             if not problem.key:

@@ -6,16 +6,18 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from headrace_daemon.files.names import FileError, RootLost
+from headrace_daemon.files.names import FileError, RootLost, shown
 from headrace_daemon.planner.compare import Decision, Verdict, decide
 from headrace_daemon.planner.draft import Draft
 from headrace_daemon.planner.entries import Entry, Problem, to_item
-from headrace_daemon.planner.extras import Extras
-from headrace_daemon.planner.filters import Filter
+from headrace_daemon.planner.extras import Extras, is_in_trash, outside
+from headrace_daemon.planner.file_and_folder import FileAndFolder
+from headrace_daemon.planner.filters import Filter, within
 from headrace_daemon.planner.merge import Pair, Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import AccessDenied, IntegrityError, NoSuchBucket, NotFound, PreconditionFailed, Rejected
 from headrace_queue.jobs import Failure, Item, PlanStep
+from headrace_queue.selection import Bounds
 
 PASSED_OVER: Final = frozenset({"special_file", "symlink"})
 """Problems that are no failures: there is nothing in such a place that could be moved."""
@@ -33,7 +35,9 @@ class CopyPlan:
         self._limits = task.limits
         self._options = task.lease.job.spec.options
         self._filter = Filter(self._options.rules)
+        self._bounds = Bounds.of(self._options)
         self._extras = Extras(task.route)
+        self._names = FileAndFolder() if task.route.destination.files else None
         self._cursor = task.lease.cursor
         self._draft = Draft(task.limits.batches)
         self._started = False
@@ -57,49 +61,61 @@ class CopyPlan:
     async def _plan(self, segment: Segment) -> None:
         """Decides everything of one range of keys. Nothing of it is durable before the next commit."""
         draft = self._draft
-        source = self._filter.visible(segment.source)
-        pairs, unmatched = match(source, self._filter.visible(segment.destination))
+        source = self._visible(segment.source)
+        matched, unmatched = match(source, self._visible(segment.destination))
+        # by size and age only now: what is left out so keeps its counterpart from being deleted as extra
+        pairs = within(self._bounds, matched)
         decisions = await self._decide(pairs)
         draft.keys += len(segment.source) + len(segment.destination)
         draft.listed += len(segment.source)
-        draft.excluded += len(segment.source) - len(source)
-        for (entry, _), (verdict, reason) in zip(pairs, decisions, strict=True):
-            if verdict is Verdict.SKIP:
+        draft.excluded += len(segment.source) - len(pairs)
+        for (entry, _), decision in zip(pairs, decisions, strict=True):
+            above = self._names.file_above(entry) if self._names is not None else None
+            if decision.verdict is Verdict.SKIP:
                 draft.unchanged += 1
                 draft.unchanged_bytes += entry.size
+                if decision.proof:
+                    self._ports.kept(to_item(entry), decision)
+            elif decision.verdict is Verdict.EXCLUDE:
+                draft.excluded += 1
+            elif above is not None:
+                message = f"{shown(above)} is an object too, and a tree holds either that file or a folder of its name"
+                draft.fail(Failure(to_item(entry), "blocked", message, attempts=0))
             else:
-                self._transfer(entry, reason)
+                self._transfer(entry, decision.reason)
         for problem in segment.problems:
             self._note(problem)
         draft.extra += len(self._extras.gone(unmatched, segment.problems, segment.last))
         self._cursor = segment.last
+
+    def _visible(self, entries: list[Entry]) -> list[Entry]:
+        return outside(self._task.trash, self._filter.visible(entries))
 
     async def _decide(self, pairs: Sequence[Pair]) -> list[Decision]:
         options, route = self._options, self._task.route
         decisions = [decide(entry, other, options, route) for entry, other in pairs]
         open_ones = [index for index, decision in enumerate(decisions) if decision.verdict is Verdict.CHECK]
         if open_ones:
-            same = await self._look([pairs[index] for index in open_ones])
-            for index, is_same in zip(open_ones, same, strict=True):
-                verdict = Verdict.SKIP if is_same else Verdict.TRANSFER
-                decisions[index] = Decision(verdict, decisions[index].reason)
+            seen = await self._look([pairs[index] for index in open_ones])
+            for index, decision in zip(open_ones, seen, strict=True):
+                decisions[index] = decision or Decision(Verdict.TRANSFER, decisions[index].reason)
         return decisions
 
-    async def _look(self, pairs: Sequence[Pair]) -> list[bool]:
+    async def _look(self, pairs: Sequence[Pair]) -> list[Decision | None]:
         """Both ends of some objects, several at once. The first error of a whole side ends the others.
 
-        What cannot be looked at is sent: the transfer then says of that object what is wrong with it.
+        None for what cannot be looked at. It is sent: the transfer then says of that object what is wrong with it.
         """
         slots = asyncio.Semaphore(self._limits.checks)
 
-        async def look(pair: Pair) -> bool:
+        async def look(pair: Pair) -> Decision | None:
             async with slots:
                 try:
-                    return await self._ports.same(*pair)
+                    return await self._ports.look(*pair)
                 except (RootLost, NoSuchBucket):
                     raise
                 except _OF_ONE_OBJECT:
-                    return False
+                    return None
 
         tasks = [asyncio.create_task(look(pair)) for pair in pairs]
         try:
@@ -121,11 +137,12 @@ class CopyPlan:
             self._draft.plan(item)
 
     def _note(self, problem: Problem) -> None:
-        if not self._filter.decide(problem.key):
+        if not self._filter.decide(problem.key) or is_in_trash(self._task.trash, problem.key):
             return
         self._draft.listed += 1
         if problem.error in PASSED_OVER:
             self._draft.excluded += 1
+            self._ports.passed(problem)
         else:
             self._draft.fail(Failure(Item(problem.key, 0, 0), problem.error, problem.message, attempts=0))
 

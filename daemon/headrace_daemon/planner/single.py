@@ -1,9 +1,9 @@
 """`copy`: exactly one object or file, without a listing."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from headrace_daemon.planner.compare import Route, Verdict, decide
+from headrace_daemon.planner.compare import Decision, Route, Verdict, decide
 from headrace_daemon.planner.entries import Entry, to_item
 from headrace_daemon.planner.errors import JobFailure
 from headrace_daemon.planner.task import PlanEnd, PlanPorts
@@ -11,6 +11,9 @@ from headrace_queue.jobs import Compare, Counters, Options, Phase, PlanLease, Pl
 
 Probe: TypeAlias = Callable[[], Awaitable[Entry | None]]
 """Looks at one object or file; None where there is none. The entry's key is empty: the root is the object itself."""
+
+ASKED: Final = Decision(Verdict.TRANSFER, "asked")
+"""A copy that says nothing of what is there sends without looking."""
 
 
 async def plan_one(lease: PlanLease, source: Probe, destination: Probe, route: Route, ports: PlanPorts) -> PlanEnd:
@@ -31,26 +34,29 @@ async def plan_one(lease: PlanLease, source: Probe, destination: Probe, route: R
             f"{spec.source}: {entry.size:,} bytes; the destination takes objects of up to {limit:,} bytes."
         )
     entry = entry._replace(key="")
-    reason = await _why_sent(entry, destination, spec.options, route, ports)
-    if reason is None:
-        counters = Counters(listed=1, unchanged=1, unchanged_bytes=entry.size)
-        step = PlanStep((), "", counters, finished=True)
-    else:
-        counters = Counters(listed=1, planned=1, planned_bytes=entry.size)
-        item = to_item(entry)
-        if spec.options.dry_run:
-            ports.tell(item, reason)
-        step = PlanStep(() if spec.options.dry_run else ((item,),), "", counters, finished=True)
-    await ports.commit(step)
+    decision = await _decide(entry, destination, spec.options, route, ports)
+    await ports.commit(_step(entry, decision, spec.options, ports))
     return PlanEnd.FINISHED
 
 
-async def _why_sent(entry: Entry, destination: Probe, options: Options, route: Route, ports: PlanPorts) -> str | None:
-    """Why the object is sent; None where it is left alone."""
-    if options.compare is Compare.ALWAYS and not options.no_clobber:
-        return "asked"
+def _step(entry: Entry, decision: Decision, options: Options, ports: PlanPorts) -> PlanStep:
+    item = to_item(entry)
+    if decision.verdict is Verdict.EXCLUDE:
+        return PlanStep((), "", Counters(listed=1, excluded=1), finished=True)
+    if decision.verdict is Verdict.SKIP:
+        if decision.proof:
+            ports.kept(item, decision)
+        counters = Counters(listed=1, unchanged=1, unchanged_bytes=entry.size)
+        return PlanStep((), "", counters, finished=True)
+    if options.dry_run:
+        ports.tell(item, decision.reason)
+    counters = Counters(listed=1, planned=1, planned_bytes=entry.size)
+    return PlanStep(() if options.dry_run else ((item,),), "", counters, finished=True)
+
+
+async def _decide(entry: Entry, destination: Probe, options: Options, route: Route, ports: PlanPorts) -> Decision:
+    if options.compare is Compare.ALWAYS and not options.no_clobber and not options.existing:
+        return ASKED
     other = await destination()
-    verdict, reason = decide(entry, other, options, route)
-    if verdict is Verdict.CHECK and await ports.same(entry, other):
-        return None
-    return None if verdict is Verdict.SKIP else reason
+    decision = decide(entry, other, options, route)
+    return await ports.look(entry, other) if decision.verdict is Verdict.CHECK else decision

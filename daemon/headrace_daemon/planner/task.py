@@ -6,8 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from headrace_daemon.planner.batches import BatchLimits
-from headrace_daemon.planner.compare import Route
-from headrace_daemon.planner.entries import Entry, Lister
+from headrace_daemon.planner.compare import Decision, Route
+from headrace_daemon.planner.entries import Entry, Lister, Problem
 from headrace_queue.jobs import Item, PlanLease, PlanStep
 
 
@@ -36,21 +36,29 @@ class PlanPorts:
 
     commit: makes a step durable, returns how many batches of the job wait; raises LeaseLost.
     room: called when max_waiting batches wait; True: go on (it waited until some were done), False: pause.
-    same: whether both ends of an object hold the same, where the listings do not tell; the destination's entry is None
-    for a folder marker, and the question is whether that folder exists.
-    tell: told of each object that a dry run would transfer or delete, and why. clock: seconds, monotonic.
+    look: looks at both ends of an object where the listings do not tell, and says TRANSFER or SKIP; the destination's
+    entry is None for a folder marker, and the question is whether that folder exists.
+    tell: told of each object that a dry run would transfer or delete, and why. kept: told of each object that was
+    compared by content and is left alone. event: something of the job for the log, a word and a text.
+    clock: seconds, monotonic. passed: told of each thing in a tree that is no object and was passed over.
     """
 
     commit: Callable[[PlanStep], Awaitable[int]]
     room: Callable[[int], Awaitable[bool]]
-    same: Callable[[Entry, Entry | None], Awaitable[bool]]
+    look: Callable[[Entry, Entry | None], Awaitable[Decision]]
     tell: Callable[[Item, str], None]
+    kept: Callable[[Item, Decision], None]
+    event: Callable[[str, str], None]
     clock: Callable[[], float]
+    passed: Callable[[Problem], None]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanTask:
-    """What is to be planned. scratch: a directory for temporary files, on a local disk."""
+    """What is to be planned. scratch: a directory for temporary files, on a local disk.
+
+    trash: the relative folder, with its slash, to which the job's deletions move objects; '' where it lies elsewhere.
+    """
 
     lease: PlanLease
     source: Lister
@@ -58,3 +66,4 @@ class PlanTask:
     route: Route
     scratch: Path
     limits: PlanLimits = field(default_factory=PlanLimits)
+    trash: str = ""

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace_daemon.facts import Facts, Outcome
-from headrace_daemon.transfer.ends import End, Work
-from headrace_daemon.transfer.judge import JobFailed, Pause, disk_full
+from headrace_daemon.files.names import DestinationFull
+from headrace_daemon.files.room import check_room, need_of
+from headrace_daemon.transfer.ends import End, FilesEnd, Work
+from headrace_daemon.transfer.judge import JobFailed, Pause, disk_full, judge
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.mover import Mover, Numbered
 from headrace_daemon.transfer.recorder import Recorder
@@ -106,10 +108,22 @@ class BatchRun:
         return None
 
     async def _move(self) -> None:
+        await self._check_room()
         lanes = self._work.config.objects
         pieces = list(cut(self._batch.open_items(), self._work.config.multipart_threshold, lanes))
         await in_lanes(pieces, max(1, min(lanes, len(pieces))), self._piece)
         await self._mover.settle(self._tell)
+
+    async def _check_room(self) -> None:
+        """Before the first byte of small objects; a large one is checked when its file is made, for what a restart left
+        of it takes no room again. Raises Pause."""
+        end, threshold = self._destination, self._work.config.multipart_threshold
+        if isinstance(end, FilesEnd):
+            need = need_of([item for _, item in self._batch.open_items() if item.size < threshold])
+            try:
+                await self._work.threads.run(check_room, end.root.fd, end.root.path, need)
+            except (DestinationFull, OSError) as error:
+                judge(error)  # raises what concerns the whole batch; else the objects will say what is wrong
 
     async def _piece(self, piece: Piece) -> None:
         async with self._work.slots:

@@ -34,7 +34,7 @@ async def copy_in_parts(
         return True  # an upload that is gone shows at Complete, and the object starts over
 
     async def begin() -> str:
-        return await at_destination(remote.create_multipart(target.bucket, key, options))
+        return await at_destination(remote.create_multipart(target.bucket, key, options), target)
 
     async def discard(record: Multipart) -> None:
         await remote.abort_multipart(target.bucket, key, record.token)

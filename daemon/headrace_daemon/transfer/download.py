@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending, Write
 from headrace_daemon.files.names import AlreadyThere, DurabilityLost
-from headrace_daemon.files.posix import NOTHING, Posix, from_metadata
+from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
 from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
@@ -17,7 +18,7 @@ from headrace_daemon.transfer.mover import Numbered, Tell, attempt
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.receive import receive_object
 from headrace_daemon.transfer.tally import Tally, new_tally
-from headrace_queue.jobs import Item, Lease
+from headrace_queue.jobs import Item, Lease, Links
 
 
 class Download:
@@ -40,7 +41,7 @@ class Download:
         tally = new_tally()
         fetched: list[tuple[int, Item, Outcome, ObjectInfo, Buffer, int]] = []
         for index, item in group:
-            if item.key.endswith("/"):
+            if self._target.is_folder(item.key, item.size):
                 await self._folder(index, item, tell, tally)
                 continue
             got: list[tuple[ObjectInfo, Buffer]] = []
@@ -59,7 +60,7 @@ class Download:
 
     async def _folder(self, index: int, item: Item, tell: Tell, tally: Tally) -> None:
         async def once() -> Outcome:
-            await self._work.threads.run(self._landing.make_directory, self._target.key(item.key))
+            await self._work.threads.run(self._landing.make_directory, self._target.folder_key(item.key))
             return Outcome("created")
 
         outcome = await attempt(once, self._work, item.key, tally)
@@ -116,9 +117,12 @@ class Download:
 
     def _attributes(self, info: ObjectInfo) -> tuple[int, Posix]:
         """Always the object's time; with --preserve the time, mode and owner that its metadata says."""
-        if not self._work.job.spec.options.preserve:
-            return info.mtime_ns, NOTHING
-        said = from_metadata(info.metadata)
+        options = self._work.job.spec.options
+        said = from_metadata(info.metadata) if options.preserve or options.links is Links.STORE else NOTHING
+        if said.is_link and options.links is not Links.STORE:
+            said = replace(said, mode=None)  # a file that holds where the link led; its mode says nothing of a file
+        if not options.preserve:
+            return info.mtime_ns, LINK if said.is_link else NOTHING
         return info.mtime_ns if said.mtime_ns is None else said.mtime_ns, said
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:

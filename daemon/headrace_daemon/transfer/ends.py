@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace_daemon.facts import Facts
+from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder_marker
 from headrace_daemon.files.landing import Landing
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
@@ -35,9 +36,19 @@ class FilesEnd:
     root: Root
     prefix: str
     landing: Landing | None = None  # of a destination
+    encoded: bool = False  # --encode-names: paths are what files/encoding makes of keys
 
     def key(self, relative: str) -> str:
-        return self.prefix + relative
+        """The path of the file that holds this object."""
+        return encode_path(relative) if self.encoded else self.prefix + relative
+
+    def folder_key(self, relative: str) -> str:
+        """The path of the folder that this marker stands for."""
+        return encode_folder(relative) if self.encoded else self.prefix + relative
+
+    def is_folder(self, relative: str, size: int) -> bool:
+        """Whether an object of this key and size stands for a folder here, and not for a file."""
+        return is_folder_marker(relative, size) if self.encoded else size == 0 and relative.endswith("/")
 
 
 End = BucketEnd | FilesEnd
@@ -45,7 +56,7 @@ End = BucketEnd | FilesEnd
 
 @dataclass(frozen=True, slots=True)
 class NoFolder:
-    """Where a dry run would write, and no folder stands yet: it makes none, and finds nothing there."""
+    """Where a job would write, and no folder stands yet: nothing is found there, and a dry run makes none."""
 
     path: str
 

@@ -20,15 +20,21 @@ from headrace_daemon.s3.errors import (
     AccessDenied,
     BadDigest,
     CredentialsExpired,
+    CredentialsRefused,
     IntegrityError,
     NoSuchBucket,
     NotFound,
     PreconditionFailed,
     RemoteDown,
     S3Error,
+    ServerFault,
     Throttled,
+    TransportError,
     UploadLost,
+    WrongRegion,
 )
+from headrace_daemon.s3.remedies import remedy_for
+from headrace_queue.advice import advised, with_advice
 from headrace_queue.errors import HeadraceError, QueueFull
 
 
@@ -42,7 +48,7 @@ class Pause(HeadraceError):
 
 
 class JobFailed(HeadraceError):
-    """No object of this job can ever be moved: the job ends, with this reason."""
+    """No object of this job can ever be moved: the job ends, with this reason, which says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,9 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
     DestinationFull: ("the destination is full", 30.0),
     RootLost: ("the file system is not there", 30.0),
 }
+_JOB_FAILS = (NoSuchBucket, CredentialsRefused, WrongRegion)
+"""What holds for every object of the bucket, and does not pass by itself."""
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOST_MOUNT = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN})
 
@@ -100,9 +109,9 @@ def judge(error: Exception) -> Verdict:
     """
     for kind, (text, seconds) in _PAUSE.items():
         if isinstance(error, kind):
-            raise Pause(f"{text} ({error})", seconds) from error
-    if isinstance(error, NoSuchBucket):
-        raise JobFailed(str(error)) from error
+            raise Pause(waiting_text(error, text), seconds) from error
+    if isinstance(error, _JOB_FAILS):
+        raise JobFailed(ending_text(error)) from error
     if isinstance(error, NotFound | SourceVanished):
         return Vanished()
     for kind, word in _AGAIN.items():
@@ -118,6 +127,48 @@ def judge(error: Exception) -> Verdict:
     if isinstance(error, HeadraceError):
         return Failed("refused")
     raise error
+
+
+def waiting_text(error: Exception, text: str) -> str:
+    """What a job waits for, for people. RemoteDown says it all by itself."""
+    if isinstance(error, RemoteDown):
+        return error.message
+    until = "; it goes on once they are renewed" if isinstance(error, CredentialsExpired) else ""
+    return f"{text} ({error}){until}"
+
+
+def ending_text(error: Exception) -> str:
+    """Why a job ended as a whole, and what to do about it, as `headrace_queue.advice` keeps the two apart."""
+    return with_advice(str(error), remedy_for(error)) if isinstance(error, S3Error) else advised(error)
+
+
+def passing_reason(error: Exception) -> str | None:
+    """What a job waits for whose source or destination gave this error as a whole, when it was opened or listed; None
+    where waiting helps nothing."""
+    if disk_full(error):
+        return f"the disk of queue and reports is full ({error})"
+    if isinstance(error, TransportError | ServerFault):
+        return f"the service does not answer as it should ({error})"
+    for kind, (text, _) in _PAUSE.items():
+        if isinstance(error, kind):
+            return waiting_text(error, text)
+    return None
+
+
+def told(verdict: Again | Failed, error: Exception) -> str:
+    """The message that stands beside the verdict's word in a report: the error without repeating that word.
+
+    `access_denied: AccessDenied: …` and `InternalError: InternalError: …` say one thing twice; another code than the
+    word's, such as SignatureDoesNotMatch, stays.
+    """
+    if not isinstance(error, S3Error):
+        return str(error)
+    same = _plain(error.code) == _plain(verdict.word)
+    return error.message if same else str(error)
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", "").lower()
 
 
 def disk_full(error: BaseException) -> bool:

@@ -6,9 +6,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.s3.errors import BadDigest, IntegrityError, NoSuchBucket, NotFound, UploadLost
-from headrace_daemon.transfer.ends import Work
-from headrace_daemon.transfer.judge import Again, Vanished, judge
+from headrace_daemon.s3.errors import (
+    AccessDenied,
+    BadDigest,
+    DestinationMissing,
+    IntegrityError,
+    NoSuchBucket,
+    NotFound,
+    S3Error,
+    UploadLost,
+)
+from headrace_daemon.transfer.ends import BucketEnd, Work
+from headrace_daemon.transfer.judge import Again, Vanished, judge, told
 from headrace_daemon.transfer.tally import Tally
 from headrace_queue.jobs import Item, Lease
 
@@ -21,14 +30,33 @@ Tell = Callable[[int, Item, Outcome, int], Awaitable[None]]
 """Called once for each object that ended: index, object, outcome, requests sent again."""
 
 
-async def at_destination(call: Awaitable[T]) -> T:
-    """A 404 of the destination must never be taken for a source that vanished: raises UploadLost in its place."""
+async def at_destination(call: Awaitable[T], end: BucketEnd | None = None) -> T:
+    """A 404 of the destination must never be taken for a source that vanished.
+
+    Without `end` the call belongs to an upload in parts, which is gone then: raises UploadLost in its place. With it,
+    the call stands alone, and there is nothing to begin anew: raises NoSuchBucket where the bucket is gone, else
+    DestinationMissing with the service's own code.
+    """
     try:
         return await call
     except NoSuchBucket:
         raise
     except NotFound as error:
-        raise UploadLost(error.code, f"the destination answered: {error.message}", error.status) from error
+        if end is None:
+            raise UploadLost(error.code, f"the destination answered: {error.message}", error.status) from error
+        raise await _what_is_missing(end, error) from error
+
+
+async def _what_is_missing(end: BucketEnd, error: NotFound) -> S3Error:
+    try:
+        there = await end.remote.bucket_exists(end.bucket)
+    except AccessDenied:
+        there = True  # not for us to look at: then the answer itself has to do
+    if there:
+        return DestinationMissing(error.code, f"the destination answered: {error.message}", error.status)
+    missing = NoSuchBucket("NoSuchBucket", "there is no such bucket (any more)", error.status)
+    missing.tell_where(f"{end.remote.name}://{end.bucket}")
+    return missing
 
 
 class Mover(Protocol):
@@ -69,9 +97,11 @@ async def attempt(once: Callable[[], Awaitable[Outcome]], work: Work, key: str, 
             if isinstance(verdict, Vanished):
                 return Outcome("vanished", message=str(error))
             if isinstance(verdict, Again) and number < work.config.attempts:
+                tally.reason = verdict.word
                 await asyncio.sleep(random.uniform(0.05, 0.2) * 2**number)
                 continue
-            return Outcome("failed", error=verdict.word, message=str(error), attempts=number + tally.retries)
+            outcome = Outcome("failed", error=verdict.word, message=told(verdict, error))
         outcome.attempts = number + tally.retries
+        outcome.last_error = tally.reason
         return outcome
     raise AssertionError("the loop returns at its last turn")

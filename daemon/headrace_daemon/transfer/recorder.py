@@ -47,7 +47,7 @@ class _Told:
                 self.failures.append(Failure(item, outcome.error, outcome.message, outcome.attempts))
             case "vanished":
                 self.vanished += 1
-            case "deleted":
+            case "deleted" | "trashed":
                 self.deleted += 1
             case "skipped":
                 self.unchanged += 1

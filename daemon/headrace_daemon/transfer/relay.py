@@ -56,7 +56,8 @@ class Relay:
             result = await at_destination(
                 target.remote.put(
                     target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
-                )
+                ),
+                target,
             )
         except PreconditionFailed:
             if not options.if_none_match:

@@ -61,6 +61,7 @@ class _Sender:
         self.lease = lease
         self.item = item
         self.source = source
+        self.target = target
         self.remote = target.remote
         self.bucket = target.bucket
         self.key = target.key(item.key)
@@ -113,7 +114,8 @@ class _Sender:
         self.options = replace(self.options, metadata=metadata)
 
         async def begin() -> str:
-            return await at_destination(self.remote.create_multipart(self.bucket, self.key, self.options))
+            created = self.remote.create_multipart(self.bucket, self.key, self.options)
+            return await at_destination(created, self.target)
 
         return await open_ledger(self.work.queue, self.lease, plan, self._usable, begin, self._discard)
 

@@ -10,16 +10,17 @@ from headrace_daemon.facts import Facts
 
 
 class Tally:
-    """How many requests of the current object were sent again."""
+    """How many requests of the current object were sent again, and why the last of them was."""
 
-    __slots__ = ("retries",)
+    __slots__ = ("reason", "retries")
 
     def __init__(self) -> None:
         self.retries = 0
+        self.reason = ""  # the error's code, or the word of a verdict
 
     def take(self) -> int:
-        """The count since the last take."""
-        count, self.retries = self.retries, 0
+        """The count since the last take; the next object starts without any."""
+        count, self.retries, self.reason = self.retries, 0, ""
         return count
 
 
@@ -40,3 +41,4 @@ class TallyFacts(Facts):
         tally = _current.get()
         if tally is not None:
             tally.retries += 1
+            tally.reason = reason

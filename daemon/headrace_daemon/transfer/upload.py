@@ -1,11 +1,13 @@
 """File system -> bucket."""
 
+import stat
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.files.names import FileError
-from headrace_daemon.files.posix import Posix, to_metadata
+from headrace_daemon.files.encoding import decode, encode_folder
+from headrace_daemon.files.names import FileError, SourceVanished
+from headrace_daemon.files.posix import LINK, Posix, to_metadata
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many
 from headrace_daemon.files.root import Root
 from headrace_daemon.flow.bandwidth import take_all
@@ -73,7 +75,8 @@ class Upload:
             result = await at_destination(
                 target.remote.put(
                     target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
-                )
+                ),
+                target,
             )
         except PreconditionFailed:
             if not options.if_none_match:
@@ -99,7 +102,7 @@ class Upload:
 
     def _options(self, read: ReadFile | OpenSource) -> WriteOptions:
         options = self._work.job.spec.options
-        metadata: dict[str, str] = {}
+        metadata = to_metadata(LINK) if stat.S_ISLNK(read.mode) else {}
         if options.preserve:
             metadata = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns))
         return write_options(options, self._target.remote.profile, metadata)
@@ -137,8 +140,16 @@ class Upload:
 
 def _read_and_sum(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[_Summed | FileError]:
     """In the file thread: on the loop, each sum would let go of Python's lock, and wait to get it back."""
-    found = read_many(root, wanted, limit)
+    found = [_or_folder(root, one) for one in zip(wanted, read_many(root, wanted, limit), strict=True)]
     return [one if isinstance(one, FileError) else (one, to_text(crc64nvme(one.data))) for one in found]
+
+
+def _or_folder(root: Root, read: tuple[tuple[str, int | None], ReadFile | FileError]) -> ReadFile | FileError:
+    """With encoded names, the key `dir/` may be a file of its own or an empty folder: what is no file is the folder."""
+    (path, _), found = read
+    if isinstance(found, SourceVanished) and path.endswith("%x2F"):
+        (found,) = read_many(root, [(encode_folder(decode(path)), None)], 0)
+    return found
 
 
 class _FileParts:
