@@ -70,6 +70,7 @@ class Outcome:
         "destination_endpoint",
         "error",
         "etag",
+        "last_error",
         "message",
         "proof",
         "seconds",
@@ -92,9 +93,12 @@ class Outcome:
         proof: str = "",
         error: str = "",
         message: str = "",
+        last_error: str = "",
     ) -> None:
-        """state: transferred, copied (by the server), deleted, created (a folder), vanished, skipped, failed, or
-        with a dry run would_transfer, would_delete. proof names what showed that both ends hold the same bytes."""
+        """state: transferred, copied (by the server), deleted, trashed (moved to the job's trash), created (a folder),
+        vanished, skipped, unchanged (compared by content), failed, or with a dry run would_transfer, would_delete,
+        would_trash. proof names what showed that both ends hold the same bytes.
+        last_error: why the last attempt before this end was repeated, '' where none was."""
         self.state = state
         self.size = size
         self.seconds = seconds
@@ -106,3 +110,4 @@ class Outcome:
         self.proof = proof
         self.error = error
         self.message = message
+        self.last_error = last_error

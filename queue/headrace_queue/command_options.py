@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 from typer.core import TyperCommand
 
-from headrace_queue.jobs import Rule, Via
+from headrace_queue.jobs import Links, Rule, Via
+from headrace_queue.selection import RULE_OPTIONS, rules_from
 from headrace_queue.whereabouts import Whereabouts, whereabouts
 
 _RULES: str = "headrace.rules"
@@ -26,6 +27,24 @@ Include: TypeAlias = Annotated[
 Exclude: TypeAlias = Annotated[
     list[str], typer.Option("--exclude", metavar="PATTERN", help="Leave out keys that match; * matches / too.")
 ]
+IncludeFolder: TypeAlias = Annotated[
+    list[str], typer.Option("--include-folder", metavar="NAME", help="--include NAME/* and */NAME/*: at any depth.")
+]
+ExcludeFolder: TypeAlias = Annotated[
+    list[str], typer.Option("--exclude-folder", metavar="NAME", help="--exclude NAME/* and */NAME/*: at any depth.")
+]
+MinSize: TypeAlias = Annotated[
+    str | None, typer.Option("--min-size", metavar="SIZE", help="Leave out source objects that are smaller.")
+]
+MaxSize: TypeAlias = Annotated[
+    str | None, typer.Option("--max-size", metavar="SIZE", help="Leave out source objects that are larger.")
+]
+MinAge: TypeAlias = Annotated[
+    str | None, typer.Option("--min-age", metavar="AGE|DATE", help="Leave out what changed later, such as 36h.")
+]
+MaxAge: TypeAlias = Annotated[
+    str | None, typer.Option("--max-age", metavar="AGE|DATE", help="Leave out what changed before, such as 7d.")
+]
 Comparison: TypeAlias = Annotated[
     Literal["size", "mtime", "checksum"] | None,
     typer.Option("--compare", help="When an object that is there already is sent again."),
@@ -34,9 +53,18 @@ ForceOverwrite: TypeAlias = Annotated[
     bool, typer.Option("--force-overwrite", help="The same as --compare mtime: a newer source wins.")
 ]
 NoClobber: TypeAlias = Annotated[bool, typer.Option("--no-clobber", help="Never overwrite what is there.")]
+Existing: TypeAlias = Annotated[bool, typer.Option("--existing", help="Send only what the destination has already.")]
 Delete: TypeAlias = Annotated[bool, typer.Option("--delete", help="Delete what only the destination has.")]
 MaxDelete: TypeAlias = Annotated[
-    str | None, typer.Option("--max-delete", metavar="N|all", help="Delete nothing if it would be more. [1000]")
+    str | None,
+    typer.Option("--max-delete", metavar="N|P%|all", help="Delete nothing if it would be more. [1000 and 50%]"),
+]
+AllowEmptySource: TypeAlias = Annotated[
+    bool, typer.Option("--allow-empty-source", help="Let --delete empty the destination where the source is empty.")
+]
+Trash: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--trash", metavar="PREFIX", help="--delete moves objects there, in the same bucket or file system."),
 ]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only print what would happen.")]
 Wait: TypeAlias = Annotated[bool, typer.Option("--wait", help="Follow the job to its end; the exit code tells how.")]
@@ -60,16 +88,25 @@ Encryption: TypeAlias = Annotated[
 ]
 Preserve: TypeAlias = Annotated[bool, typer.Option("--preserve", help="Keep POSIX owner, mode and times, as FSx does.")]
 
+LinkPolicy: TypeAlias = Annotated[
+    Links | None, typer.Option("--links", help="Symbolic links in a tree: follow within it, skip, or store as links.")
+]
+EncodeNames: TypeAlias = Annotated[
+    bool, typer.Option("--encode-names", help="In a tree, write names it cannot hold with reversible escapes.")
+]
+EmptyDirs: TypeAlias = Annotated[
+    bool, typer.Option("--empty-dirs", help="Upload empty folders too, as objects whose keys end in a slash.")
+]
+
 
 class RulesInOrder(TyperCommand):
-    """A command that remembers the order of --include and --exclude: the parser keeps two lists and loses it."""
+    """A command that remembers the order of --include, --exclude and their kin: the parser keeps lists and loses it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         values, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        patterns = {name: iter(values.get(name) or ()) for name in ("include", "exclude")}
-        ctx.meta[_RULES] = tuple(
-            Rule(option.name == "include", next(patterns[option.name])) for option in order if option.name in patterns
-        )
+        patterns = {name: iter(values.get(name) or ()) for name in RULE_OPTIONS}
+        given = (option.name for option in order if option.name in patterns)
+        ctx.meta[_RULES] = tuple(rule for name in given for rule in rules_from(name, next(patterns[name])))
         return super().parse_args(ctx, args)
 
 

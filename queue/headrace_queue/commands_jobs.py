@@ -10,6 +10,7 @@ import typer
 
 from headrace_queue import command_options as given
 from headrace_queue.client import POLL_SECONDS, follow, named_jobs, queue_exists, unfinished_jobs
+from headrace_queue.collisions import refuse_collision
 from headrace_queue.errors import IllegalTransition, UsageError
 from headrace_queue.following import (
     INTERRUPTED,
@@ -21,6 +22,7 @@ from headrace_queue.following import (
 )
 from headrace_queue.job_json import failure_json, job_json, to_text
 from headrace_queue.jobs import Job
+from headrace_queue.overlap import Services
 from headrace_queue.refusals import refused
 from headrace_queue.render import (
     JOB_COLUMNS,
@@ -34,8 +36,9 @@ from headrace_queue.render import (
 )
 from headrace_queue.report_file import entry_json, read_report, report_path, summarise, summary_json
 from headrace_queue.states import FINAL, JobState
-from headrace_queue.store import Store, open_store
+from headrace_queue.store import Store, open_for_a_look, open_store
 from headrace_queue.units import parse_duration
+from headrace_queue.whereabouts import Whereabouts
 
 _FAILURES_SHOWN = 10
 
@@ -52,7 +55,7 @@ def jobs(
     places, now = given.whereabouts_of(context, config), time.time()
     found: list[Job] = []
     if queue_exists(places.queue_url):
-        with closing(open_store(places.queue_url, read_only=True)) as store:
+        with closing(open_for_a_look(places.queue_url)) as store:
             found = store.jobs(state or [], limit, before)
     if as_json:
         print(to_text({"jobs": [job_json(job, now) for job in found]}))
@@ -68,7 +71,7 @@ def status(
 ) -> int:
     """Show one job: state, counters, what failed, and what to do next."""
     places, now = given.whereabouts_of(context, config), time.time()
-    with closing(open_store(places.queue_url, read_only=True)) as store:
+    with closing(open_for_a_look(places.queue_url)) as store:
         row = store.job(job)
         failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
         if as_json:
@@ -119,32 +122,39 @@ def pause(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Start nothing more of a job; what is in flight finishes."""
-    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
-        return _change(store.pause, "pause", job, as_json)
+    return _change("pause", job, given.whereabouts_of(context, config), as_json, lambda store: store.pause(job))
 
 
 def resume(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Go on with a paused job."""
-    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
-        return _change(store.resume, "resume", job, as_json)
+    return _change("resume", job, given.whereabouts_of(context, config), as_json, lambda store: store.resume(job))
 
 
 def cancel(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """End a job; objects that are there already stay."""
-    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
-        return _change(store.cancel, "cancel", job, as_json)
+    return _change("cancel", job, given.whereabouts_of(context, config), as_json, lambda store: store.cancel(job))
 
 
 def retry(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Try again, but only what failed or was never reached."""
-    with closing(open_store(given.whereabouts_of(context, config).queue_url)) as store:
-        return _change(store.retry, "retry", job, as_json)
+    # the models cost 80 ms to import, and of these commands only this one has to know which remotes are one service
+    from headrace_queue.config import load_config
+
+    services = Services(load_config(given.config_file(context, config)).remotes)
+
+    def again(store: Store) -> Job:
+        with store.group():
+            row = store.retry(job)
+            refuse_collision(store, row, services)
+        return row
+
+    return _change("retry", job, given.whereabouts_of(context, config), as_json, again)
 
 
 def report(
@@ -157,7 +167,7 @@ def report(
 ) -> int:
     """Print what became of every object of a job."""
     places = given.whereabouts_of(context, config)
-    with closing(open_store(places.queue_url, read_only=True)) as store:
+    with closing(open_for_a_look(places.queue_url)) as store:
         store.job(job)
     entries = (entry for entry in read_report(report_path(places.state_dir, job)) if entry.failed or not failed)
     if not summary:
@@ -192,9 +202,11 @@ def purge(
     return 0
 
 
-def _change(act: Callable[[int], Job], event: str, job_id: int, as_json: bool) -> int:
+def _change(event: str, job_id: int, places: Whereabouts, as_json: bool, act: Callable[[Store], Job]) -> int:
+    """One move of a job, and how it stands then; the exit code."""
     try:
-        job = act(job_id)
+        with closing(open_store(places.queue_url)) as store:
+            job = act(store)
     except IllegalTransition as error:
         raise UsageError(f"{event} {job_id}", str(error), f"`headrace status {job_id}` shows how it stands.") from None
     if as_json:
@@ -205,6 +217,7 @@ def _change(act: Callable[[int], Job], event: str, job_id: int, as_json: bool) -
 
 
 def _wait_and_tell(store: Store, pick: Callable[[], list[Job]]) -> int:
+    pick()  # a job that there is not is told before anything else
     hint_without_worker(store, None)
     ended = wait_for(store, pick)
     if ended is None:

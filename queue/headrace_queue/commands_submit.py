@@ -11,6 +11,7 @@ import typer
 
 from headrace_queue import command_options as given
 from headrace_queue.client import any_live_worker, named_jobs
+from headrace_queue.collisions import enqueue_all
 from headrace_queue.errors import UsageError
 from headrace_queue.following import (
     INTERRUPTED,
@@ -22,7 +23,9 @@ from headrace_queue.following import (
 )
 from headrace_queue.job_json import job_json, to_text
 from headrace_queue.jobs import Compare, Job, JobSpec, Via
+from headrace_queue.overlap import Services
 from headrace_queue.render import shown
+from headrace_queue.selection import bounds_of
 from headrace_queue.store import Store, open_store
 from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
 
@@ -49,11 +52,20 @@ def sync(
     destination: given.Destination,
     include: given.Include = [],  # noqa: B006 - typer copies defaults
     exclude: given.Exclude = [],  # noqa: B006
+    include_folder: given.IncludeFolder = [],  # noqa: B006
+    exclude_folder: given.ExcludeFolder = [],  # noqa: B006
+    min_size: given.MinSize = None,
+    max_size: given.MaxSize = None,
+    min_age: given.MinAge = None,
+    max_age: given.MaxAge = None,
     compare: given.Comparison = None,
     force_overwrite: given.ForceOverwrite = False,
     no_clobber: given.NoClobber = False,
+    existing: given.Existing = False,
     delete: given.Delete = False,
     max_delete: given.MaxDelete = None,
+    allow_empty_source: given.AllowEmptySource = False,
+    trash: given.Trash = None,
     dry_run: given.DryRun = False,
     wait: given.Wait = False,
     priority: given.Priority = 0,
@@ -64,6 +76,9 @@ def sync(
     storage_class: given.StorageClass = None,
     sse: given.Encryption = None,
     preserve: given.Preserve = False,
+    links: given.LinkPolicy = None,
+    encode_names: given.EncodeNames = False,
+    empty_dirs: given.EmptyDirs = False,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
@@ -71,17 +86,24 @@ def sync(
     manner = _manner(context, config, wait, as_json)
     request = Request(
         rules=given.rules_of(context),
+        bounds=bounds_of(min_size=min_size, max_size=max_size, min_age=min_age, max_age=max_age, now=time.time()),
         compare=Compare(compare) if compare else None,
         force_overwrite=force_overwrite,
         no_clobber=no_clobber,
+        existing=existing,
         delete=delete,
         max_delete=max_delete,
+        allow_empty_source=allow_empty_source,
+        trash=trash,
         dry_run=dry_run,
         via=via,
         bandwidth=bandwidth,
         storage_class=storage_class,
         sse=sse,
         preserve=preserve,
+        links=links,
+        encode_names=encode_names,
+        empty_dirs=empty_dirs,
         priority=priority,
         submission_id=submission_id,
         labels=label,
@@ -95,6 +117,7 @@ def copy(
     destination: given.Destination,
     compare: given.Comparison = None,
     no_clobber: given.NoClobber = False,
+    existing: given.Existing = False,
     dry_run: given.DryRun = False,
     wait: given.Wait = False,
     priority: given.Priority = 0,
@@ -113,6 +136,7 @@ def copy(
     request = Request(
         compare=Compare(compare) if compare else None,
         no_clobber=no_clobber,
+        existing=existing,
         dry_run=dry_run,
         via=via,
         bandwidth=bandwidth,
@@ -132,16 +156,28 @@ def run(
     all_datasets: Annotated[bool, typer.Option("--all", help="Every dataset of config.toml.")] = False,
     include: given.Include = [],  # noqa: B006
     exclude: given.Exclude = [],  # noqa: B006
+    include_folder: given.IncludeFolder = [],  # noqa: B006
+    exclude_folder: given.ExcludeFolder = [],  # noqa: B006
+    min_size: given.MinSize = None,
+    max_size: given.MaxSize = None,
+    min_age: given.MinAge = None,
+    max_age: given.MaxAge = None,
     compare: given.Comparison = None,
     force_overwrite: given.ForceOverwrite = False,
     no_clobber: given.NoClobber = False,
+    existing: given.Existing = False,
     delete: given.Delete = False,
     max_delete: given.MaxDelete = None,
+    allow_empty_source: given.AllowEmptySource = False,
+    trash: given.Trash = None,
     dry_run: given.DryRun = False,
     wait: given.Wait = False,
     priority: given.Priority = 0,
     bandwidth: given.Bandwidth = None,
     preserve: given.Preserve = False,
+    links: given.LinkPolicy = None,
+    encode_names: given.EncodeNames = False,
+    empty_dirs: given.EmptyDirs = False,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
@@ -149,14 +185,21 @@ def run(
     manner = _manner(context, config, wait, as_json)
     request = Request(
         rules=given.rules_of(context),
+        bounds=bounds_of(min_size=min_size, max_size=max_size, min_age=min_age, max_age=max_age, now=time.time()),
         compare=Compare(compare) if compare else None,
         force_overwrite=force_overwrite,
         no_clobber=no_clobber,
+        existing=existing,
         delete=delete,
         max_delete=max_delete,
+        allow_empty_source=allow_empty_source,
+        trash=trash,
         dry_run=dry_run,
         bandwidth=bandwidth,
         preserve=preserve,
+        links=links,
+        encode_names=encode_names,
+        empty_dirs=empty_dirs,
         priority=priority,
     )
     chosen = _chosen(manner.config, names or [], all_datasets)
@@ -193,12 +236,12 @@ def _submit_one(spec: JobSpec, manner: Manner) -> int:
 
 def _submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape) -> int:
     """Enqueues all of them in one commit, and goes on as asked; the exit code."""
-    with store.group():
-        entries = [store.enqueue(spec) for spec in specs]
+    entries = enqueue_all(store, specs, Services(manner.config.remotes))
     jobs = [job for job, _ in entries]
     if specs[0].options.dry_run:
         return max(
-            show_dry_run(store, manner.config.state_dir, manner.file, job, as_json=manner.as_json) for job in jobs
+            show_dry_run(store, manner.config.state_dir, manner.file, job, created=created, as_json=manner.as_json)
+            for job, created in entries
         )
     live_worker = any_live_worker(store, time.time())
     if not manner.as_json:

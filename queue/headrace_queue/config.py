@@ -54,6 +54,7 @@ def _listed(value: object, separator: str | None = None) -> object:
 Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Timeout = Annotated[float, BeforeValidator(parse_duration), Field(ge=0.1, le=86_400)]
 AbsolutePath = Annotated[Path, AfterValidator(absolute_path)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Urls = Annotated[tuple[str, ...], BeforeValidator(partial(_listed, separator=","))]
@@ -98,6 +99,8 @@ class RemoteConfig(Section):
     credentials: CredentialsConfig = CredentialsConfig()
     max_requests: int = Field(default=64, ge=1, le=10_000)  # in flight, an endpoint
     bandwidth: Rate | None = None
+    connect_timeout: Timeout | None = None  # default: that of [transfer]
+    read_timeout: Timeout | None = None  # default: that of [transfer]
 
     @property
     def profile_name(self) -> str:
@@ -107,6 +110,9 @@ class RemoteConfig(Section):
     @field_validator("endpoint_urls")
     @classmethod
     def _plain_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if not urls:
+            # taken for AWS, it would send another service's data there
+            raise ValueError("it names no endpoint; write https://HOST:PORT, or leave the key out where AWS is meant")
         plain = tuple(_plain_url(url) for url in urls)
         if len(set(plain)) < len(plain):
             raise ValueError("an endpoint stands there twice; name each once")
@@ -139,11 +145,14 @@ class TransferConfig(Section):
 
     part_size: Size = Field(default=8 * 2**20, ge=4096, le=5 * 2**30)
     multipart_threshold: Size = Field(default=16 * 2**20, ge=4096, le=5 * 2**30)
-    memory: Size = 128 * 2**20  # of parts in flight
+    memory: Size = Field(default=128 * 2**20, le=16 * 2**40)  # of parts in flight
     objects: int = Field(default=64, ge=1, le=4096)  # objects under way at once
     fsync: Literal["batch", "file", "off"] = "batch"
+    direct_io: Literal["auto", "on", "off"] = "auto"  # large files are written past the page cache
     attempts: int = Field(default=5, ge=1, le=100)  # of a batch or an object before it counts as failed
     bandwidth: Rate | None = None
+    connect_timeout: Timeout = 5.0
+    read_timeout: Timeout = 60.0  # the longest silence of a service, never a total
 
     @model_validator(mode="after")
     def _a_part_fits(self) -> "TransferConfig":
@@ -162,6 +171,8 @@ class DatasetConfig(Section):
     destination: str
     include: Patterns = ()
     exclude: Patterns = ()
+    include_folders: Patterns = ()  # names of folders, at any depth
+    exclude_folders: Patterns = ()
 
 
 class Config(Section):
@@ -175,6 +186,16 @@ class Config(Section):
     transfer: TransferConfig = TransferConfig()
     remotes: dict[str, RemoteConfig] = {}
     datasets: dict[str, DatasetConfig] = {}
+
+    def remote(self, name: str) -> RemoteConfig:
+        """A remote with what it leaves to [transfer] filled in. Raises KeyError for a name that is not configured."""
+        own, general = self.remotes[name], self.transfer
+        return own.model_copy(
+            update={
+                "connect_timeout": own.connect_timeout or general.connect_timeout,
+                "read_timeout": own.read_timeout or general.read_timeout,
+            }
+        )
 
     @property
     def queue_url(self) -> str:

@@ -43,7 +43,8 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
 def options_json(options: Options) -> dict[str, Any]:
     """The options under the names of their fields."""
     rules = [rule._asdict() for rule in options.rules]
-    return asdict(options) | {"rules": rules, "compare": str(options.compare), "via": str(options.via)}
+    words = {"compare": str(options.compare), "via": str(options.via), "links": str(options.links)}
+    return asdict(options) | {"rules": rules} | words
 
 
 def failure_json(failure: Failure) -> dict[str, Any]:

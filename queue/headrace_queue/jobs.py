@@ -38,6 +38,14 @@ class Via(StrEnum):
     STREAM = "stream"
 
 
+class Links(StrEnum):
+    """What becomes of symbolic links in a tree of files."""
+
+    FOLLOW = "follow"  # one that leads to a file inside the source counts as that file; others are passed over
+    SKIP = "skip"  # all are passed over
+    STORE = "store"  # each is an object that holds the target's path, as FSx stores it, and becomes a link again
+
+
 class Phase(StrEnum):
     """What the planner of a job is at. Deletions are planned by a second listing, after the last transfer."""
 
@@ -58,16 +66,27 @@ class Options:
     """What a user may say of a job beside source and destination."""
 
     rules: tuple[Rule, ...] = ()
+    min_size: int | None = None  # bytes of a source object; these four are inclusive, see `selection.Bounds`
+    max_size: int | None = None
+    oldest_ns: int | None = None  # --max-age and --min-age, as the instants they meant at submission
+    newest_ns: int | None = None
     compare: Compare = Compare.SIZE
     no_clobber: bool = False
+    existing: bool = False  # what the destination lacks is not sent
     delete: bool = False
     max_delete: int | None = 1000  # objects; None lifts the limit
+    max_delete_percent: int | None = None  # of what the destination has of this job; None lifts the limit
+    allow_empty_source: bool = False
+    trash: str | None = None  # the location to which deletions move objects instead
     dry_run: bool = False
     via: Via = Via.AUTO
     bandwidth: int | None = None  # bytes a second
     storage_class: str | None = None
     sse: str | None = None  # AES256, aws:kms or aws:kms:KEY
     preserve: bool = False  # POSIX metadata in the keys that FSx uses
+    links: Links = Links.FOLLOW
+    encode_names: bool = False  # in a tree: what it cannot hold is written reversibly, see files/encoding
+    empty_dirs: bool = False  # empty folders of a tree go up as folder markers
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from headrace_queue import sqlite_batches as batches
 from headrace_queue import sqlite_jobs as jobs
 from headrace_queue import sqlite_parts as large_objects
 from headrace_queue import sqlite_plans as plans
+from headrace_queue import sqlite_roots as roots
 from headrace_queue import sqlite_rows as rows
 from headrace_queue import sqlite_workers as workers
 from headrace_queue.jobs import (
@@ -25,7 +26,8 @@ from headrace_queue.jobs import (
     QueueDepth,
     Worker,
 )
-from headrace_queue.sqlite_connection import Transaction, open_database, snapshot, translated
+from headrace_queue.sqlite_connection import Transaction, open_database, open_snapshot, snapshot
+from headrace_queue.sqlite_errors import translated
 from headrace_queue.states import JobState
 
 
@@ -44,11 +46,13 @@ class SqliteStore:
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
         max_attempts: int = 5,
+        in_memory: bool = False,
     ) -> None:
+        """in_memory: a copy of the queue as it stands now, which sees no later change."""
         self._path = Path(path)
         self._clock = clock
         self._max_attempts = max_attempts
-        self._db = open_database(self._path, read_only=read_only)
+        self._db = open_snapshot(self._path) if in_memory else open_database(self._path, read_only=read_only)
         self._transaction = Transaction(self._db, self._path)
 
     def close(self) -> None:
@@ -147,6 +151,10 @@ class SqliteStore:
     def restart_plan(self, lease: PlanLease, *, sort_source: bool, sort_destination: bool) -> PlanLease:
         with self._transaction:
             return plans.restart_plan(self._db, lease, sort_source, sort_destination)
+
+    def pin_roots(self, job_id: int, source: str, destination: str) -> tuple[str, str]:
+        with self._transaction:
+            return roots.pin_roots(self._db, job_id, source, destination)
 
     def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
         with self._transaction:

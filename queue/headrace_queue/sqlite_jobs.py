@@ -6,7 +6,7 @@ from typing import Final
 import apsw
 
 from headrace_queue.errors import UnknownJob, UsageError
-from headrace_queue.jobs import Failure, Job, JobSpec, Phase, QueueDepth
+from headrace_queue.jobs import Action, Failure, Job, JobSpec, Phase, QueueDepth
 from headrace_queue.rules import Standing, back_in_line, ending, pack
 from headrace_queue.sqlite_rows import (
     COUNTERS,
@@ -40,6 +40,7 @@ _START_OVER: Final = f"""
     UPDATE job SET phase = 'copy', cursor = x'', plan_not_before = 0, {", ".join(f"{name} = 0" for name in COUNTERS)}
     WHERE id = ?
 """
+_DELETE_ANEW: Final = "UPDATE job SET phase = 'delete', cursor = x'' WHERE id = ? AND phase = 'done'"
 _FAILURES: Final = """
     SELECT id, item, error, message, attempts FROM failure WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?
 """
@@ -150,20 +151,28 @@ def fail(db: apsw.Connection, job_id: int, error: str, now: float) -> Job:
 def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
     job = standing(db, job_id)
     move(db, job_id, job.state, back_in_line("retry", job.leased), now)
-    if read_job(db, job_id).spec.options.dry_run:
+    options = read_job(db, job_id).spec.options
+    deletes = options.delete
+    if options.dry_run:
         db.execute(_START_OVER, (job_id,))  # batches from its failures would be transferred in earnest
     else:
         _failures_to_batches(db, job_id, now)
         db.execute("UPDATE job SET failed = 0, plan_not_before = 0 WHERE id = ?", (job_id,))
+        if deletes:
+            db.execute(_DELETE_ANEW, (job_id,))
     db.execute("DELETE FROM failure WHERE job_id = ?", (job_id,))
     settle(db, job_id, now)
     return read_job(db, job_id)
 
 
 def _failures_to_batches(db: apsw.Connection, job_id: int, now: float) -> None:
-    """Reads them as a stream, so that ten million failures need the memory of one batch."""
+    """Reads them as a stream, so that ten million failures need the memory of one batch.
+
+    Not the deletions among them: whether their objects are still gone from the source takes two whole listings to say.
+    """
     failed = db.execute("SELECT item FROM failure WHERE job_id = ? ORDER BY id", (job_id,))
-    for items in pack(decode_item(row[0]) for row in failed):
+    items_left = (item for row in failed if (item := decode_item(row[0])).action is Action.COPY)
+    for items in pack(items_left):
         insert_batch(db, job_id, items, now)
     db.execute("DELETE FROM batch WHERE job_id = ? AND state = ?", (job_id, BatchState.DEAD))
 

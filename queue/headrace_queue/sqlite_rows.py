@@ -19,6 +19,7 @@ from headrace_queue.jobs import (
     Job,
     JobSpec,
     Kind,
+    Links,
     Options,
     Phase,
     Rule,
@@ -134,6 +135,8 @@ def decode_options(text: str) -> Options:
         values["compare"] = Compare(values["compare"])
     if "via" in values:
         values["via"] = Via(values["via"])
+    if "links" in values:
+        values["links"] = Links(values["links"])
     return Options(**values)
 
 

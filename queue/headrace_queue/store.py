@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from headrace_queue.errors import UsageError
+from headrace_queue.errors import QueueFull, UsageError
 from headrace_queue.jobs import (
     Batch,
     Counters,
@@ -150,6 +150,13 @@ class Store(Protocol):
         """
         ...
 
+    def pin_roots(self, job_id: int, source: str, destination: str) -> tuple[str, str]:
+        """Remember which directories a job works on, '' for a side that is none or is not there yet.
+
+        Returns what was remembered of each side first: another identity later is another file system under one path.
+        """
+        ...
+
     def release_plan(self, lease: PlanLease, not_before: float = 0.0) -> None:
         """Let go of a plan that is not finished; anyone may claim it from not_before on. Nothing if it was lost."""
         ...
@@ -227,3 +234,16 @@ def open_store(url: str, *, read_only: bool = False, max_attempts: int = 5) -> S
     raise UsageError(
         f"queue = {scheme}://…", "only sqlite:///absolute/path is understood", "Correct `queue` in config.toml."
     )
+
+
+def open_for_a_look(url: str) -> Store:
+    """A queue to read from once. Also one whose disk is full: what it gives then is a copy that sees no later change.
+
+    Raises as open_store does.
+    """
+    try:
+        return open_store(url, read_only=True)
+    except QueueFull:
+        from headrace_queue.sqlite import SqliteStore
+
+        return SqliteStore(url.partition("://")[2], in_memory=True)

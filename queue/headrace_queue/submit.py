@@ -11,10 +11,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Compare, JobSpec, Kind, Options, Rule, Via
+from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.locations import Location, copy_locations, sync_locations
+from headrace_queue.mounted import refuse_unmounted
+from headrace_queue.overlap import Relation, Services
 from headrace_queue.refusals import refused
+from headrace_queue.selection import UNBOUNDED, Bounds, folder_rules
+from headrace_queue.tree_options import check_tree_options
 from headrace_queue.units import parse_rate
 
 if TYPE_CHECKING:
@@ -30,17 +35,24 @@ class Request:
     """The options of a job as they were typed; None and empty where nothing was."""
 
     rules: tuple[Rule, ...] = ()
+    bounds: Bounds = UNBOUNDED
     compare: Compare | None = None
     force_overwrite: bool = False
     no_clobber: bool = False
+    existing: bool = False
     delete: bool = False
     max_delete: str | None = None
+    allow_empty_source: bool = False
+    trash: str | None = None
     dry_run: bool = False
     via: Via = Via.AUTO
     bandwidth: str | None = None
     storage_class: str | None = None
     sse: str | None = None
     preserve: bool = False
+    links: Links | None = None
+    encode_names: bool = False
+    empty_dirs: bool = False
     priority: int = 0
     submission_id: str | None = None
     labels: Sequence[str] = ()
@@ -49,16 +61,21 @@ class Request:
 def sync_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:
     """Everything below the source. Raises UsageError for whatever cannot work."""
     start, end = sync_locations(source, destination, cwd)
-    _check_remotes(config, start, end)
+    check_remotes(config, start, end)
+    _check_apart(config, start, end)
     _check_folder(start, missing_is_wrong=True)
     _check_folder(end, missing_is_wrong=False)
-    return _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE))
+    trash = trash_location(request.trash, start, end, Services(config.remotes)) if request.trash is not None else None
+    return _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE), trash)
 
 
 def copy_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:
     """Exactly one object or file, sent without looking unless `compare` says how. Raises UsageError."""
     start, end = copy_locations(source, destination, cwd)
-    _check_remotes(config, start, end)
+    check_remotes(config, start, end)
+    _check_apart(config, start, end)
+    if end.path is not None:
+        _kind_of(end.path, missing_is_wrong=False)
     if start.path is not None and _kind_of(start.path, missing_is_wrong=True) == stat.S_IFDIR:
         raise UsageError(str(start), "copy takes exactly one file, and this is a folder", "Use `headrace sync`.")
     return _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
@@ -71,27 +88,55 @@ def dataset_job(config: "Config", name: str, request: Request, cwd: Path | None 
         known = list(config.datasets)
         remedy = _did_you_mean(name, known) if known else f"Add [datasets.{name}] to config.toml."
         raise UsageError(f"dataset {name!r}", "config.toml has no dataset of this name", remedy)
-    rules = [Rule(False, pattern) for pattern in dataset.exclude] + [Rule(True, text) for text in dataset.include]
+    rules = [Rule(False, pattern) for pattern in dataset.exclude]
+    rules += [rule for folder in dataset.exclude_folders for rule in folder_rules(False, folder)]
+    rules += [Rule(True, pattern) for pattern in dataset.include]
+    rules += [rule for folder in dataset.include_folders for rule in folder_rules(True, folder)]
     labels = (f"dataset={name}", *request.labels)
     own = replace(request, rules=(*rules, *request.rules), labels=labels)
     return sync_job(config, dataset.source, dataset.destination, own, cwd)
 
 
-def _spec(kind: Kind, start: Location, end: Location, request: Request, compare: Compare) -> JobSpec:
+def match_source(config: "Config", source: str, rules: Sequence[Rule], cwd: Path | None = None) -> str:
+    """The source of a sync, whose destination is not known yet, as text. Raises UsageError for what cannot work."""
+    start = Location.parse(source, cwd).as_folder()
+    check_remotes(config, start)
+    _check_folder(start, missing_is_wrong=True)
+    _check_rules(rules)
+    return str(start)
+
+
+def _spec(
+    kind: Kind, start: Location, end: Location, request: Request, compare: Compare, trash: str | None = None
+) -> JobSpec:
     _check_sides(start, end, request)
+    check_tree_options(start, end, links=request.links, encode=request.encode_names, empty=request.empty_dirs)
+    limit = delete_limit(request.max_delete, delete=request.delete)
+    refuse_without_effect(request)
     _check_rules(request.rules)
     options = Options(
         rules=request.rules,
+        min_size=request.bounds.min_size,
+        max_size=request.bounds.max_size,
+        oldest_ns=request.bounds.oldest_ns,
+        newest_ns=request.bounds.newest_ns,
         compare=compare,
         no_clobber=request.no_clobber,
+        existing=request.existing,
         delete=request.delete,
-        max_delete=_max_delete(request),
+        max_delete=limit.objects,
+        max_delete_percent=limit.percent,
+        allow_empty_source=request.allow_empty_source,
+        trash=trash,
         dry_run=request.dry_run,
         via=request.via,
         bandwidth=_bandwidth(request.bandwidth),
         storage_class=_checked(request.storage_class, _WORD, "--storage-class", "STANDARD_IA"),
         sse=_checked(request.sse, _SSE, "--sse", "AES256, aws:kms or aws:kms:KEY"),
         preserve=request.preserve,
+        links=request.links or Links.FOLLOW,
+        encode_names=request.encode_names,
+        empty_dirs=request.empty_dirs,
     )
     return JobSpec(
         kind=kind,
@@ -112,21 +157,6 @@ def _compare(request: Request, default: Compare) -> Compare:
         why = "--no-clobber leaves alone whatever exists, so there is nothing to compare"
         raise UsageError("--no-clobber with --compare or --force-overwrite", why, "Keep one of the two.")
     return Compare.MTIME if request.force_overwrite else request.compare or default
-
-
-def _max_delete(request: Request) -> int | None:
-    text = request.max_delete
-    if text is None:
-        return Options().max_delete
-    if not request.delete:
-        raise UsageError(
-            f"--max-delete {text}", "nothing is deleted without --delete", "Add --delete, or leave it out."
-        )
-    if text == "all":
-        return None
-    if not re.fullmatch(r"\d{1,15}", text, re.ASCII):
-        raise UsageError(f"--max-delete {text}", "it is neither a number of objects nor `all`", "Write 100, or all.")
-    return int(text)
 
 
 def _bandwidth(text: str | None) -> int | None:
@@ -184,11 +214,19 @@ def _check_rules(rules: Sequence[Rule]) -> None:
             raise UsageError(f"{option} {rule.pattern!a}", "it is empty or not valid UTF-8", "Correct the pattern.")
 
 
-def _check_remotes(config: "Config", *locations: Location) -> None:
+def check_remotes(config: "Config", *locations: Location) -> None:
+    """Raises UsageError for the first whose remote config.toml does not know, offering the nearest one."""
     for location in locations:
         if location.remote is not None and location.remote not in config.remotes:
             why = f"config.toml has no remote called {location.remote}"
             raise UsageError(str(location), why, _did_you_mean(location.remote, list(config.remotes)))
+
+
+def _check_apart(config: "Config", start: Location, end: Location) -> None:
+    """Two names of one service hide that both sides are one place: what was sent would be found at the source again."""
+    if Services(config.remotes).relation(start, end) is not Relation.APART:
+        why = f"{start.remote}:// and {end.remote}:// lead to one service, and there the two sides overlap"
+        raise UsageError(f"{start} -> {end}", why, "Choose a prefix beside the source, or another bucket.")
 
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -201,14 +239,23 @@ def _check_folder(location: Location, *, missing_is_wrong: bool) -> None:
         return
     kind = _kind_of(location.path, missing_is_wrong=missing_is_wrong)
     if kind not in (None, stat.S_IFDIR):
-        raise UsageError(str(location), "sync takes folders, and this is a file", "Use `headrace copy` for one file.")
+        what = "a file" if kind == stat.S_IFREG else "neither a file nor a folder"
+        remedy = "Use `headrace copy` for one file." if missing_is_wrong else "Name a folder, or move the file away."
+        raise UsageError(str(location), f"sync takes folders, and this is {what}", remedy)
 
 
 def _kind_of(path: Path, *, missing_is_wrong: bool) -> int | None:
-    """The file type at the end of all links; None where it is not there or not for this user to see."""
+    """The file type at the end of all links; None where it is not there or not for this user to see.
+
+    Raises UsageError where it cannot be there: below a file, or on a file system that is not mounted.
+    """
+    refuse_unmounted(path)
     try:
         return stat.S_IFMT(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        above = next(parent for parent in path.parents if parent.exists())
+        raise UsageError(str(path), f"{above} is a file, and a folder is needed there", "Correct the path.") from None
+    except FileNotFoundError:
         if missing_is_wrong:
             why = "there is no such file or folder"
             raise UsageError(str(path), why, "Correct the path; is the file system mounted?") from None

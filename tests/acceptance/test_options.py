@@ -86,7 +86,8 @@ def test_other_content_is_found_by_checksum(hub: Hub, ends: tuple[Place, Place])
     source.fill({"same": content, "differs": b"new", "empty": b"", "large": large, "large-differs": large})
     destination.fill({"same": content, "differs": b"old", "empty": b"", "large": large, "large-differs": large[::-1]})
     job = hub.sync(source, destination, "--compare", "checksum")
-    assert outcomes(hub.lines(job)) == {"differs": "transferred", "large-differs": "transferred"}
+    kept = dict.fromkeys(("same", "empty", "large"), "unchanged")
+    assert outcomes(hub.lines(job)) == {"differs": "transferred", "large-differs": "transferred", **kept}
     assert sent(job) == (2, 3, 0)
     assert destination.read() == source.read()
 
@@ -96,7 +97,7 @@ def test_checksums_are_compared_within_a_service(hub: Hub) -> None:
     source.fill({"same": b"content", "differs": b"new"})
     destination.fill({"same": b"content", "differs": b"old"})
     job = hub.sync(source, destination, "--compare", "checksum")
-    assert outcomes(hub.lines(job)) == {"differs": "copied"}
+    assert outcomes(hub.lines(job)) == {"differs": "copied", "same": "unchanged"}
     assert destination.read() == source.read()
 
 
@@ -181,7 +182,7 @@ def test_what_only_the_destination_has_is_deleted_on_demand(hub: Hub, ends: tupl
     job = hub.sync(source, destination)
     assert (job["counters"]["extra"], job["counters"]["deleted"]) == (3, 0)
     assert len(destination.read()) == 5
-    job = hub.sync(source, destination, "--delete")
+    job = hub.sync(source, destination, "--delete", "--max-delete", "60%")
     assert (job["counters"]["deleted"], job["counters"]["failed"]) == (3, 0)
     assert outcomes(hub.lines(job)) == dict.fromkeys(["gone", "deep/gone", "far/gone"], "deleted")
     assert destination.read() == source.read()
@@ -210,7 +211,7 @@ def test_too_many_deletions_are_refused_as_a_whole(hub: Hub, ends: tuple[Place, 
 
 
 def test_deletions_without_a_limit(hub: Hub, tmp_path: Path) -> None:
-    """A thousand are allowed where nobody says how many."""
+    """A thousand are allowed where nobody says how many, and half of what is there."""
     files, target = hub.prefix("clone"), Folder(tmp_path / "target")
     files.fill({"new": b"new"})
     target.fill({f"old{number}": b"" for number in range(1001)})
