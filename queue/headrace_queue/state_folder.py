@@ -26,7 +26,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        return  # another process was faster by a moment
+        if folder.is_dir():
+            return  # another process was faster by a moment
+        raise
     if is_shared(folder.parent):
         folder.chmod(0o2770)
 

@@ -226,7 +226,7 @@ def _problem(root: Root, key: str, error: OSError | FileError) -> Problem:
 
 def _sorted_names(fd: int, spill: int, after: str, *, encoded: bool) -> Iterator[str]:
     """Names in order, `/` behind directories, from the one that leads to `after` on. Raises OSError."""
-    order = decode if encoded else None
+    order = _meaning if encoded else None
     runs: list[IO[bytes]] = []
     names: list[str] = []
     try:
@@ -254,8 +254,13 @@ def _sorted_names(fd: int, spill: int, after: str, *, encoded: bool) -> Iterator
     return dropwhile(before, _merged(names, runs, order))
 
 
-def _merged(names: list[str], runs: list[IO[bytes]], order: Callable[[str], str] | None) -> Iterator[str]:
+def _merged(names: list[str], runs: list[IO[bytes]], order: Callable[[str], tuple[str, bool]] | None) -> Iterator[str]:
     return heapq.merge(iter(names), *map(_read_run, runs), key=order) if runs else iter(names)
+
+
+def _meaning(name: str) -> tuple[str, bool]:
+    """What a name is sorted by: the file that stands for `b/` comes before what lies in the folder `b/`."""
+    return decode(name), name.endswith("/")
 
 
 def _leads_behind(name: str, meaning: str, after: str) -> bool:
@@ -263,7 +268,7 @@ def _leads_behind(name: str, meaning: str, after: str) -> bool:
     return meaning > after or (name.endswith("/") and after.startswith(meaning))
 
 
-def _run(names: list[str], order: Callable[[str], str] | None) -> IO[bytes]:
+def _run(names: list[str], order: Callable[[str], tuple[str, bool]] | None) -> IO[bytes]:
     """A sorted run in an unnamed temporary file, names ended by the one byte that no name has.
 
     Raises FileFault: a full temporary directory is no fault of the directory that is listed, and must not hide it.

@@ -1,5 +1,6 @@
 """Writes a job's report: JSON Lines, one line an object, appended before the queue records the object."""
 
+import contextlib
 import json
 import os
 import time
@@ -90,8 +91,10 @@ def _end_torn_line(fd: int) -> None:
 
 
 def _open_or_make(path: Path) -> int:
+    """Another worker may make it in the same moment."""
     flags = os.O_RDWR | os.O_APPEND
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return os.open(path, flags | os.O_CLOEXEC)
-    except FileNotFoundError:
+    with contextlib.suppress(FileExistsError):
         return open_new(path, flags)
+    return os.open(path, flags | os.O_CLOEXEC)
