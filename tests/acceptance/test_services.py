@@ -12,6 +12,7 @@ import botocore.session
 import pytest
 
 from headrace_daemon.demo.servers import Keys, S3Server, SeaweedFS, Tls
+from headrace_queue.states import JobState
 from tests.support.commands import THRESHOLD, TRANSFER, Bucket, Folder, Hub, call, noise, outcomes, remote_of
 from tests.support.site import RemoteTable, Site, site_of
 from tests.support.snow import FakeSnow
@@ -140,15 +141,17 @@ def test_what_may_not_be_listed_fails_the_job(hub: Hub, tmp_path: Path) -> None:
     assert f"moto://{bucket.name}" in job["error"]
 
 
-def test_an_unknown_key_makes_the_job_wait(hub: Hub, tmp_path: Path) -> None:
+def test_an_unknown_key_fails_the_job_with_a_remedy(hub: Hub, tmp_path: Path) -> None:
     bucket = hub.prefix("moto")
     bucket.fill({"a": b"a"})
     with site_of(tmp_path, {"moto": table_for(bucket.server, Keys("AKIANOBODY000001", "secret"))}) as site:
         with checked_rights(bucket.server):
             job_id = site.enqueue(bucket.url, tmp_path / "target")
             site.serve()
-            job = site.until_job(job_id, lambda job: job.waiting is not None)
-        assert "InvalidAccessKeyId" in str(job.waiting)
+            failed = site.until_job(job_id, lambda job: job.state is JobState.FAILED)
+        assert "InvalidAccessKeyId" in str(failed.error)
+        assert "do: Correct the credentials" in str(failed.error)
+        site.headrace("retry", job_id)
         assert site.finish(job_id).counters.done == 1  # the service knows the key by now
 
 

@@ -147,7 +147,7 @@ async def test_a_streamed_body_starts_anew_for_every_attempt() -> None:
 
 
 async def test_throttling_halves_what_is_in_flight_and_ends_with_patience() -> None:
-    brief = Retry(random=random.random, base=0.001, cap=0.01, patience=0.2)
+    brief = Retry(random=random.random, base=0.001, cap=0.01, patience=0.9)
     limits: list[int] = []
 
     class Limits(Heard):
@@ -162,7 +162,7 @@ async def test_throttling_halves_what_is_in_flight_and_ends_with_patience() -> N
         with pytest.raises(Throttled):
             await remote.head("b", "k")
         assert server.count("HEAD") > brief.attempts, "throttling uses up no attempt"
-    assert limits[-1] == 4, "one overload halves once"
+    assert limits[-1] >= 2, "one overload halves once a second, not with every answer"
 
 
 async def test_an_error_inside_a_200_is_no_success() -> None:
