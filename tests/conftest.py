@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from headrace_daemon.demo.servers import Keys, RcloneS3, S3Server, SeaweedFS, SeaweedStorage, Tls
 from tests.support.moto import MotoServer
@@ -17,6 +18,10 @@ from tests.support.tls import make_device_tls, make_tls
 # rclone lets no access key in that is very short
 SEAWEED_KEYS = Keys("SEAWEEDKEY0001", "seaweed+secret/0001")
 RCLONE_KEYS = Keys("RCLONEKEY00001", "rclone+secret/0001")
+
+# how long an example takes says more of the machine than of the code
+settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import pytest
 
 from headrace_queue.states import JobState
 from tests.support.bad_lister import Answer, Manner, bad_lister
-from tests.support.site import Site, site_of
+from tests.support.site import COMMAND_SECONDS, Site, site_of
 from tests.support.trees import read_tree, write_tree
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.server
 
 KEYS = [f"k{number:02d}" for number in range(12)] + ["t-1", "t.x", "t/a", "t/b"]
 SIZE = 4
@@ -102,6 +102,18 @@ def test_a_listing_in_a_circle_is_refused(tmp_path: Path, manner: Manner) -> Non
         assert "passes the query of a listing on" in error, "what to do"
 
     assert synced(tmp_path, manner, check) == {*KEYS, "only-here"}
+
+
+@pytest.mark.parametrize("manner", [looping_token, deaf_to_tokens()], ids=["looping token", "deaf to tokens"])
+def test_headrace_match_does_not_go_in_a_circle_for_ever(tmp_path: Path, manner: Manner) -> None:
+    with bad_lister(manner) as lister, site_of(tmp_path, {"bad": lister.table()}) as site:
+        with site.popen("headrace", "match", "bad://b/p/") as process:
+            try:
+                _, errors = process.communicate(timeout=COMMAND_SECONDS)
+            finally:
+                process.kill()
+        assert process.returncode == 4
+        assert "bad://b/p/: the listing of this service goes in a circle" in errors
 
 
 @pytest.mark.parametrize("profile", ["s3", "snowball"])

@@ -9,7 +9,7 @@ import pytest
 from headrace_queue.report_file import ReportEntry
 from tests.support.commands import Bucket, Folder, Hub, Place, complaint, json_lines, noise, outcomes, sent
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 DAY = 86_400
 CHECKSUM = ("--compare", "checksum")

@@ -29,7 +29,7 @@ from tests.support.trees import (
     write_tree,
 )
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.server
 
 MIB = 2**20
 PART = 5 * MIB

@@ -13,7 +13,7 @@ from tests.support.require import require
 from tests.support.site import Site, site_of
 from tests.support.trees import Tree
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 ROUTES = [("files", "weed"), ("weed", "files")]
 ALL = ("--delete", "--max-delete", "all")

@@ -15,7 +15,7 @@ from tests.support.remotes import crc_text
 from tests.support.site import Site, site_of
 from tests.support.trees import Tree, open_uploads, temporary_files
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 SERVERS = ["weed", "weedtls", "clone", "clonetls"]
 SIZES = {

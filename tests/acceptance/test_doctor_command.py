@@ -15,7 +15,7 @@ from tests.support.commands import call, complaint, remote_of
 from tests.support.site import Site, site_of
 from tests.support.trees import fill_bucket, read_bucket
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 ALONE = {"AWS_EC2_METADATA_DISABLED": "true", "HEADRACE_DAEMON__LISTEN": "127.0.0.1:1"}
 """No instance role is asked for, and nobody listens on port 1."""

@@ -13,9 +13,9 @@ import pytest
 from headrace_daemon.demo.servers import Keys, SeaweedFS, program
 from tests.support.commands import Folder, Hub, call, complaint, json_lines, noise, remote_of
 from tests.support.require import require
-from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.site import COMMAND_SECONDS, RemoteTable, Site, site_of, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_3_is_for_whoever_waits(hub: Hub, tmp_path: Path) -> None:
         job = until(lambda: [job for job in hub.site.headrace("jobs")["jobs"] if job["submission_id"] == mark])[0]
         hub.site.until_job(job["id"], lambda job: job.started is not None)
         hub.site.headrace("cancel", job["id"])
-        out, _ = waiting.communicate(timeout=60)
+        out, _ = waiting.communicate(timeout=COMMAND_SECONDS)
     assert waiting.returncode == 3
     assert "was cancelled" in out
 
@@ -300,6 +300,6 @@ def drain_without_privilege(site: Site, *, code: int) -> None:
         cwd=site.directory,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     assert ended.returncode == code, ended

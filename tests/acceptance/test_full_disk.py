@@ -13,7 +13,7 @@ from tests.support.site import Daemon, RemoteTable, Site, site_of, until
 from tests.support.small_disk import small_disk
 from tests.support.trees import fill_bucket, make_tree, read_bucket, read_tree, temporary_files, write_tree
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 MIB = 2**20
 ONE_ATTEMPT = ["attempts = 1"]

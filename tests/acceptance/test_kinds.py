@@ -13,7 +13,7 @@ import pytest
 from headrace_queue.report_file import ReportEntry
 from tests.support.commands import Folder, Hub, call, complaint, outcomes, sent
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture

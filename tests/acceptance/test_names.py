@@ -9,7 +9,7 @@ import pytest
 from tests.support.commands import Folder, Hub, outcomes, sent
 from tests.support.trees import Tree, keys_of
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 ORDINARY = [
     "with space",

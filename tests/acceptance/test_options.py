@@ -22,9 +22,9 @@ from tests.support.commands import (
     remote_of,
     sent,
 )
-from tests.support.site import Site, site_of, until
+from tests.support.site import COMMAND_SECONDS, Site, site_of, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 ROUTES = [("files", "weed"), ("weed", "files"), ("weed", "clone")]
 DAY = 86_400
@@ -484,7 +484,7 @@ def test_a_job_is_paused_and_goes_on(hub: Hub, tmp_path: Path) -> None:
     """What is in flight finishes, nothing new starts."""
     bucket, target = hub.prefix("weed"), Folder(tmp_path / "target")
     bucket.fill({f"{number:02}": noise(5000) for number in range(60)})
-    each_a_batch = ['multipart_threshold = "4096"', 'part_size = "4096"', 'bandwidth = "100kB/s"']
+    each_a_batch = ['multipart_threshold = "4096"', 'part_size = "4096"', 'bandwidth = "50kB/s"']
     with site_of(tmp_path, {"weed": remote_of(bucket.server)}, each_a_batch) as site:
         job_id = site.enqueue(bucket.url, target.url)
         daemon = site.serve()
@@ -548,7 +548,7 @@ def test_a_job_is_watched_to_its_end(hub: Hub, slow: Callable[[], tuple[int, Pla
         first = json_lines(watching.stdout.readline())[0]
         assert (first["id"], first["state"], first["exit_code"]) == (job_id, "running", None)
         hub.site.headrace("cancel", job_id)
-        rest = json_lines(watching.communicate(timeout=30)[0])
+        rest = json_lines(watching.communicate(timeout=COMMAND_SECONDS)[0])
     assert (rest[-1]["state"], watching.returncode) == ("cancelled", 3)
     seen = [line["counters"]["done"] for line in (first, *rest)]
     assert seen == sorted(seen)

@@ -1,7 +1,6 @@
 """Which objects a sync takes, by name, size and age, and what `headrace match` tells of it: through the commands."""
 
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Bucket, Folder, Hub, call, complaint, json_lines
+from tests.support.require import require
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 DAY = 86_400
 TREE = {
@@ -225,7 +225,6 @@ def test_a_dataset_names_folders(hub: Hub, tmp_path: Path) -> None:
 # -- rsync as the judge --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -236,8 +235,9 @@ def test_a_dataset_names_folders(hub: Hub, tmp_path: Path) -> None:
     ],
 )
 def test_rsync_takes_the_same_files(ours: tuple[str, ...], theirs: tuple[str, ...], hub: Hub, tmp_path: Path) -> None:
+    rsync = require("rsync")
     files, bucket = filled(hub, tmp_path)
     judged = Folder(tmp_path / "judged")
-    subprocess.run(["rsync", "-r", *theirs, f"{files.url}/", f"{judged.url}/"], check=True, timeout=60)
+    subprocess.run([rsync, "-r", *theirs, f"{files.url}/", f"{judged.url}/"], check=True)
     hub.sync(files, bucket, *ours)
     assert bucket.read() == judged.read()

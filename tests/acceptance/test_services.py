@@ -18,7 +18,7 @@ from tests.support.site import RemoteTable, Site, site_of
 from tests.support.snow import FakeSnow
 from tests.support.trees import Tree, open_uploads
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 TREE = {"small": b"small", "empty": b"", "test/foo.txt": b"1", "test-123.txt": b"22", "test.txt": b"333"}
 

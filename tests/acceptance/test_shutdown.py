@@ -16,7 +16,7 @@ from headrace_queue.jobs import Job
 from headrace_queue.states import BatchState, JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.site import COMMAND_SECONDS, RemoteTable, Site, site_of, until
 from tests.support.trees import (
     make_tree,
     open_uploads,
@@ -27,7 +27,7 @@ from tests.support.trees import (
     write_tree,
 )
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 MIB = 2**20
 IN_PARTS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
@@ -73,7 +73,7 @@ def test_a_drain_lets_objects_in_flight_finish(tmp_path: Path, seaweed: SeaweedF
     tree = make_tree(seed=2, objects=300)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "60s"']) as site:
-        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
+        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "100kB/s")
         daemon = site.serve()
         site.until_job(job_id, partial(has_done, 1))
         daemon.signal(signal.SIGTERM)
@@ -96,7 +96,7 @@ def test_sigterm_while_a_huge_object_is_under_way(tmp_path: Path, seaweed: Seawe
             daemon = site.serve()
             site.until_parts(job_id, "huge.bin", 4)
             daemon.signal(signal.SIGTERM)
-            assert daemon.exit_code(20) == 0
+            assert daemon.exit_code() == 0
             assert_nothing_is_held(site)
             record = site.multipart(job_id, "huge.bin")
             assert record is not None
@@ -105,7 +105,8 @@ def test_sigterm_while_a_huge_object_is_under_way(tmp_path: Path, seaweed: Seawe
             site.write_config()
             site.serve()
             site.finish(job_id)
-            sent = [request for request in proxy.proxy.requests if "partNumber=" in request]
+            # a set: on a slow machine a part may have to be sent again
+            sent = {request for request in proxy.proxy.requests if "partNumber=" in request}
             assert len(sent) == HUGE_MIB // 5 - len(record.parts)
     assert sha256_of_object(seaweed, bucket, "huge.bin") == sha256
     assert open_uploads(seaweed, bucket) == []
@@ -122,7 +123,7 @@ def test_a_download_that_is_stopped_goes_on_with_what_it_fetched(tmp_path: Path,
             daemon = site.serve()
             until(lambda: fetched(proxy, bucket) >= 15)
             daemon.signal(signal.SIGTERM)
-            assert daemon.exit_code(20) == 0
+            assert daemon.exit_code() == 0
             record = site.multipart(job_id, "huge.bin")
             assert record is not None
             assert record.parts, "what was fetched was thrown away"
@@ -155,7 +156,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path: Path, seaweed: SeaweedFS) ->
         daemon.signal(signal.SIGTERM)
         until(lambda: daemon.get("/readyz") is None)
         daemon.signal(signal.SIGTERM)
-        assert daemon.exit_code(20) == 130
+        assert daemon.exit_code() == 130
         site.transfer = IN_PARTS
         site.write_config()
         site.serve()
@@ -173,7 +174,7 @@ def test_drain_that_is_stopped_tells_so_and_the_next_one_ends_the_job(tmp_path: 
             try:
                 site.until_job(job_id, partial(has_done, 20))
                 drain.send_signal(signal.SIGTERM)
-                output, errors = drain.communicate(timeout=30)
+                output, errors = drain.communicate(timeout=COMMAND_SECONDS)
             finally:
                 drain.kill()
         assert drain.returncode == 3, output + errors
@@ -189,7 +190,7 @@ def test_systemd_hears_of_start_watchdog_and_end(tmp_path: Path, seaweed: Seawee
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
         address = str(tmp_path / "notify")
         systemd.bind(address)
-        systemd.settimeout(30)
+        systemd.settimeout(60)
         with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "7s"']) as site:
             daemon = site.serve(NOTIFY_SOCKET=address)
             assert next_message(systemd, lambda message: True) == "READY=1"

@@ -12,7 +12,7 @@ from tests.support.site import RemoteTable, Site, site_of
 from tests.support.snow import FakeSnow
 from tests.support.trees import Tree, fill_bucket, make_tree, read_bucket, read_tree, write_tree
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 MIB = 2**20
 KEYS = Keys("SNOWKEY00000001", "snow+secret/0001")

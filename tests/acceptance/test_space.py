@@ -12,7 +12,7 @@ from tests.support.site import RemoteTable, site_of
 from tests.support.small_disk import small_disk
 from tests.support.trees import Tree, fill_bucket, temporary_files
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 MIB = 2**20
 IN_PARTS = ["attempts = 1", 'part_size = "5MiB"', 'multipart_threshold = "5MiB"']

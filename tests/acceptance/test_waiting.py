@@ -20,9 +20,9 @@ from tests.support.buckets import fresh_bucket
 from tests.support.commands import Folder, Hub, call, complaint, json_lines, remote_of
 from tests.support.faults import Direction, Fault, Kind
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import DEADLINE, RemoteTable, Site, site_of, until
+from tests.support.site import COMMAND_SECONDS, DEADLINE, RemoteTable, Site, site_of, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.server
 
 MIB = 2**20
 ALWAYS = 10_000
@@ -66,7 +66,7 @@ def first_line(stream: IO[str] | None) -> str:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=COMMAND_SECONDS)
     assert "Traceback" not in errors
     return process.returncode, out, errors
 
@@ -384,7 +384,7 @@ def test_leaving_while_the_command_is_still_loading_is_quiet(tmp_path: Path) -> 
         try:
             assert first_line(process.stdout) == "loading\n"
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=COMMAND_SECONDS)
         finally:
             process.kill()
     assert (process.returncode, errors) == (130, "")

@@ -26,10 +26,8 @@ from headrace_queue.jobs import Job, JobSpec, Kind
 from headrace_queue.sqlite import SqliteStore
 from tests.support.commands import call, complaint
 from tests.support.require import require
-from tests.support.site import RemoteTable, Site, site_of
+from tests.support.site import COMMAND_SECONDS, RemoteTable, Site, site_of
 from tests.support.small_disk import small_disk
-
-pytestmark = pytest.mark.timeout(120)
 
 NOBODY = "http://127.0.0.1:9"
 LAKE = f'[remotes.lake]\nendpoint_urls = ["{NOBODY}"]\ncredentials = {{ file = "/no/such/keys.ini" }}\n'
@@ -319,7 +317,7 @@ def without_privilege(desk: Desk, *words: str, owner: Path) -> subprocess.Comple
             cwd=desk.home,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=COMMAND_SECONDS,
         )
     finally:
         owner.chmod(stat.S_IRWXU)
@@ -434,7 +432,7 @@ def test_a_file_system_that_is_not_mounted(direction: str, desk: Desk) -> None:
         cwd=desk.home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     if "mount:" in done.stderr:
         pytest.skip(f"missing part: the right to mount another /etc/fstab ({done.stderr.strip()})")
@@ -491,7 +489,7 @@ def test_a_look_at_a_full_queue_sees_what_was_written_last(tmp_path: Path) -> No
     with small_disk(tmp_path / "disk", 2**21) as disk:
         site = Site(tmp_path / "site", {}, state=disk / "state")
         path = site.state / "queue.db"
-        subprocess.run([sys.executable, "-c", WRITTEN_AND_KILLED, path], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", WRITTEN_AND_KILLED, path], check=True, timeout=COMMAND_SECONDS)
         assert path.with_name("queue.db-wal").stat().st_size > 0
         path.with_name("queue.db-shm").unlink()
         fill(disk / "ballast")

@@ -31,9 +31,9 @@ async def make_engine(engine_kind: str) -> AsyncIterator[Callable[[EngineOptions
 
 @pytest.fixture
 def engine(make_engine: Callable[[EngineOptions], Engine]) -> Engine:
-    return make_engine(EngineOptions(connect_timeout=2.0, read_timeout=5.0))
+    return make_engine(EngineOptions(connect_timeout=30.0, read_timeout=60.0))
 
 
 @pytest.fixture
 def impatient(make_engine: Callable[[EngineOptions], Engine]) -> Engine:
-    return make_engine(EngineOptions(connect_timeout=1.0, read_timeout=0.5))
+    return make_engine(EngineOptions(connect_timeout=30.0, read_timeout=0.5))

@@ -71,11 +71,12 @@ def failed(checks: list[Check]) -> list[str]:
     return [check.name for check in checks if check.status is Status.FAIL]
 
 
-def dead_url() -> str:
-    """Where nobody listens."""
+@pytest.fixture
+def dead_url() -> Iterator[str]:
+    """Where nobody listens, as long as the test runs."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{held.getsockname()[1]}"
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 # -- a host where all is well -----------------------------------------------------------------------------------------
@@ -129,9 +130,9 @@ async def test_a_pinned_device_answers_and_an_unknown_one_is_explained(
 
 
 async def test_one_endpoint_of_two_is_down(
-    seaweed: S3Server, config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    seaweed: S3Server, config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, dead_url: str
 ) -> None:
-    gone, alive = dead_url(), seaweed.endpoint_urls[0]
+    gone, alive = dead_url, seaweed.endpoint_urls[0]
     checks = await examine(config(*lake(gone, alive, keys=seaweed.keys, monkeypatch=monkeypatch)))
     assert failed(checks) == [f"endpoint {gone} of lake"]
     assert "nobody listens" in by_name(checks)[f"endpoint {gone} of lake"].detail
@@ -151,14 +152,14 @@ async def test_credentials_that_are_not_accepted(
         assert SECRET not in "\n".join(to_lines(checks))
 
 
-async def test_credentials_that_are_not_there(config: Callable[..., Path], tmp_path: Path) -> None:
-    checks = await examine(config(*lake(dead_url())))
+async def test_credentials_that_are_not_there(config: Callable[..., Path], tmp_path: Path, dead_url: str) -> None:
+    checks = await examine(config(*lake(dead_url)))
     assert failed(checks) == ["credentials of lake"]
     assert "LAKE_ACCESS_KEY_ID" in by_name(checks)["credentials of lake"].detail
     open_file = tmp_path / "open.ini"
     open_file.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
     open_file.chmod(0o644)
-    lines = ("[remotes.lake]", f'endpoint_urls = ["{dead_url()}"]', f'credentials = {{ file = "{open_file}" }}')
+    lines = ("[remotes.lake]", f'endpoint_urls = ["{dead_url}"]', f'credentials = {{ file = "{open_file}" }}')
     check = by_name(await examine(config(*lines)))["credentials of lake"]
     assert (check.status, "chmod 600" in check.remedy, SECRET in check.detail) == (Status.FAIL, True, False)
 
@@ -349,7 +350,7 @@ def test_beside_a_running_daemon_it_disturbs_nothing(rclone_s3: S3Server, tmp_pa
         before = sorted(os.listdir(site.state))
         environment = {"HEADRACE_DAEMON__LISTEN": daemon.url, "AWS_EC2_METADATA_DISABLED": "true"}
         with site.popen("headraced", "doctor", "--json", **environment) as process:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=150)
         assert process.returncode == 0, output + errors
         checks = {row["name"]: row for row in json.loads(output)["checks"]}
         assert checks[f"port {daemon.url}"]["detail"] == "headraced runs and is healthy"

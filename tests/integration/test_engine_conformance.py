@@ -259,4 +259,5 @@ async def test_memory_stays_flat_while_a_large_body_streams(engine: Engine) -> N
     async with serving(script) as server:
         total, peak = await engine.stream("GET", server.url + "/", {}, None, consume)
     assert total == size
-    assert peak < 48 << 20
+    # the server is a part of this process too, and allocators keep what they had; held as a whole it were all of it
+    assert peak < size // 2

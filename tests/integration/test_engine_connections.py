@@ -107,17 +107,15 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def grown(step: Callable[[], Awaitable[None]]) -> int:
-    """By how many bytes the resident memory of this process grew."""
-    before: int = psutil.Process().memory_info().rss
-    await step()
-    after: int = psutil.Process().memory_info().rss
-    return after - before
+def resident_bytes() -> int:
+    gc.collect()
+    return int(psutil.Process().memory_info().rss)
 
 
 async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOptions], Engine]) -> None:
-    """180 in each phase: no answer yet, in the middle of the body, in the middle of an upload."""
-    engine = make_engine(EngineOptions(connect_timeout=5.0, read_timeout=0.5))
+    """Without an answer yet, in the middle of a body, in the middle of an upload; 30 of each in every round."""
+    # one of the engines lets go of a cancelled request at its timeout, and every round waits for that
+    engine = make_engine(EngineOptions(connect_timeout=30.0, read_timeout=0.5))
     upload = bytes(64 << 20)
 
     async def script(connection: Connection) -> None:
@@ -134,14 +132,15 @@ async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOpti
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+        # on a busy machine the timeout may have come before the cancellation
+        others = [result for result in results if not isinstance(result, asyncio.CancelledError)]
+        assert {getattr(result, "code", result) for result in others} <= {"timeout"}
 
     async def rounds(count: int, server: WireServer, ways: list[Callable[[], Awaitable[object]]]) -> None:
         for _ in range(count):
             for way in ways:
                 await cancelled(server, way)
             await until(lambda: len(server.open) == 0)
-        gc.collect()
 
     async with serving(script) as server:
         ways: list[Callable[[], Awaitable[object]]] = [
@@ -152,11 +151,12 @@ async def test_cancelled_requests_leak_nothing(make_engine: Callable[[EngineOpti
         ]
         await rounds(2, server, ways)  # the memory that 200 requests at once take is taken once
         before = descriptors()
-        growth = [await grown(lambda: rounds(1, server, ways)) for _ in range(5)]
+        resident = resident_bytes()
+        await rounds(5, server, ways)
         await until(lambda: descriptors() <= before + 2)
-        # A piece of 4 MiB that each of the 30 uploads of a round left behind would be 120 MiB, round after round. What
-        # the allocators of the two languages keep for later comes and goes by tens of MiB, but not every time.
-        assert min(growth) < 40 << 20, growth
+        # A piece of 4 MiB that each of the 150 uploads left behind would be 600 MiB, and would stay. What allocators
+        # keep for later, and what threads have yet to let go of, is 130 MiB now and then, and goes by itself.
+        await until(lambda: resident_bytes() < resident + (300 << 20))
 
 
 async def test_a_cancelled_upload_stops(engine: Engine) -> None:

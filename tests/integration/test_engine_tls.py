@@ -34,7 +34,7 @@ def authority() -> trustme.CA:
 
 
 def trusting(pem: bytes) -> EngineOptions:
-    return EngineOptions(connect_timeout=2.0, read_timeout=5.0, ca_pem=pem)
+    return EngineOptions(connect_timeout=30.0, read_timeout=60.0, ca_pem=pem)
 
 
 async def test_a_given_authority(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:

@@ -64,7 +64,7 @@ async def proxy(target: Target) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         session._retry_connection = (
             False  # it sends idempotent requests a second time by itself, and would hide a fault
         )
@@ -117,7 +117,7 @@ async def test_a_stall_lasts_until_the_client_leaves(proxy: FaultProxy, http: ai
         async with asyncio.timeout(0.3):
             await response.content.read()
     response.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await proxy.idle.wait()
 
 

@@ -33,7 +33,7 @@ def port() -> Iterator[int]:
 
 
 def _get(host: str, port: int, path: str, accept: str) -> tuple[int, str, str]:
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=60)
     try:
         connection.request("GET", path, headers={"accept": accept})
         answer = connection.getresponse()

@@ -30,7 +30,7 @@ def call(
     context = ssl.create_default_context(cafile=server.authority) if server.authority else None
     request = urllib.request.Request(server.url + path, method=method, headers=headers or {}, data=data)
     try:
-        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             return answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.read()
     except urllib.error.HTTPError as error:
         with error:

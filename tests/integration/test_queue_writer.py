@@ -53,10 +53,10 @@ class Gate:
 
     def hold(self, _: Store) -> None:
         self._entered.set()
-        assert self._open.wait(30)
+        assert self._open.wait(60)
 
     async def entered(self) -> None:
-        assert await asyncio.to_thread(self._entered.wait, 30)
+        assert await asyncio.to_thread(self._entered.wait, 60)
 
     def open(self) -> None:
         self._open.set()
@@ -179,7 +179,7 @@ async def test_start_raises_what_opening_raised(path: Path, broken: str) -> None
 
 async def test_the_marker_grows_while_idle_and_stands_while_stuck(queue: Queue) -> None:
     before = queue.progress_marker
-    for _ in range(1000):
+    for _ in range(3000):
         if queue.progress_marker >= before + 2:
             break
         await asyncio.sleep(0.02)

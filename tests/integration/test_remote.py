@@ -58,7 +58,7 @@ async def joined(chunks: AsyncIterator[Buffer], _endpoint: str) -> bytes:
     return b"".join([bytes(chunk) async for chunk in chunks])
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 20.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
         found = condition()

@@ -50,7 +50,7 @@ async def joined(chunks: AsyncIterator[Buffer], _endpoint: str) -> bytes:
     return b"".join([bytes(chunk) async for chunk in chunks])
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -148,6 +148,8 @@ async def test_a_streamed_body_starts_anew_for_every_attempt() -> None:
 
 async def test_throttling_halves_what_is_in_flight_and_ends_with_patience() -> None:
     brief = Retry(random=random.random, base=0.001, cap=0.01, patience=0.9)
+    # it goes by requests: on a busy machine there would be too few of them in any time that a test may take
+    clocks = Clocks(steady=lambda: server.count("HEAD") * 0.05, wall=time.time, random=random.random)
     limits: list[int] = []
 
     class Limits(Heard):
@@ -157,12 +159,12 @@ async def test_throttling_halves_what_is_in_flight_and_ends_with_patience() -> N
 
     async with (
         scripted(in_turn(error(503, "SlowDown"))) as server,
-        remote_to([server.url], Limits(), retry=brief, max_requests=8) as remote,
+        remote_to([server.url], Limits(), retry=brief, max_requests=8, clocks=clocks) as remote,
     ):
         with pytest.raises(Throttled):
             await remote.head("b", "k")
         assert server.count("HEAD") > brief.attempts, "throttling uses up no attempt"
-    assert limits[-1] >= 2, "one overload halves once a second, not with every answer"
+    assert limits[-1] == 4, "one overload halves once"
 
 
 async def test_an_error_inside_a_200_is_no_success() -> None:

@@ -351,11 +351,11 @@ async def test_no_more_steps_run_at_once_than_there_are_threads() -> None:
             seen = running
         if seen == 3:
             loop.call_soon_threadsafe(busy.set)
-        gate.wait(20)
+        gate.wait(60)
         return seen
 
     steps = [asyncio.create_task(threads.run(step)) for _ in range(9)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await busy.wait()
     for _ in range(50):
         await asyncio.sleep(0)
@@ -380,7 +380,7 @@ def test_a_stuck_thread_holds_up_neither_close_nor_the_end_of_the_process() -> N
         "        print('closed')\n"
         "asyncio.run(main())\n"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert (run.stdout, run.stderr) == ("closed\n", "")
 
 
@@ -400,7 +400,7 @@ def test_fanned_out_steps_keep_their_order_and_leave_no_thread() -> None:
     before = set(threading.enumerate())
     assert fan_out(lambda n: n * n, range(100), 4) == [n * n for n in range(100)]
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

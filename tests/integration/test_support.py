@@ -1,7 +1,10 @@
 """The servers, the proxy and the fake device behave as the tests that stand on them believe."""
 
+import asyncio
 import http.client
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,13 +19,14 @@ from botocore.exceptions import ClientError
 
 from headrace_daemon.demo.process import OwnedProcess, PortClaim, StartFailed, wait_until_ready
 from headrace_daemon.demo.servers import Keys, S3Server, SeaweedFS, answers, program
+from tests.support.acceptor import Acceptor
 from tests.support.buckets import fresh_bucket
 from tests.support.require import missing_parts, require
 
 pytestmark = pytest.mark.server
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -46,7 +50,7 @@ def test_a_server_lets_nobody_else_in(name: str, request: pytest.FixtureRequest)
     server: S3Server = request.getfixturevalue(name)
     bucket = fresh_bucket(server)
     parts = urlsplit(server.endpoint_urls[0])
-    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     connection.request("GET", f"/{bucket}?list-type=2")
     assert connection.getresponse().status in (400, 403)
     connection.close()
@@ -120,14 +124,14 @@ def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
 
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     child = OwnedProcess(["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], tmp_path / "log")
-    wait_until_ready(child, lambda: "ready" in child.log_tail(), 20, "sh")
+    wait_until_ready(child, lambda: "ready" in child.log_tail(), 60, "sh")
     assert child.stop(grace=0.2) == -signal.SIGKILL
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     child = OwnedProcess(["/bin/sh", "-c", "echo no such disk; exit 3"], tmp_path / "log")
     with pytest.raises(StartFailed, match=r"exit code 3:\nno such disk"):
-        wait_until_ready(child, lambda: False, 20, "sh")
+        wait_until_ready(child, lambda: False, 60, "sh")
 
 
 def test_two_claims_never_share_a_port() -> None:
@@ -150,3 +154,22 @@ def test_a_missing_part_fails_where_all_is_required(monkeypatch: pytest.MonkeyPa
     with pytest.raises(pytest.fail.Exception, match="missing part: no-such-program"):
         require("no-such-program")
     assert require("weed") == program("weed")
+
+
+async def test_a_server_that_stops_leaves_no_connection_that_just_came() -> None:
+    """Nor one that is between the kernel and its handler, at whatever turn of the loop the end comes."""
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    before = len(os.listdir("/proc/self/fd"))
+    for turns in range(12):
+        acceptor = Acceptor(silent)
+        port = acceptor.start()
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await acceptor.stop()
+        for client in clients:
+            client.close()
+    assert len(os.listdir("/proc/self/fd")) == before

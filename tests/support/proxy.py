@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from headrace_daemon.demo.process import PortClaim
 from headrace_daemon.demo.servers import Tls
+from tests.support.acceptor import Acceptor, reset
 from tests.support.faults import CHUNKED, UNTIL_CLOSE, Direction, Fault, Head, Kind, bend, body_length
 
 _BLOCK = 64 * 1024
@@ -33,9 +32,9 @@ class FaultProxy:
         self._target = urlsplit(target_url)
         self._target_tls = ssl.create_default_context(cafile=target_ca) if self._target.scheme == "https" else None
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._faults: list[Fault] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = 0
         self._claim = PortClaim(1)
         (self._port,) = self._claim.ports
         self.rate: int | None = None
@@ -63,17 +62,14 @@ class FaultProxy:
         if self._tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._tls.cert_file, self._tls.key_file)
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port, ssl=context, limit=_MAX_HEAD)
+        self._acceptor = Acceptor(self._serve, tls=context, limit=_MAX_HEAD)
+        self._acceptor.start(self._port)
 
     async def stop(self) -> None:
         """Resets every connection; new ones are refused."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._acceptor is not None:
+            await self._acceptor.stop()
+            self._acceptor = None
 
     async def __aenter__(self) -> "FaultProxy":
         await self.start()
@@ -85,24 +81,19 @@ class FaultProxy:
 
     # -- one connection -------------------------------------------------------------------------------------------
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
         self.idle.clear()
         self.connections += 1
         try:
             async with self._connect() as (up_reader, up_writer):
                 while await self._exchange(_Pair(reader, writer, up_reader, up_writer)):
                     pass
-            writer.close()
         except (OSError, EOFError, _Cut):
-            writer.close()
-        except asyncio.CancelledError:
-            _reset(writer)  # stop(): a dead endpoint resets; the task ends here on purpose
+            pass  # the connection ends, which is all there is to say
         finally:
-            self._tasks.discard(task)
-            if not self._tasks:
+            self._open -= 1
+            if not self._open:
                 self.idle.set()
 
     @contextlib.asynccontextmanager
@@ -113,7 +104,7 @@ class FaultProxy:
         try:
             yield reader, writer
         finally:
-            _reset(writer)
+            reset(writer)
 
     async def _exchange(self, pair: "_Pair") -> bool:
         """One request and its answer; whether the connection may take another."""
@@ -137,7 +128,7 @@ class FaultProxy:
             if fault.kind is Kind.STALL:
                 return await _stall(pair)
             if fault.kind is not Kind.TRUNCATE:
-                _reset(pair.client_writer)
+                reset(pair.client_writer)
             return False
 
     def _take(self, request: Head) -> Fault | None:
@@ -200,7 +191,7 @@ class FaultProxy:
             if cut:
                 raise _Cut
             if self.rate is not None:
-                await asyncio.sleep(len(chunk) / self.rate * max(1, len(self._tasks)))
+                await asyncio.sleep(len(chunk) / self.rate * max(1, self._open))
 
 
 class _Pair(NamedTuple):
@@ -256,10 +247,3 @@ async def _stall(pair: _Pair) -> bool:
     while await pair.client_reader.read(_BLOCK):
         pass
     return False
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    raw = writer.get_extra_info("socket")
-    if raw is not None and raw.fileno() >= 0:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

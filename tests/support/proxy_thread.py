@@ -32,7 +32,7 @@ class ProxyThread:
         self._loop.call_soon_threadsafe(self.proxy.add, *faults)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def __enter__(self) -> "ProxyThread":
         self._thread.start()
@@ -42,5 +42,5 @@ class ProxyThread:
     def __exit__(self, *_: object) -> None:
         self._run(self.proxy.__aexit__())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
+        self._thread.join(60)
         self._loop.close()

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from tests.support.acceptor import Acceptor
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -44,8 +46,7 @@ class Scripted:
     script: Script
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
-    _server: asyncio.Server | None = None
-    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _acceptor: Acceptor | None = None
 
     @property
     def url(self) -> str:
@@ -57,20 +58,16 @@ class Scripted:
 
     async def start(self) -> None:
         """Listens, on the same port as before."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._acceptor = Acceptor(self._serve)
+        self.port = self._acceptor.start(self.port)
 
     async def stop(self) -> None:
         """Refuses connections, and ends those that are open."""
-        if self._server is not None:
-            self._server.close()
-            for writer in list(self._writers):
-                writer.transport.abort()
-            await self._server.wait_closed()
-            self._server = None
+        if self._acceptor is not None:
+            await self._acceptor.stop()
+            self._acceptor = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             while (asked := await _read(reader)) is not None:
                 self.asked.append(asked)
@@ -83,9 +80,6 @@ class Scripted:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client went away, or the test stopped the server
-        finally:
-            self._writers.discard(writer)
-            writer.close()
 
 
 def _is_short(reply: bytes, method: str) -> bool:

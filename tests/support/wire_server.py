@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import re
-import socket
 import ssl
-import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -13,6 +11,7 @@ import pytest
 
 from headrace_daemon.s3.engine import Buffer, Engine, Response
 from headrace_daemon.s3.errors import TransportError
+from tests.support.acceptor import Acceptor, reset
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = OK + b"content-length: 0\r\n\r\n"
@@ -41,9 +40,7 @@ class Connection:
         await self.writer.drain()
 
     def reset(self) -> None:
-        raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        reset(self.writer)
 
 
 Script = Callable[[Connection], Awaitable[None]]
@@ -65,30 +62,21 @@ class WireServer:
         self.accepted += 1
         self.open.add(task)
         try:
-            # cancelled: the server is ended; the streams of Python 3.11 would complain about it
-            with contextlib.suppress(
-                asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, asyncio.CancelledError
-            ):
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
                 await self.script(Connection(self, reader, writer))
         finally:
-            writer.close()
             self.open.discard(task)
 
 
 @contextlib.asynccontextmanager
 async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[WireServer]:
     server = WireServer(script)
-    listener = await asyncio.start_server(server.connected, "127.0.0.1", 0, ssl=tls)
-    port = listener.sockets[0].getsockname()[1]
-    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    acceptor = Acceptor(server.connected, tls=tls)
+    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{acceptor.start()}"
     try:
         yield server
     finally:
-        listener.close()
-        tasks = list(server.open)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await acceptor.stop()
 
 
 def answering(data: bytes, *, then_close: bool = False) -> Script:
@@ -104,7 +92,7 @@ def answering(data: bytes, *, then_close: bool = False) -> Script:
     return script
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"

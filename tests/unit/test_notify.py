@@ -16,7 +16,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
     name = str(tmp_path / "notify") if request.param == "path" else f"@headrace-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind("\0" + name[1:] if name.startswith("@") else name)
-        channel.settimeout(5)
+        channel.settimeout(60)
         yield channel, name
 
 

@@ -89,7 +89,7 @@ async def test_only_progress_feeds_it(systemd: socket.socket, monkeypatch: pytes
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(holds: object, seconds: float = 10.0) -> None:
+async def until(holds: object, seconds: float = 60.0) -> None:
     assert callable(holds)
     deadline = time.monotonic() + seconds
     while not holds():
