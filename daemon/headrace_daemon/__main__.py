@@ -116,13 +116,20 @@ def doctor(
 
 @app.command()
 def verify(
-    context: typer.Context, source: str, destination: str, config: ConfigFile = None, as_json: AsJson = False
+    context: typer.Context,
+    source: str,
+    destination: str,
+    encode_names: Annotated[
+        bool, typer.Option("--encode-names", help="Names in a folder are as a sync with --encode-names writes them.")
+    ] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
 ) -> int:
     """Compare two locations object by object, by checksum. Exit code 0 where they hold the same, 1 where not."""
     from headrace_daemon.verify.run import run_verify
 
     loaded = _config(context, config)
-    return _run(lambda: run_verify(loaded, source, destination, as_json=as_json))
+    return _run(lambda: run_verify(loaded, source, destination, as_json=as_json, encode_names=encode_names))
 
 
 @app.command(hidden=True)

@@ -1,31 +1,80 @@
-"""What an object or file holds, as CRC64NVME: as the service stores it, and by reading only where it stores none."""
+"""What an object or file holds, and whether two of them hold the same.
 
+What the services tell in their answers to HEAD comes first; bytes are read only on a side that has no checksum of a
+kind that the other side has.
+"""
+
+import asyncio
 import errno
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import NamedTuple
 
 from headrace_daemon.files.reading import OpenSource
 from headrace_daemon.files.threads import FileThreads
-from headrace_daemon.s3.checksum import EMPTY, combine, crc64nvme, to_text
+from headrace_daemon.s3.digests import KINDS, digest_of
 from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.profiles import Profile
+from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd
+from headrace_daemon.transfer.proof import is_md5
 
 BLOCK = 8 * 2**20
 
 
-class Content(NamedTuple):
-    """crc64nvme: base64. stored: the service said so; else every byte was read here."""
+class Seen(NamedTuple):
+    """One end of an object. info: what HEAD told; None for a file. sums: what is stored, kind -> text."""
 
-    crc64nvme: str
-    stored: bool
+    end: End
+    key: str
+    info: ObjectInfo | None
+    sums: Mapping[str, str]
 
 
-async def content_of(end: End, key: str, threads: FileThreads) -> Content:
-    """What `key` (relative) holds now. Raises S3Error, FileError."""
-    if isinstance(end, BucketEnd):
-        return await _of_object(end, key)
-    return Content(await threads.run(_of_file, end, key), stored=False)
+class Sums(NamedTuple):
+    """What two ends hold, by the same algorithm, one of digests.KINDS. read: the sides that had to be read for it."""
+
+    kind: str
+    source: str
+    destination: str
+    read: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        return self.source == self.destination
+
+
+async def see(end: End, key: str) -> Seen:
+    """What is known of `key` (relative) without reading it. Raises S3Error."""
+    if isinstance(end, FilesEnd):
+        return Seen(end, key, None, {})
+    info = await end.remote.head(end.bucket, end.key(key), version=end.version)
+    return Seen(end, key, info, stored_sums(info, end.remote.profile))
+
+
+async def sums_of(source: Seen, destination: Seen, threads: FileThreads) -> Sums:
+    """The checksums of both ends by the best algorithm there is. Raises S3Error, FileError, OSError."""
+    kind = best_kind(source.sums, destination.sums)
+    read = tuple(name for name, seen in (("source", source), ("destination", destination)) if kind not in seen.sums)
+    ours, theirs = await asyncio.gather(_sum(source, kind, threads), _sum(destination, kind, threads))
+    return Sums(kind, ours, theirs, read)
+
+
+def best_kind(ours: Collection[str], theirs: Collection[str]) -> str:
+    """The algorithm to compare by: one that both sides store, else one that either does, else CRC64NVME."""
+    for known in (set(ours) & set(theirs), set(ours) | set(theirs)):
+        for kind in KINDS:
+            if kind in known:
+                return kind
+    return KINDS[0]
+
+
+def stored_sums(info: ObjectInfo, profile: Profile) -> dict[str, str]:
+    """What a service tells of an object's content. Its ETag counts where it surely is the MD5 of all of it."""
+    sums = {kind: info.checksums[kind] for kind in KINDS if info.checksums.get(kind)}
+    if profile.etag_md5 and not info.opaque_etag and is_md5(info.etag):
+        sums["md5"] = info.etag
+    return sums
 
 
 def is_folder(end: End, key: str) -> bool:
@@ -43,34 +92,49 @@ def is_folder(end: End, key: str) -> bool:
         raise
 
 
-async def _of_object(end: BucketEnd, key: str) -> Content:
-    info = await end.remote.head(end.bucket, end.key(key))
-    stored = info.checksums.get("crc64nvme")
-    if stored:
-        return Content(stored, stored=True)
-
-    async def sum_up(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
-        total = EMPTY
-        async for chunk in chunks:
-            total = combine(total, crc64nvme(chunk), len(chunk))
-        return to_text(total)
-
-    if info.size == 0:
-        return Content(to_text(EMPTY), stored=False)
-    read = await end.remote.get_range(
-        end.bucket, end.key(key), 0, info.size, if_match=info.etag, total=info.size, consume=sum_up
-    )
-    return Content(read, stored=False)
+async def _sum(seen: Seen, kind: str, threads: FileThreads) -> str:
+    stored = seen.sums.get(kind)
+    if stored is not None:
+        return stored
+    if seen.info is None:
+        return await threads.run(_sum_of_file, seen.end, seen.key, kind)
+    return await _sum_of_object(seen, kind, threads)
 
 
-def _of_file(end: FilesEnd, key: str) -> str:
+def _sum_of_file(end: End, key: str, kind: str) -> str:
+    if not isinstance(end, FilesEnd):
+        raise TypeError("a bucket has no files")
     source = OpenSource(end.root, end.key(key))
     try:
-        total = EMPTY
+        total = digest_of(kind)
         for start in range(0, source.size, BLOCK):
-            data = source.read_at(start, min(BLOCK, source.size - start))
-            total = combine(total, crc64nvme(data), len(data))
+            total.update(source.read_at(start, min(BLOCK, source.size - start)))
         source.check()
     finally:
         source.close()
-    return to_text(total)
+    return total.text()
+
+
+async def _sum_of_object(seen: Seen, kind: str, threads: FileThreads) -> str:
+    end, info = seen.end, seen.info
+    if not isinstance(end, BucketEnd) or info is None:
+        raise TypeError("a tree has no objects")
+
+    async def sum_up(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
+        total = digest_of(kind)  # anew for every attempt on the wire
+        async for chunk in chunks:
+            await threads.run(total.update, chunk)
+        return total.text()
+
+    if info.size == 0:
+        return digest_of(kind).text()
+    return await end.remote.get_range(
+        end.bucket,
+        end.key(seen.key),
+        0,
+        info.size,
+        if_match=info.etag,
+        total=info.size,
+        consume=sum_up,
+        version=end.version,
+    )

@@ -33,6 +33,8 @@ AGAIN = 10.0
 
 MAX_PLANS = 4
 MAX_BATCHES = 8
+MAX_BUSY = 32
+"""Batches under way in all: the eight of a slow job must not keep another from its first one."""
 MAX_WAITING = 200
 """Ready batches a job may have before its planner pauses: the bound on the queue's rows."""
 
@@ -43,6 +45,7 @@ class _Task:
 
     job_id: int
     plans: bool
+    priority: int
     task: asyncio.Task[None] = field(init=False)
     run: BatchRun | None = None  # of a batch, once the ends of its job are open
 
@@ -151,12 +154,19 @@ class Dispatcher:
             if lease is None:
                 break
             plan = run_plan(lease, self._sessions, self._queue, self._facts, self._now)
-            self._start(_Task(lease.job.id, plans=True), plan)
-        free = MAX_BATCHES - sum(not one.plans for one in self._tasks)
+            self._start(_Task(lease.job.id, plans=True, priority=lease.job.spec.priority), plan)
+        busy = [one.priority for one in self._tasks if not one.plans]
+        free = MAX_BATCHES - len(busy)
         if free > 0:
-            for batch in await self._queue.write(lambda store: store.claim(worker, free, only)):
-                one = _Task(batch.job.id, plans=False)
-                self._start(one, self._batch(batch, one))
+            self._start_batches(await self._queue.write(lambda store: store.claim(worker, free, only)))
+        elif spare := MAX_BUSY - len(busy):
+            most = max(busy)
+            self._start_batches(await self._queue.write(lambda store: store.claim(worker, spare, only, most)))
+
+    def _start_batches(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            one = _Task(batch.job.id, plans=False, priority=batch.job.spec.priority)
+            self._start(one, self._batch(batch, one))
 
     def _start(self, one: _Task, work: Coroutine[None, None, None]) -> None:
         self.touched.add(one.job_id)

@@ -71,6 +71,7 @@ class Outcome:
         "error",
         "etag",
         "last_error",
+        "lost",
         "message",
         "proof",
         "seconds",
@@ -94,11 +95,13 @@ class Outcome:
         error: str = "",
         message: str = "",
         last_error: str = "",
+        lost: str = "",
     ) -> None:
         """state: transferred, copied (by the server), deleted, trashed (moved to the job's trash), created (a folder),
         vanished, skipped, unchanged (compared by content), failed, or with a dry run would_transfer, would_delete,
         would_trash. proof names what showed that both ends hold the same bytes.
-        last_error: why the last attempt before this end was repeated, '' where none was."""
+        last_error: why the last attempt before this end was repeated, '' where none was. lost: what it had besides its
+        bytes and does not have at the destination, words of transfer/attributes.py separated by commas."""
         self.state = state
         self.size = size
         self.seconds = seconds
@@ -111,3 +114,4 @@ class Outcome:
         self.error = error
         self.message = message
         self.last_error = last_error
+        self.lost = lost

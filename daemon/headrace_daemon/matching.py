@@ -14,7 +14,7 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.planner.entries import Entry, EntryPage, Problem
 from headrace_daemon.planner.errors import JobFailure
 from headrace_daemon.planner.filters import Filter
-from headrace_daemon.planner.listing import list_files, relative
+from headrace_daemon.planner.listing import list_files, unsorted_pages
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.errors import S3Error
 from headrace_queue.commands_match import MatchRequest
@@ -80,14 +80,9 @@ async def _pages(source: Location, remotes: Remotes, threads: FileThreads) -> As
         return
     remote = remotes.get(source.remote or "s3")
     await remote.start()
-    token: str | None = None
-    while True:
-        found = await remote.list_page(source.bucket, source.key, token=token)
-        mine = [listed for listed in found.objects if listed[0].startswith(source.key) and listed[0] != source.key]
-        yield EntryPage(relative(mine, len(source.key)))
-        token = found.token
-        if token is None:
-            return
+    async with aclosing(unsorted_pages(remote, source.bucket, source.key)) as found:
+        async for entries in found:
+            yield EntryPage([entry for entry in entries if entry.key])
 
 
 class _Report:

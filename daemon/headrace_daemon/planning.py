@@ -4,6 +4,7 @@ import asyncio
 import stat
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from headrace_daemon.facts import Facts, Outcome
@@ -19,11 +20,12 @@ from headrace_daemon.planner.listing import list_files, list_nothing, list_remot
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
 from headrace_daemon.planner.task import PlanEnd, PlanLimits, PlanPorts, PlanTask
-from headrace_daemon.s3.errors import NoSuchBucket, NotFound
+from headrace_daemon.s3.errors import NoSuchBucket, NotFound, NotSupported
 from headrace_daemon.session import Session, Sessions
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
 from headrace_daemon.transfer.judge import ending_text, passing_reason
 from headrace_daemon.trash import check_trash, trash_below
+from headrace_queue.advice import with_advice
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.writer import Queue
@@ -235,11 +237,17 @@ async def _look(session: Session, end: End | NoFolder) -> Entry | None:
     if isinstance(end, FilesEnd):
         return await session.host.threads.run(_look_at_file, end)
     try:
-        info = await end.remote.head(end.bucket, end.prefix)
+        info = await end.remote.head(end.bucket, end.prefix, version=end.version)
     except NoSuchBucket:
         raise
     except NotFound:
         return None
+    except NotSupported as error:
+        # S3 answers so to a HEAD of a delete marker (API reference, HeadObject)
+        if not end.version or error.status != HTTPStatus.METHOD_NOT_ALLOWED:
+            raise
+        why = f"version {end.version} of {_where(end)} is a delete marker: there is nothing to copy"
+        raise JobFailure(with_advice(why, "Name an earlier version.")) from error
     return Entry("", info.size, info.mtime_ns, info.etag)
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
+from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
@@ -212,7 +213,6 @@ def _host(
         remotes=remotes,
         threads=threads,
         memory=MemoryBudget(config.transfer.memory),
-        slots=asyncio.Semaphore(config.transfer.objects),
         bandwidth=[] if rate is None else [Bandwidth(rate, time.monotonic)],
         remote_bandwidth={
             name: Bandwidth(remote.bandwidth, time.monotonic)
@@ -222,6 +222,7 @@ def _host(
         report=report,
         facts=facts,
         now=time.time,
+        room=Room(config.transfer.min_free),
     )
 
 

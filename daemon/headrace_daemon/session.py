@@ -11,14 +11,19 @@ from weakref import WeakValueDictionary
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.landing import Landing
+from headrace_daemon.files.room import Room
 from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.s3.connect import Remotes
+from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
+from headrace_daemon.transfer.abilities import for_reading, for_writing, refuse_plain_http
+from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.download import Download
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder, Work
+from headrace_daemon.transfer.kept import Kept
 from headrace_daemon.transfer.mover import Mover
 from headrace_daemon.transfer.recorder import Recorder, Report
 from headrace_daemon.transfer.relay import Relay
@@ -26,6 +31,7 @@ from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
 from headrace_queue.config import Config
 from headrace_queue.jobs import Batch, Item, Job, Kind, Links, Options, Via
+from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
 
@@ -39,12 +45,12 @@ class Host:
     remotes: Remotes
     threads: FileThreads
     memory: MemoryBudget
-    slots: asyncio.Semaphore
     bandwidth: Sequence[Bandwidth]
     remote_bandwidth: Mapping[str, Bandwidth]
     report: Report
     facts: Facts
     now: Callable[[], float]
+    room: Room
 
 
 class Session:
@@ -65,16 +71,17 @@ class Session:
         self._making = asyncio.Lock()
         self.scratch = host.config.state_dir
         remotes = {end.remote.name for end in (source, destination) if isinstance(end, BucketEnd)}
-        limits = [*host.bandwidth, *(host.remote_bandwidth[name] for name in remotes if name in host.remote_bandwidth)]
-        if job.spec.options.bandwidth is not None:
-            limits.append(Bandwidth(job.spec.options.bandwidth, time.monotonic))
+        own = job.spec.options.bandwidth
+        limits = [] if own is None else [Bandwidth(own, time.monotonic)]
+        limits += [host.remote_bandwidth[name] for name in remotes if name in host.remote_bandwidth]
+        limits += host.bandwidth
         self.work = Work(
             job=job,
             config=host.config.transfer,
             queue=host.queue,
             threads=host.threads,
             memory=host.memory,
-            slots=host.slots,
+            slots=asyncio.Semaphore(host.config.transfer.objects),
             bandwidth=limits,
             facts=host.facts,
         )
@@ -126,7 +133,8 @@ def _close_end(end: End | NoFolder) -> None:
 def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable[[], Mover]:
     """A factory, for the choice is the job's, and what waits to be settled is the batch's."""
     if isinstance(source, FilesEnd) and isinstance(destination, BucketEnd):
-        return lambda: Upload(work, source, destination)
+        kept = Kept(work, destination)
+        return lambda: Upload(work, source, destination, kept)
     if isinstance(source, BucketEnd) and isinstance(destination, FilesEnd):
         return lambda: Download(work, source, destination)
     if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
@@ -142,11 +150,16 @@ def _moves_nothing() -> Mover:
 
 def _between_buckets(work: Work, source: BucketEnd, destination: BucketEnd) -> Callable[[], Mover]:
     via = work.job.spec.options.via
-    one_service = source.remote is destination.remote and source.remote.profile.server_copy
+    one_service = source.remote.identity() == destination.remote.identity() and source.remote.profile.server_copy
+    attributes = Attributes(work, source, destination)
+
+    def relay() -> Relay:
+        return Relay(work, source, destination, attributes)
+
     if via is Via.STREAM or not (one_service or via is Via.SERVER):
-        return lambda: Relay(work, source, destination)
+        return relay
     refusal = [False]  # the job's, not the batch's: a service that will not copy is asked once
-    return lambda: ServerCopy(work, source, destination, Relay(work, source, destination), refusal)
+    return lambda: ServerCopy(work, source, destination, attributes, relay(), refusal)
 
 
 class Sessions:
@@ -187,21 +200,33 @@ class Sessions:
             raise
         make = None
         if isinstance(end, NoFolder) and destination.path is not None and not job.spec.options.dry_run:
-            make = partial(_files_written, destination.path, whole, job, self._host.config)
+            make = partial(_files_written, destination.path, whole, job, self._host)
         return Session(self._host, job, start, end, make)
 
     async def _source(self, location: Location, options: Options, *, whole: bool) -> End:
         if location.path is None:
-            return await self._bucket(location)
+            key = await self._key(location, SOURCE_OPTION, options.source_sse_c_key_file)
+            return for_reading(options, await self._bucket(location), key)
         return await self._host.threads.run(_files_read, location.path, whole, options)
 
     async def _destination(self, location: Location, job: Job, *, whole: bool) -> End | NoFolder:
         if location.path is None:
-            return await self._bucket(location)
+            options = job.spec.options
+            key = await self._key(location, DESTINATION_OPTION, options.sse_c_key_file)
+            source_key = await self._key(location, SOURCE_OPTION, options.source_sse_c_key_file)
+            return for_writing(options, await self._bucket(location), key, source_key)
         threads = self._host.threads
         if job.spec.options.dry_run:
             return await threads.run(_files_looked_at, location.path, whole, job.spec.options)
-        return await threads.run(_files_written_if_there, location.path, whole, job, self._host.config)
+        return await threads.run(_files_written_if_there, location.path, whole, job, self._host)
+
+    async def _key(self, location: Location, option: str, path: str | None) -> CustomerKey | None:
+        """The key in this file, for a remote that may be given it. Raises UsageError."""
+        if path is None:
+            return None
+        remote = self._host.config.remotes.get(location.remote or "s3")
+        refuse_plain_http(option, location, remote.endpoint_urls if remote else ())
+        return await self._host.threads.run(read_key_file, path)
 
     async def _bucket(self, location: Location) -> BucketEnd:
         remote = self._host.remotes.get(location.remote or "s3")
@@ -241,14 +266,15 @@ def _links_there(options: Options) -> LinkPolicy:
     return "store" if options.links is Links.STORE else "skip"
 
 
-def _files_written_if_there(path: Path, whole: bool, job: Job, config: Config) -> FilesEnd | NoFolder:
+def _files_written_if_there(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd | NoFolder:
     folder, _ = _folder_and_name(path, whole)
-    return _files_written(path, whole, job, config) if os.path.lexists(folder) else NoFolder(folder)
+    return _files_written(path, whole, job, host) if os.path.lexists(folder) else NoFolder(folder)
 
 
-def _files_written(path: Path, whole: bool, job: Job, config: Config) -> FilesEnd:
+def _files_written(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd:
     folder, name = _folder_and_name(path, whole)
     options = job.spec.options
     root = Root.destination(folder, links=_links_there(options))
-    landing = Landing(root, job.id, config.transfer.fsync, config.transfer.direct_io)
+    config = host.config.transfer
+    landing = Landing(root, job.id, config.fsync, config.direct_io, host.room)
     return FilesEnd(root, name, landing, encoded=options.encode_names)

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from headrace_queue.jobs import Links, Rule, Via
+from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.selection import RULE_OPTIONS, rules_from
 from headrace_queue.whereabouts import Whereabouts, whereabouts
 
@@ -86,6 +87,18 @@ StorageClass: TypeAlias = Annotated[str | None, typer.Option("--storage-class", 
 Encryption: TypeAlias = Annotated[
     str | None, typer.Option("--sse", metavar="HOW", help="AES256, aws:kms or aws:kms:KEY.")
 ]
+CannedAcl: TypeAlias = Annotated[
+    str | None, typer.Option("--acl", metavar="CANNED", help="Who may read the objects, such as public-read.")
+]
+KeyFile: TypeAlias = Annotated[
+    Path | None, typer.Option(DESTINATION_OPTION, metavar="FILE", help="Encrypt with the key in it (SSE-C).")
+]
+SourceKeyFile: TypeAlias = Annotated[
+    Path | None, typer.Option(SOURCE_OPTION, metavar="FILE", help="The source is encrypted with the key in it.")
+]
+VersionId: TypeAlias = Annotated[
+    str | None, typer.Option("--version-id", metavar="ID", help="This version of the source, not the current one.")
+]
 Preserve: TypeAlias = Annotated[bool, typer.Option("--preserve", help="Keep POSIX owner, mode and times, as FSx does.")]
 
 LinkPolicy: TypeAlias = Annotated[
@@ -96,6 +109,28 @@ EncodeNames: TypeAlias = Annotated[
 ]
 EmptyDirs: TypeAlias = Annotated[
     bool, typer.Option("--empty-dirs", help="Upload empty folders too, as objects whose keys end in a slash.")
+]
+
+ContentType: TypeAlias = Annotated[
+    str | None, typer.Option("--content-type", metavar="TYPE", help="Of every object, in place of the guess by name.")
+]
+CacheControl: TypeAlias = Annotated[
+    str | None, typer.Option("--cache-control", metavar="TEXT", help="How long others may keep copies: max-age=3600.")
+]
+Disposition: TypeAlias = Annotated[
+    str | None, typer.Option("--content-disposition", metavar="TEXT", help="How browsers present the objects.")
+]
+Encoding: TypeAlias = Annotated[
+    str | None, typer.Option("--content-encoding", metavar="NAME", help="How the bytes are packed; they stay as is.")
+]
+Language: TypeAlias = Annotated[
+    str | None, typer.Option("--content-language", metavar="TAG", help="The language of the content.")
+]
+Expires: TypeAlias = Annotated[
+    str | None, typer.Option("--expires", metavar="DATE", help="When copies that others keep are stale.")
+]
+Metadata: TypeAlias = Annotated[
+    list[str], typer.Option("--metadata", metavar="NAME=VALUE", help="User metadata of objects; may be repeated.")
 ]
 
 

@@ -9,16 +9,25 @@ from typing import Annotated
 import typer
 
 from headrace_queue import command_options as given
-from headrace_queue.client import POLL_SECONDS, follow, named_jobs, queue_exists, unfinished_jobs
+from headrace_queue.client import (
+    POLL_SECONDS,
+    any_live_worker,
+    follow,
+    named_jobs,
+    queue_exists,
+    unfinished_jobs,
+)
 from headrace_queue.collisions import refuse_collision
 from headrace_queue.errors import IllegalTransition, UsageError
 from headrace_queue.following import (
     INTERRUPTED,
     exit_code,
+    hint_how_to_start,
     hint_without_worker,
     print_endings,
     say_they_go_on,
     wait_for,
+    warn,
 )
 from headrace_queue.job_json import failure_json, job_json, to_text
 from headrace_queue.jobs import Job
@@ -32,6 +41,7 @@ from headrace_queue.render import (
     report_line,
     state_text,
     status_lines,
+    stranded,
     summary_lines,
 )
 from headrace_queue.report_file import entry_json, read_report, report_path, summarise, summary_json
@@ -54,15 +64,19 @@ def jobs(
     """List jobs, newest first."""
     places, now = given.whereabouts_of(context, config), time.time()
     found: list[Job] = []
+    alive = False
     if queue_exists(places.queue_url):
         with closing(open_for_a_look(places.queue_url)) as store:
             found = store.jobs(state or [], limit, before)
+            alive = any_live_worker(store, now)
     if as_json:
-        print(to_text({"jobs": [job_json(job, now) for job in found]}))
+        print(to_text({"jobs": [job_json(job, now) for job in found], "live_worker": alive}))
     elif not found:
         print("No jobs.")
     else:
-        _print_table([job_row(job, now) for job in found])
+        _print_table([job_row(job, now, live_worker=alive) for job in found])
+        if any(stranded(job, alive) for job in found):
+            hint_how_to_start(given.config_file(context, config))
     return 0
 
 
@@ -74,13 +88,15 @@ def status(
     with closing(open_for_a_look(places.queue_url)) as store:
         row = store.job(job)
         failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
-        if as_json:
-            print(to_text(job_json(row, now) | {"failures": [failure_json(failure) for failure in failures]}))
-            return 0
-        for line in status_lines(row, failures, now):
-            print(line)
-        if row.state is JobState.QUEUED:
-            hint_without_worker(store, given.config_file(context, config))
+        alive = any_live_worker(store, now)
+    if as_json:
+        more = {"failures": [failure_json(failure) for failure in failures], "live_worker": alive}
+        print(to_text(job_json(row, now) | more))
+        return 0
+    for line in status_lines(row, failures, now, live_worker=alive):
+        print(line)
+    if stranded(row, alive):
+        hint_how_to_start(given.config_file(context, config))
     return 0
 
 
@@ -168,7 +184,7 @@ def report(
     """Print what became of every object of a job."""
     places = given.whereabouts_of(context, config)
     with closing(open_for_a_look(places.queue_url)) as store:
-        store.job(job)
+        warn([store.job(job)])
     entries = (entry for entry in read_report(report_path(places.state_dir, job)) if entry.failed or not failed)
     if not summary:
         for entry in entries:

@@ -23,6 +23,7 @@ from headrace_queue.following import (
 )
 from headrace_queue.job_json import job_json, to_text
 from headrace_queue.jobs import Compare, Job, JobSpec, Via
+from headrace_queue.object_headers import described
 from headrace_queue.overlap import Services
 from headrace_queue.render import shown
 from headrace_queue.selection import bounds_of
@@ -75,7 +76,17 @@ def sync(
     via: given.Way = Via.AUTO,
     storage_class: given.StorageClass = None,
     sse: given.Encryption = None,
+    acl: given.CannedAcl = None,
+    sse_c_key_file: given.KeyFile = None,
+    source_sse_c_key_file: given.SourceKeyFile = None,
     preserve: given.Preserve = False,
+    content_type: given.ContentType = None,
+    cache_control: given.CacheControl = None,
+    content_disposition: given.Disposition = None,
+    content_encoding: given.Encoding = None,
+    content_language: given.Language = None,
+    expires: given.Expires = None,
+    metadata: given.Metadata = [],  # noqa: B006
     links: given.LinkPolicy = None,
     encode_names: given.EncodeNames = False,
     empty_dirs: given.EmptyDirs = False,
@@ -100,7 +111,19 @@ def sync(
         bandwidth=bandwidth,
         storage_class=storage_class,
         sse=sse,
+        acl=acl,
+        sse_c_key_file=sse_c_key_file,
+        source_sse_c_key_file=source_sse_c_key_file,
         preserve=preserve,
+        described=described(
+            content_type=content_type,
+            cache_control=cache_control,
+            content_disposition=content_disposition,
+            content_encoding=content_encoding,
+            content_language=content_language,
+            expires=expires,
+            metadata=metadata,
+        ),
         links=links,
         encode_names=encode_names,
         empty_dirs=empty_dirs,
@@ -127,7 +150,18 @@ def copy(
     via: given.Way = Via.AUTO,
     storage_class: given.StorageClass = None,
     sse: given.Encryption = None,
+    acl: given.CannedAcl = None,
+    sse_c_key_file: given.KeyFile = None,
+    source_sse_c_key_file: given.SourceKeyFile = None,
+    version_id: given.VersionId = None,
     preserve: given.Preserve = False,
+    content_type: given.ContentType = None,
+    cache_control: given.CacheControl = None,
+    content_disposition: given.Disposition = None,
+    content_encoding: given.Encoding = None,
+    content_language: given.Language = None,
+    expires: given.Expires = None,
+    metadata: given.Metadata = [],  # noqa: B006
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
@@ -142,7 +176,20 @@ def copy(
         bandwidth=bandwidth,
         storage_class=storage_class,
         sse=sse,
+        acl=acl,
+        sse_c_key_file=sse_c_key_file,
+        source_sse_c_key_file=source_sse_c_key_file,
+        version_id=version_id,
         preserve=preserve,
+        described=described(
+            content_type=content_type,
+            cache_control=cache_control,
+            content_disposition=content_disposition,
+            content_encoding=content_encoding,
+            content_language=content_language,
+            expires=expires,
+            metadata=metadata,
+        ),
         priority=priority,
         submission_id=submission_id,
         labels=label,
@@ -174,7 +221,19 @@ def run(
     wait: given.Wait = False,
     priority: given.Priority = 0,
     bandwidth: given.Bandwidth = None,
+    storage_class: given.StorageClass = None,
+    sse: given.Encryption = None,
+    acl: given.CannedAcl = None,
+    sse_c_key_file: given.KeyFile = None,
+    source_sse_c_key_file: given.SourceKeyFile = None,
     preserve: given.Preserve = False,
+    content_type: given.ContentType = None,
+    cache_control: given.CacheControl = None,
+    content_disposition: given.Disposition = None,
+    content_encoding: given.Encoding = None,
+    content_language: given.Language = None,
+    expires: given.Expires = None,
+    metadata: given.Metadata = [],  # noqa: B006
     links: given.LinkPolicy = None,
     encode_names: given.EncodeNames = False,
     empty_dirs: given.EmptyDirs = False,
@@ -196,7 +255,21 @@ def run(
         trash=trash,
         dry_run=dry_run,
         bandwidth=bandwidth,
+        storage_class=storage_class,
+        sse=sse,
+        acl=acl,
+        sse_c_key_file=sse_c_key_file,
+        source_sse_c_key_file=source_sse_c_key_file,
         preserve=preserve,
+        described=described(
+            content_type=content_type,
+            cache_control=cache_control,
+            content_disposition=content_disposition,
+            content_encoding=content_encoding,
+            content_language=content_language,
+            expires=expires,
+            metadata=metadata,
+        ),
         links=links,
         encode_names=encode_names,
         empty_dirs=empty_dirs,
@@ -240,7 +313,15 @@ def _submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape
     jobs = [job for job, _ in entries]
     if specs[0].options.dry_run:
         return max(
-            show_dry_run(store, manner.config.state_dir, manner.file, job, created=created, as_json=manner.as_json)
+            show_dry_run(
+                store,
+                manner.config.state_dir,
+                manner.file,
+                job,
+                manner.config.transfer.min_free,
+                created=created,
+                as_json=manner.as_json,
+            )
             for job, created in entries
         )
     live_worker = any_live_worker(store, time.time())

@@ -25,6 +25,7 @@ from pydantic import (
 
 from headrace_queue.config_faults import fault_of
 from headrace_queue.config_source import read_source
+from headrace_queue.free_space import Reserve, parse_reserve
 from headrace_queue.locations import REMOTE_NAME
 from headrace_queue.units import parse_duration, parse_rate, parse_size
 from headrace_queue.whereabouts import absolute_path, default_queue, default_state_dir, known_queue
@@ -55,6 +56,7 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 Timeout = Annotated[float, BeforeValidator(parse_duration), Field(ge=0.1, le=86_400)]
+Room = Annotated[Reserve, BeforeValidator(parse_reserve)]
 AbsolutePath = Annotated[Path, AfterValidator(absolute_path)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Urls = Annotated[tuple[str, ...], BeforeValidator(partial(_listed, separator=","))]
@@ -146,9 +148,10 @@ class TransferConfig(Section):
     part_size: Size = Field(default=8 * 2**20, ge=4096, le=5 * 2**30)
     multipart_threshold: Size = Field(default=16 * 2**20, ge=4096, le=5 * 2**30)
     memory: Size = Field(default=128 * 2**20, le=16 * 2**40)  # of parts in flight
-    objects: int = Field(default=64, ge=1, le=4096)  # objects under way at once
+    objects: int = Field(default=64, ge=1, le=4096)  # of one job under way at once
     fsync: Literal["batch", "file", "off"] = "batch"
     direct_io: Literal["auto", "on", "off"] = "auto"  # large files are written past the page cache
+    min_free: Room = Reserve()  # what stays free where files are written
     attempts: int = Field(default=5, ge=1, le=100)  # of a batch or an object before it counts as failed
     bandwidth: Rate | None = None
     connect_timeout: Timeout = 5.0

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from headrace_queue.free_space import Free, Need, fit_text, free_at, shortage
+from headrace_queue.free_space import Free, Need, Reserve, fit_text, free_at, shortage
 from headrace_queue.jobs import Job
 from headrace_queue.locations import Location
 from headrace_queue.render import shown
 
 
-def room_lines(job: Job) -> list[str]:
+def room_lines(job: Job, reserve: Reserve) -> list[str]:
     """One line for people, or none: free bytes and inodes, and whether everything fits that would be transferred."""
     path = Location.parse(job.spec.destination).path
     if path is None:
@@ -17,10 +17,10 @@ def room_lines(job: Job) -> list[str]:
         free = free_at(path)
     except OSError as error:
         return [f"{shown(str(path))}: how much is free cannot be told ({error.strerror})"]
-    return [fit_text(shown(str(path)), _need(job), free)]
+    return [fit_text(shown(str(path)), _need(job), free, reserve)]
 
 
-def room_json(job: Job) -> dict[str, Any] | None:
+def room_json(job: Job, reserve: Reserve) -> dict[str, Any] | None:
     """The same as fields: free_bytes, free_inodes (or null), fits, missing (a text, '' where it fits).
 
     None for a bucket, and where it cannot be told.
@@ -33,7 +33,7 @@ def room_json(job: Job) -> dict[str, Any] | None:
         free = None
     if free is None:
         return None
-    missing = shortage(_need(job), free)
+    missing = shortage(_need(job), free, reserve)
     return {"free_bytes": free.size, "free_inodes": free.inodes, "fits": not missing, "missing": missing}
 
 

@@ -13,10 +13,11 @@ from headrace_queue.client import POLL_SECONDS, any_live_worker, follow, named_j
 from headrace_queue.drain_child import DrainChild
 from headrace_queue.dry_run_room import room_json, room_lines
 from headrace_queue.errors import HeadraceError, IllegalTransition, QueueError
-from headrace_queue.job_json import job_json, to_text
+from headrace_queue.free_space import Reserve
+from headrace_queue.job_json import job_json, to_text, warning_of
 from headrace_queue.jobs import Job
 from headrace_queue.progress import Waits, closing_lines, display_for
-from headrace_queue.render import report_line, summary_lines
+from headrace_queue.render import report_line, shown, summary_lines
 from headrace_queue.report_file import ReportSummary, ReportTail, entry_json, report_path, summary_json
 from headrace_queue.states import EXIT_CODE, FINAL
 from headrace_queue.store import Store
@@ -60,12 +61,17 @@ def say_they_go_on(jobs: Sequence[Job]) -> None:
 def hint_without_worker(store: Store, file: Path | None) -> None:
     """Says how to start a worker where none is there to take the job up."""
     if not any_live_worker(store, time.time()):
-        option = f" --config {file}" if file is not None else ""
-        print(
-            f"No worker is running here. Start one: `headraced serve{option}`, "
-            f"or `headraced drain{option}` to work until the queue is empty.",
-            file=sys.stderr,
-        )
+        hint_how_to_start(file)
+
+
+def hint_how_to_start(file: Path | None) -> None:
+    """What to type where no worker runs. file: the config.toml that was named, for the worker to read it too."""
+    option = f" --config {file}" if file is not None else ""
+    print(
+        f"No worker is running here. Start one: `headraced serve{option}`, "
+        f"or `headraced drain{option}` to work until the queue is empty.",
+        file=sys.stderr,
+    )
 
 
 def exit_code(jobs: Sequence[Job]) -> int:
@@ -74,19 +80,30 @@ def exit_code(jobs: Sequence[Job]) -> int:
 
 
 def print_endings(jobs: Sequence[Job]) -> None:
-    """How each job ended, on stdout."""
+    """How each job ended, on stdout; what is odd about it, on stderr."""
     for line in closing_lines(jobs, time.time()):
-        print(line)
+        print(line, flush=True)
+    warn(jobs)
 
 
-def show_dry_run(store: Store, state_dir: Path, file: Path | None, job: Job, *, created: bool, as_json: bool) -> int:
+def warn(jobs: Sequence[Job]) -> None:
+    """What is odd about jobs that ended well, on stderr."""
+    for job in jobs:
+        if warning := warning_of(job):
+            print(f"job {job.id}: warning: {shown(warning)}", file=sys.stderr)
+
+
+def show_dry_run(
+    store: Store, state_dir: Path, file: Path | None, job: Job, reserve: Reserve, *, created: bool, as_json: bool
+) -> int:
     """Prints what a dry run finds, object by object as it finds it, and a summary; the exit code of its job.
 
     Where no worker runs, a child process works on it. created: whether the job is this call's own; it is cancelled then
     when the user leaves (Ctrl-C, SIGTERM, SIGHUP) or the child fails, for nobody else would look at what it finds.
+    reserve: what stays free at the destination.
     Raises UsageError, QueueError where the child fails.
     """
-    run = _DryRun(store, state_dir, job, as_json)
+    run = _DryRun(store, state_dir, job, reserve, as_json)
     child: DrainChild | None = None
     try:
         with leaving_by_signal():
@@ -140,8 +157,9 @@ def leaving_by_signal() -> Iterator[None]:
 class _DryRun:
     """One dry run, as it is followed. job: as it was read last."""
 
-    def __init__(self, store: Store, state_dir: Path, job: Job, as_json: bool) -> None:
+    def __init__(self, store: Store, state_dir: Path, job: Job, reserve: Reserve, as_json: bool) -> None:
         self.job = job
+        self._reserve = reserve
         self._store = store
         self._as_json = as_json
         self._tail = ReportTail(report_path(state_dir, job.id))
@@ -170,14 +188,14 @@ class _DryRun:
 
     def print_end(self) -> None:
         """The summary, and how the job ended."""
-        _print_dry_run_end(self.job, self._summary, self._as_json)
+        _print_dry_run_end(self.job, self._summary, self._reserve, self._as_json)
 
 
-def _print_dry_run_end(job: Job, summary: ReportSummary, as_json: bool) -> None:
+def _print_dry_run_end(job: Job, summary: ReportSummary, reserve: Reserve, as_json: bool) -> None:
     if as_json:
-        space = room_json(job)
+        space = room_json(job, reserve)
         print(to_text({"summary": summary_json(summary), "job": job_json(job, time.time()), "space": space}))
         return
-    for line in [*(summary_lines(summary) if summary.outcomes else []), *room_lines(job)]:
+    for line in [*(summary_lines(summary) if summary.outcomes else []), *room_lines(job, reserve)]:
         print(line)
     print_endings([job])

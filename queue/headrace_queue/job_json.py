@@ -1,9 +1,9 @@
 """What `--json` prints of a job. These names are a contract: fields are added, never renamed or taken away.
 
 id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value); options as in `Options`,
-`rules` as a list of {include, pattern}; counters as in `Counters`; created, started, finished (seconds since the epoch
-or null); error and waiting (text or null); seconds (how long it ran so far) and bytes_per_second (null before it
-started); exit_code (what `wait` gives, null while it is not over).
+`rules` as a list of {include, pattern}, `headers` and `metadata` as name -> value; counters as in `Counters`; created,
+started, finished (seconds since the epoch or null); error, waiting and warning (text or null); seconds (how long it ran
+so far) and bytes_per_second (null before it started); exit_code (what `wait` gives, null while it is not over).
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from headrace_queue.jobs import Failure, Job, Options
-from headrace_queue.states import EXIT_CODE
+from headrace_queue.states import EXIT_CODE, JobState
 
 
 def job_json(job: Job, now: float) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
         "finished": job.finished,
         "error": job.error,
         "waiting": job.waiting,
+        "warning": warning_of(job),
         "seconds": seconds,
         "bytes_per_second": average_rate(job, now),
         "exit_code": EXIT_CODE.get(job.state),
@@ -43,8 +44,9 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
 def options_json(options: Options) -> dict[str, Any]:
     """The options under the names of their fields."""
     rules = [rule._asdict() for rule in options.rules]
+    described = {"headers": dict(options.headers), "metadata": dict(options.metadata)}
     words = {"compare": str(options.compare), "via": str(options.via), "links": str(options.links)}
-    return asdict(options) | {"rules": rules} | words
+    return asdict(options) | {"rules": rules} | described | words
 
 
 def failure_json(failure: Failure) -> dict[str, Any]:
@@ -57,6 +59,17 @@ def failure_json(failure: Failure) -> dict[str, Any]:
         "message": failure.message,
         "attempts": failure.attempts,
     }
+
+
+def warning_of(job: Job) -> str | None:
+    """What a person should know of a job that ended well: that its source held nothing at all; else None.
+
+    A prefix of S3 that no key begins with is no error of the service's, and looks just like one that was mistyped.
+    """
+    seen = job.counters
+    if job.state is not JobState.DONE or seen.listed or seen.excluded:
+        return None
+    return f"nothing is at {job.spec.source}"
 
 
 def running_seconds(job: Job, now: float) -> float | None:

@@ -83,10 +83,16 @@ class Options:
     bandwidth: int | None = None  # bytes a second
     storage_class: str | None = None
     sse: str | None = None  # AES256, aws:kms or aws:kms:KEY
+    acl: str | None = None  # a canned one
+    sse_c_key_file: str | None = None  # absolute; the key itself is nowhere in the queue
+    source_sse_c_key_file: str | None = None
+    version_id: str | None = None  # of the source of a copy; None: the current one
     preserve: bool = False  # POSIX metadata in the keys that FSx uses
     links: Links = Links.FOLLOW
     encode_names: bool = False  # in a tree: what it cannot hold is written reversibly, see files/encoding
     empty_dirs: bool = False  # empty folders of a tree go up as folder markers
+    headers: tuple[tuple[str, str], ...] = ()  # system headers of what is written, names in lower case
+    metadata: tuple[tuple[str, str], ...] = ()  # user metadata of what is written, without x-amz-meta-
 
 
 @dataclass(frozen=True, slots=True)

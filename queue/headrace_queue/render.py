@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from headrace_queue.advice import split_advice
-from headrace_queue.job_json import average_rate, running_seconds
+from headrace_queue.job_json import average_rate, running_seconds, warning_of
 from headrace_queue.jobs import Failure, Job, Phase
 from headrace_queue.report_file import ReportEntry, ReportSummary
 from headrace_queue.states import FINAL, JobState
@@ -15,6 +15,7 @@ from headrace_queue.units import format_bytes, format_duration, format_rate
 JOB_COLUMNS: Final = ("JOB", "STATE", "PROGRESS", "SIZE", "RATE", "AGE", "SOURCE", "DESTINATION")
 RIGHT_COLUMNS: Final = frozenset({"JOB", "SIZE", "RATE", "AGE"})
 _LIVE: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING})
+_MOVING: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 _OUTCOME_WIDTH: Final = 14
 
 
@@ -59,12 +60,17 @@ def progress_text(job: Job) -> str:
     return f"{seen.done:,} of {seen.planned:,}" if seen.planned else "nothing to send"
 
 
-def job_row(job: Job, now: float) -> tuple[str, ...]:
-    """One row of the table of jobs, as JOB_COLUMNS names them."""
+def stranded(job: Job, live_worker: bool) -> bool:
+    """Whether it would go on by itself, and nobody is there who does it."""
+    return job.state in _MOVING and not live_worker
+
+
+def job_row(job: Job, now: float, *, live_worker: bool = True) -> tuple[str, ...]:
+    """One row of the table of jobs, as JOB_COLUMNS names them. live_worker: whether any worker runs."""
     rate = average_rate(job, now)
     return (
         str(job.id),
-        state_text(job),
+        state_text(job) + (", no worker" if stranded(job, live_worker) else ""),
         progress_text(job) if job.started is not None else "",
         format_bytes(job.counters.done_bytes) if job.started is not None else "",
         format_rate(rate) if rate else "",
@@ -85,11 +91,12 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
     return lines
 
 
-def status_lines(job: Job, failures: Sequence[Failure], now: float) -> list[str]:
-    """Everything a person wants to know of one job; failures: the first few of them."""
+def status_lines(job: Job, failures: Sequence[Failure], now: float, *, live_worker: bool = True) -> list[str]:
+    """Everything a person wants to know of one job; failures: the first few; live_worker: whether any worker runs."""
     spec = job.spec
     fields = [
         ("state", state_text(job)),
+        ("worker", "none is running: nothing moves until one does" if stranded(job, live_worker) else ""),
         ("source", shown(spec.source)),
         ("destination", shown(spec.destination)),
         ("phase", _phase_text(job)),
@@ -99,6 +106,7 @@ def status_lines(job: Job, failures: Sequence[Failure], now: float) -> list[str]
         ("labels", shown(", ".join(f"{name}={value}" for name, value in spec.labels))),
         ("submission", spec.submission_id or ""),
         ("waiting", shown(job.waiting or "")),
+        ("warning", shown(warning_of(job) or "")),
         ("error", shown(split_advice(job.error or "")[0])),
         ("do", shown(split_advice(job.error or "")[1])),
     ]
@@ -170,7 +178,7 @@ def summary_lines(summary: ReportSummary) -> list[str]:
         f"{format_bytes(tally['bytes'])}"
         for outcome, tally in sorted(summary.outcomes.items())
     ]
-    for title, numbers in (("errors", summary.errors), ("proofs", summary.proofs)):
+    for title, numbers in (("errors", summary.errors), ("not kept", summary.lost), ("proofs", summary.proofs)):
         if numbers:
             lines.append(
                 f"{title:<{_OUTCOME_WIDTH}}  " + ", ".join(f"{name}: {numbers[name]:,}" for name in sorted(numbers))

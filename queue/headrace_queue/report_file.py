@@ -22,7 +22,8 @@ class ReportEntry:
     outcome: transferred, copied, deleted, trashed, created, vanished, skipped, unchanged (compared by content), failed,
     and for a dry run would_transfer, would_delete and would_trash. proof names what showed that both ends hold the same
     bytes; error is a short, stable word. attempts: 1 and how often the object or a request for it was repeated;
-    last_error: why that was done last, a short word too.
+    last_error: why that was done last, a short word too. lost: what of it besides its bytes did not get there (tags,
+    website_redirect, metadata, or a header's name), separated by commas.
     """
 
     key: str
@@ -39,6 +40,7 @@ class ReportEntry:
     message: str = ""
     time: float = 0.0
     last_error: str = ""
+    lost: str = ""
 
     @property
     def failed(self) -> bool:
@@ -54,11 +56,12 @@ class Tally(TypedDict):
 
 @dataclass(slots=True)
 class ReportSummary:
-    """What a report says all in all. Errors are counted by their word, proofs by their name."""
+    """What a report says all in all. Errors and losses are counted by their word, proofs by their name."""
 
     outcomes: dict[str, Tally] = field(default_factory=dict)
     proofs: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
     source_endpoints: dict[str, Tally] = field(default_factory=dict)
     destination_endpoints: dict[str, Tally] = field(default_factory=dict)
 
@@ -67,6 +70,8 @@ class ReportSummary:
         for counts, word in ((self.proofs, entry.proof), (self.errors, entry.error)):
             if word:
                 counts[word] = counts.get(word, 0) + 1
+        for word in filter(None, entry.lost.split(",")):
+            self.lost[word] = self.lost.get(word, 0) + 1
         if not entry.failed:
             for shares, url in (
                 (self.source_endpoints, entry.source_endpoint),
@@ -183,5 +188,5 @@ def entry_json(entry: ReportEntry) -> dict[str, Any]:
 
 
 def summary_json(summary: ReportSummary) -> dict[str, Any]:
-    """outcomes, source_endpoints, destination_endpoints: name -> objects, bytes. proofs, errors: name -> objects."""
+    """outcomes, source_endpoints, destination_endpoints: name -> objects, bytes. The others: name -> objects."""
     return {item.name: getattr(summary, item.name) for item in fields(summary)}

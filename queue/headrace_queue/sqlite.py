@@ -162,9 +162,9 @@ class SqliteStore:
 
     # -- batches --------------------------------------------------------------------------------------------------
 
-    def claim(self, worker_id: str, limit: int, only: int | None = None) -> list[Batch]:
+    def claim(self, worker_id: str, limit: int, only: int | None = None, idle_from: int | None = None) -> list[Batch]:
         with self._transaction:
-            return batches.claim(self._db, worker_id, limit, only, self._clock())
+            return batches.claim(self._db, worker_id, limit, only, idle_from, self._clock())
 
     def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
         with self._transaction:

@@ -26,7 +26,8 @@ _TURNS: Final = """
             WHERE batch.job_id = job.id AND batch.state = 'ready' AND batch.not_before <= :now LIMIT :limit
         ))
     FROM job INDEXED BY job_claimable
-    WHERE ready > 0 AND state IN ('queued', 'running') AND (:only IS NULL OR id = :only) AND EXISTS (
+    WHERE ready > 0 AND state IN ('queued', 'running') AND (:only IS NULL OR id = :only)
+    AND (:idle_from IS NULL OR (leased = 0 AND priority >= :idle_from)) AND EXISTS (
         SELECT 1 FROM batch WHERE batch.job_id = job.id AND batch.state = 'ready' AND batch.not_before <= :now
     )
     ORDER BY priority DESC, leased, id LIMIT :limit
@@ -60,11 +61,16 @@ class Held(NamedTuple):
     tries: int
 
 
-def claim(db: apsw.Connection, worker_id: str, limit: int, only: int | None, now: float) -> list[Batch]:
+def claim(
+    db: apsw.Connection, worker_id: str, limit: int, only: int | None, idle_from: int | None, now: float
+) -> list[Batch]:
     """Nothing for a worker that was expired: it learns so from its heartbeat."""
     if limit <= 0 or first(db, "SELECT 1 FROM worker WHERE id = ?", (worker_id,)) is None:
         return []
-    turns = [Turn(*row) for row in db.execute(_TURNS, {"now": now, "limit": limit, "only": only})]
+    of = {"now": now, "limit": limit, "only": only, "idle_from": idle_from}
+    turns = [Turn(*row) for row in db.execute(_TURNS, of)]
+    if idle_from is not None:
+        turns = [turn._replace(available=1) for turn in turns]
     order = take_turns(turns, limit)
     claimed = {job_id: _claim_of(db, job_id, worker_id, count, now) for job_id, count in Counter(order).items()}
     return [claimed[job_id].popleft() for job_id in order]

@@ -137,6 +137,9 @@ def decode_options(text: str) -> Options:
         values["via"] = Via(values["via"])
     if "links" in values:
         values["links"] = Links(values["links"])
+    for pairs in ("headers", "metadata"):
+        if pairs in values:
+            values[pairs] = tuple((name, value) for name, value in values[pairs])
     return Options(**values)
 
 

@@ -163,9 +163,10 @@ class Store(Protocol):
 
     # -- batches --------------------------------------------------------------------------------------------------
 
-    def claim(self, worker_id: str, limit: int, only: int | None = None) -> list[Batch]:
+    def claim(self, worker_id: str, limit: int, only: int | None = None, idle_from: int | None = None) -> list[Batch]:
         """Ready batches of queued and running jobs, highest priority first, then of the job with the fewest leased
-        ones. Counts an attempt; a queued job starts by it. only: of no other job.
+        ones. Counts an attempt; a queued job starts by it. only: of no other job. idle_from: only of jobs of at least
+        this priority of which nobody has a batch, one of each.
         """
         ...
 

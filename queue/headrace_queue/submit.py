@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final
 from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Via
+from headrace_queue.key_files import check_key_files
 from headrace_queue.locations import Location, copy_locations, sync_locations
 from headrace_queue.mounted import refuse_unmounted
+from headrace_queue.object_headers import UNDESCRIBED, Described
+from headrace_queue.object_options import check_acl, check_version_id
 from headrace_queue.overlap import Relation, Services
 from headrace_queue.refusals import refused
 from headrace_queue.selection import UNBOUNDED, Bounds, folder_rules
@@ -49,10 +52,15 @@ class Request:
     bandwidth: str | None = None
     storage_class: str | None = None
     sse: str | None = None
+    acl: str | None = None
+    sse_c_key_file: Path | None = None
+    source_sse_c_key_file: Path | None = None
+    version_id: str | None = None
     preserve: bool = False
     links: Links | None = None
     encode_names: bool = False
     empty_dirs: bool = False
+    described: Described = UNDESCRIBED
     priority: int = 0
     submission_id: str | None = None
     labels: Sequence[str] = ()
@@ -114,6 +122,7 @@ def _spec(
     limit = delete_limit(request.max_delete, delete=request.delete)
     refuse_without_effect(request)
     _check_rules(request.rules)
+    source_key, key = check_key_files(start, end, request)
     options = Options(
         rules=request.rules,
         min_size=request.bounds.min_size,
@@ -133,10 +142,16 @@ def _spec(
         bandwidth=_bandwidth(request.bandwidth),
         storage_class=_checked(request.storage_class, _WORD, "--storage-class", "STANDARD_IA"),
         sse=_checked(request.sse, _SSE, "--sse", "AES256, aws:kms or aws:kms:KEY"),
+        acl=check_acl(request.acl, end),
+        sse_c_key_file=key,
+        source_sse_c_key_file=source_key,
+        version_id=check_version_id(request.version_id, start),
         preserve=request.preserve,
         links=request.links or Links.FOLLOW,
         encode_names=request.encode_names,
         empty_dirs=request.empty_dirs,
+        headers=request.described.headers,
+        metadata=request.described.metadata,
     )
     return JobSpec(
         kind=kind,
@@ -198,6 +213,9 @@ def _check_sides(start: Location, end: Location, request: Request) -> None:
     if end.path is not None and (request.storage_class or request.sse):
         why = "files have neither storage class nor server-side encryption"
         raise UsageError(f"destination {end}", why, "Leave out --storage-class and --sse.")
+    if end.path is not None and request.described != UNDESCRIBED:
+        why = "it describes objects of a bucket, and files have nothing like it"
+        raise UsageError(f"{request.described.first_option} with destination {end}", why, "Leave it out.")
     if (start.path is not None or end.path is not None) and request.via is not Via.AUTO:
         why = "--via chooses between two ways from bucket to bucket, and one side is a path"
         raise UsageError(f"--via {request.via}", why, "Leave it out.")

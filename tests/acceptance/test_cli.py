@@ -251,6 +251,8 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         *("--existing", "--allow-empty-source", "--trash", "old"),
         *("--min-size", "1KiB", "--max-size", "1MiB", "--max-age", "1970-01-01T00:00:01Z"),
         *("--min-age", "1970-01-01T00:00:02Z", "--exclude-folder", "tmp"),
+        *("--content-type", "a/b", "--cache-control", "c", "--content-disposition", "d", "--content-encoding", "e"),
+        *("--content-language", "f", "--expires", "2037-10-21T07:28:00Z", "--metadata", "G=h", "--metadata", "i=j"),
     )["job"]
     assert job["options"] == {
         "rules": [{"include": False, "pattern": "tmp/*"}, {"include": False, "pattern": "*/tmp/*"}],
@@ -275,6 +277,15 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         "links": "follow",
         "encode_names": False,
         "empty_dirs": False,
+        "headers": {
+            "content-type": "a/b",
+            "cache-control": "c",
+            "content-disposition": "d",
+            "content-encoding": "e",
+            "content-language": "f",
+            "expires": "Wed, 21 Oct 2037 07:28:00 GMT",
+        },
+        "metadata": {"g": "h", "i": "j"},
     }
     assert (job["priority"], job["submission_id"], job["labels"]) == (-3, "x", {"a": "1", "b": "2"})
 

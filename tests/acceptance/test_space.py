@@ -48,6 +48,21 @@ def test_what_does_not_fit_is_not_begun(kind: str, tmp_path: Path, seaweed: Seaw
         assert temporary_files(disk) == []
 
 
+def test_the_configuration_says_what_stays_free(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    bucket = fresh_bucket(seaweed)
+    fill_bucket(seaweed, bucket, {"a": os.urandom(9 * MIB)})
+    with (
+        small_disk(tmp_path / "disk", 24 * MIB) as disk,
+        site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, [*IN_PARTS, 'min_free = "16MiB"']) as site,
+    ):
+        told = site.run("headrace", "sync", f"lake://{bucket}/", disk / "target", "--dry-run")
+        assert "does not fit (9.0 MiB are needed and 24.0 MiB are free, of which 16.0 MiB stay free)" in told
+        job_id = site.enqueue(f"lake://{bucket}/", disk / "target")
+        site.serve()
+        assert "of which 16.0 MiB stay free" in str(site.until_job(job_id, waits).waiting)
+        assert temporary_files(disk) == []
+
+
 @pytest.mark.parametrize(("size", "fits"), [(2 * MIB, True), (9 * MIB, False)])
 def test_a_dry_run_says_whether_it_fits(size: int, fits: bool, tmp_path: Path, seaweed: SeaweedFS) -> None:
     bucket = fresh_bucket(seaweed)

@@ -489,7 +489,7 @@ def test_a_large_file_is_sized_written_synced_and_named_in_order(traced: Callabl
         "fdatasync",
         "utimensat",
         r"fsync\(\d+<\S+\.part>",
-        r"close\(\d+<\S+\.part>",
+        r"close\(\d+<\S+/root/a/\S+\.part>",
         "renameat",
     ]
     order = _positions(run, *wanted, r"fsync\(\d+<\S+/root/a>")

@@ -11,6 +11,7 @@ import pytest
 
 from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
+from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.observe.report import ReportWriter
@@ -21,6 +22,7 @@ from headrace_daemon.transfer.ends import NoFolder
 from headrace_queue.advice import split_advice
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.errors import UsageError
+from headrace_queue.free_space import Reserve
 from headrace_queue.jobs import Batch, Counters, Item, Job, JobSpec, Kind, Multipart, PlanLease, PlanStep, Worker
 from headrace_queue.states import BatchState, JobState
 from headrace_queue.store import Store, open_store
@@ -46,9 +48,9 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     threads = FileThreads(2)
     report = ReportWriter(config.state_dir)
     wires = Remotes(config, facts)
-    memory, slots = MemoryBudget(2**20), asyncio.Semaphore(4)
+    memory = MemoryBudget(2**20)
     try:
-        yield Host(config, queue, wires, threads, memory, slots, [], {}, report, facts, time.time)
+        yield Host(config, queue, wires, threads, memory, [], {}, report, facts, time.time, Room(Reserve()))
     finally:
         await wires.close()
         report.close()

@@ -531,6 +531,17 @@ def test_jobs_of_one_priority_take_turns(bench: Bench) -> None:
     assert [batch.job.id for batch in bench.store.claim("w1", 1)] == [small.id], "also where only one may be had"
 
 
+def test_idle_jobs_can_be_had_alone(bench: Bench) -> None:
+    """One batch each of those of which nobody has any, from a priority on."""
+    low, busy, idle = bench.job(-1), bench.job(), bench.job()
+    for job in (low, busy, idle):
+        bench.plan(job, *[items(1, f"{job.id}-{index}") for index in range(3)])
+    bench.store.claim("w2", 1, busy.id)
+    assert [batch.job.id for batch in bench.store.claim("w1", 99, None, 0)] == [idle.id]
+    assert [batch.job.id for batch in bench.store.claim("w1", 99, None, -1)] == [low.id]
+    assert bench.store.claim("w1", 99, None, -1) == []
+
+
 def test_batches_come_in_the_order_of_their_keys(bench: Bench) -> None:
     bench.plan(bench.job(), *[items(1, f"b{index}") for index in range(4)])
     assert [batch.items[0].key[:2] for batch in bench.store.claim("w1", 3)] == ["b0", "b1", "b2"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from headrace_daemon.content import content_of
+from headrace_daemon.content import sums_of
 from headrace_daemon.demo.servers import RcloneS3, S3Server
-from headrace_daemon.s3.checksum import crc64nvme, to_text
+from headrace_daemon.s3.digests import digest_of
 from headrace_daemon.verify.pairs import LANES
 from headrace_daemon.verify.run import run_verify
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
@@ -47,12 +47,12 @@ class Verifier:
 
     async def text(self, source: object, destination: object) -> tuple[int, str]:
         config = Config(state_dir=self._directory, remotes=self._remotes)
-        code = await run_verify(config, str(source), str(destination), as_json=False)
+        code = await run_verify(config, str(source), str(destination), as_json=False, encode_names=False)
         return code, "".join(self._capsys.readouterr())
 
-    async def __call__(self, source: object, destination: object) -> Result:
+    async def __call__(self, source: object, destination: object, *, encode_names: bool = False) -> Result:
         config = Config(state_dir=self._directory, remotes=self._remotes)
-        code = await run_verify(config, str(source), str(destination), as_json=True)
+        code = await run_verify(config, str(source), str(destination), as_json=True, encode_names=encode_names)
         self.events = [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
         starts = [index for index, event in enumerate(self.events) if event["event"] == "restarted"]
         since = self.events[starts[-1] + 1 :] if starts else self.events
@@ -77,7 +77,7 @@ TREE = make_tree(seed=11, objects=120)
 
 
 async def test_a_tree_and_its_copy_are_equal(verify: Verifier, rclone_s3: RcloneS3, tmp_path: Path) -> None:
-    """A service that stores no CRC64NVME: both sides are read."""
+    """A service that stores no CRC64NVME, but an MD5 as ETag: the files are read, and no object."""
     bucket = fresh_bucket(rclone_s3)
     fill_bucket(rclone_s3, bucket, TREE, "some/where/")
     write_tree(tmp_path / "tree", TREE)
@@ -89,7 +89,7 @@ async def test_a_tree_and_its_copy_are_equal(verify: Verifier, rclone_s3: Rclone
         code, differences, summary = await verify(*pair)
         assert (code, differences, summary["equal"]) == (0, [], True)
         assert (summary["same"], summary["bytes"]) == (len(TREE), sum(map(len, TREE.values())))
-        assert summary["proofs"]["crc64nvme_read"] == len(TREE)
+        assert summary["proofs"]["md5_read"] == len(TREE)
         assert (summary["source"], summary["exit_code"]) == (str(pair[0]), 0)
 
 
@@ -114,7 +114,7 @@ async def test_every_kind_of_difference_is_named(verify: Verifier, rclone_s3: Rc
     assert code == 1
     for line in (f"missing at destination {missing}", "extra at destination zz/e", f"size differs {resized}: "):
         assert line in text
-    assert f"content differs {altered}: CRC64NVME " in text
+    assert f"content differs {altered}: MD5 " in text
     assert "differences: 1 missing at destination, 2 extra at destination, 1 size differs, 1 content differs" in text
 
 
@@ -178,10 +178,11 @@ async def test_a_folder_in_place_of_a_file_is_no_file(verify: Verifier, tmp_path
 
 
 class Store:
-    """A scripted service that lists in pages as it is told, and knows the CRC64NVME of what it holds."""
+    """A scripted service that lists in pages as it is told, and knows one kind of checksum of what it holds."""
 
-    def __init__(self, *pages: Mapping[str, bytes], sizes: Mapping[str, int] | None = None) -> None:
+    def __init__(self, *pages: Mapping[str, bytes], kind: str = "crc64nvme") -> None:
         self.pages = pages
+        self.kind = kind
         self.objects = {key: content for page in pages for key, content in page.items()}
         self.asked: list[str] = []
         self.denied: set[str] = set()
@@ -197,14 +198,10 @@ class Store:
         if key not in self.objects:
             return error(404, "NoSuchKey")
         content = self.objects[key]
-        return answer(
-            200,
-            b"",
-            announced=str(len(content)),
-            ETag='"e"',
-            x_amz_checksum_crc64nvme=to_text(crc64nvme(content)),
-            x_amz_checksum_type="FULL_OBJECT",
-        )
+        total = digest_of(self.kind)
+        total.update(content)
+        told = {f"x_amz_checksum_{self.kind}": total.text(), "x_amz_checksum_type": "FULL_OBJECT"}
+        return answer(200, b"", announced=str(len(content)), ETag='"e"', **told)
 
     def _list(self, query: str) -> bytes:
         number = int(query.partition("continuation-token=")[2].partition("&")[0] or 0)
@@ -226,8 +223,24 @@ async def test_checksums_that_both_services_store_are_believed(verify: Verifier)
         verify.add("two", (second.url,))
         code, differences, summary = await verify("one://bucket", "two://bucket")
     assert (code, differences) == (1, [("content", "k2")])
-    assert summary["proofs"] == {"crc64nvme_stored": 1, "crc64nvme_read": 0, "empty": 0, "folder": 0}
+    assert {proof: count for proof, count in summary["proofs"].items() if count} == {"crc64nvme_stored": 1}
     assert sorted(one.asked) == sorted(two.asked) == ["HEAD k1", "HEAD k2"], "nothing was read"
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha1", "crc32c", "crc32"])
+async def test_any_checksum_of_the_whole_object_serves(verify: Verifier, kind: str, tmp_path: Path) -> None:
+    """Each side tells one kind only: no object is read, a file by the kind that the service has."""
+    one, two = Store({"k1": b"1", "k2": b"2"}, kind=kind), Store({"k1": b"1", "k2": b"X"}, kind=kind)
+    write_tree(tmp_path / "tree", {"k1": b"1", "k2": b"X"})
+    async with scripted(one) as first, scripted(two) as second:
+        verify.add("one", (first.url,))
+        verify.add("two", (second.url,))
+        code, differences, summary = await verify("one://bucket", "two://bucket")
+        assert (code, differences, summary["proofs"][f"{kind}_stored"]) == (1, [("content", "k2")], 1)
+        assert verify.events[0]["message"].startswith(f"{kind.upper()} ")
+        code, differences, summary = await verify("two://bucket", tmp_path / "tree")
+        assert (code, differences, summary["proofs"][f"{kind}_read"]) == (0, [], 2)
+    assert {line.partition(" ")[0] for line in one.asked + two.asked} == {"HEAD"}, "nothing was read"
 
 
 async def test_an_object_that_may_not_be_looked_at_is_a_difference_and_stops_nothing(verify: Verifier) -> None:
@@ -299,11 +312,11 @@ async def test_no_more_pairs_than_lanes_are_under_way(
         under_way += 1
         highest = max(highest, under_way, sum("_in_slot" in repr(task.get_coro()) for task in asyncio.all_tasks()))
         try:
-            return await content_of(*arguments)
+            return await sums_of(*arguments)
         finally:
             under_way -= 1
 
-    monkeypatch.setattr("headrace_daemon.verify.pairs.content_of", counted)
+    monkeypatch.setattr("headrace_daemon.verify.pairs.sums_of", counted)
     many = {f"d{number % 10}/{number}": b"%d" % number for number in range(600)}
     write_tree(tmp_path / "a", many)
     write_tree(tmp_path / "b", many)
@@ -359,6 +372,13 @@ async def test_wrong_use(verify: Verifier, tmp_path: Path) -> None:
     ]:
         with pytest.raises(UsageError):
             await verify(source, destination)
+
+
+async def test_encode_names_means_nothing_between_buckets_and_for_one_object(verify: Verifier, tmp_path: Path) -> None:
+    write_tree(tmp_path / "tree", {"f": b"1"})
+    for source, destination in [("one://bucket/", "two://bucket/"), (tmp_path / "tree" / "f", tmp_path / "g")]:
+        with pytest.raises(UsageError, match="--encode-names"):
+            await verify(source, destination, encode_names=True)
 
 
 # -- the installed command --------------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """Bandwidth limits, with a clock that only moves when somebody sleeps."""
 
+import asyncio
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +92,46 @@ def test_every_limit_that_applies_is_passed() -> None:
     run(take_all([wide, narrow], 1))
     assert time.now == pytest.approx(1000.0 + 100 / 10 - BURST)
     run(take_all([], 10**12))
+
+
+async def test_jobs_that_share_a_limit_pass_by_turns() -> None:
+    """One that has a hundred pieces in line holds up none that has one; who leaves the line holds up nobody."""
+    bandwidth = Bandwidth(10**6, time.monotonic)
+    order: list[str] = []
+
+    async def piece(name: str, job: int) -> None:
+        await bandwidth.take(20_000, job)
+        order.append(name)
+
+    bandwidth.charge(250_000)  # the burst is used up
+    many = [asyncio.create_task(piece(f"many {number}", 1)) for number in range(10)]
+    await asyncio.sleep(0)
+    few = [asyncio.create_task(piece(f"few {number}", 2)) for number in range(2)]
+    await asyncio.sleep(0)
+    many[1].cancel()
+    await asyncio.gather(*many, *few, return_exceptions=True)
+    # the first one pays already when the others come
+    assert order[:5] == ["many 0", "many 2", "few 0", "many 3", "few 1"]
+    assert len(order) == 11
+    await bandwidth.take(1, 3)
+
+
+async def test_a_turn_that_comes_with_a_cancellation_goes_to_the_next() -> None:
+    paid, slept = asyncio.Event(), 0
+
+    async def sleep(_: float) -> None:
+        nonlocal slept
+        slept += 1
+        await paid.wait()
+
+    bandwidth = Bandwidth(1, lambda: 0.0, sleep)
+    bandwidth.charge(1)
+    first, second, third = (asyncio.create_task(bandwidth.take(1)) for _ in range(3))
+    await asyncio.sleep(0)
+    assert slept == 1, "one pays for all"
+    first.cancel()  # its turn goes to the second, which is cancelled before it learns of it
+    await asyncio.sleep(0)
+    second.cancel()
+    paid.set()
+    await third
+    assert slept == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from docs.generate_comparison import PAGE, with_table
 
-from headrace_daemon.looking import best_kind, stored_sums
+from headrace_daemon.content import best_kind, stored_sums
 from headrace_daemon.planner.compare import (
     BOTH_EMPTY,
     CHECK_CONTENT,

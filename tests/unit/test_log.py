@@ -17,7 +17,8 @@ TOKEN = "canary//FwoGZXIvYXdzEBYaD=="
 SIGNED = (
     "GET /b/k?X-Amz-Credential=AKIAcanary%2F20260101&X-Amz-Signature=deadcanary&X-Amz-Security-Token=FwoGcanary "
     "Authorization: AWS4-HMAC-SHA256 Credential=AKIAcanary/20260101/s3, SignedHeaders=host, Signature=feedcanary "
-    "{'x-amz-security-token': 'FwoGcanary', \"aws_secret_access_key\": \"wJalcanary\"} aws_session_token = FwoGcanary"
+    "{'x-amz-security-token': 'FwoGcanary', \"aws_secret_access_key\": \"wJalcanary\"} aws_session_token = FwoGcanary "
+    "{'x-amz-server-side-encryption-customer-key': 'canary'}"
 )
 
 

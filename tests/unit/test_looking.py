@@ -47,7 +47,7 @@ class Service:
     name: str = "lake"
     profile: object = field(default_factory=lambda: PROFILES["aws"])
 
-    async def head(self, bucket: str, key: str) -> ObjectInfo:
+    async def head(self, bucket: str, key: str, *, version: str = "") -> ObjectInfo:
         if key != "p/k":
             raise NotFound("NoSuchKey", key, 404)
         return self.info
@@ -62,6 +62,7 @@ class Service:
         if_match: str,
         total: int,
         consume: Callable[[AsyncIterator[Buffer], str], Awaitable[T]],
+        version: str = "",
     ) -> T:
         assert (if_match, start, end, total) == (self.info.etag, 0, len(self.body), len(self.body))
         self.read = True

@@ -89,13 +89,14 @@ def test_a_tail_gives_whole_lines_once(tmp_path: Path) -> None:
 
 def test_shares_count_what_arrived() -> None:
     entries = [
-        ReportEntry("a", "transferred", 3, destination_endpoint="https://h", proof="crc64nvme"),
+        ReportEntry("a", "transferred", 3, destination_endpoint="https://h", proof="crc64nvme", lost="expires,tags"),
         ReportEntry("b", "failed", 4, destination_endpoint="https://h", error="access_denied"),
     ]
     assert summary_json(summarise(entries)) == {
         "outcomes": {"transferred": {"objects": 1, "bytes": 3}, "failed": {"objects": 1, "bytes": 4}},
         "proofs": {"crc64nvme": 1},
         "errors": {"access_denied": 1},
+        "lost": {"expires": 1, "tags": 1},
         "source_endpoints": {},
         "destination_endpoints": {"https://h": {"objects": 1, "bytes": 3}},
     }

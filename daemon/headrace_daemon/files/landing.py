@@ -16,11 +16,11 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from headrace_daemon.files import mounts
 from headrace_daemon.files.direct import DirectIo
+from headrace_daemon.files.folding import Folding
 from headrace_daemon.files.large import LargeFile, sync_and_close
 from headrace_daemon.files.names import (
     Blocked,
     FileError,
-    FileFault,
     NameRefused,
     check_key,
     file_error,
@@ -31,10 +31,11 @@ from headrace_daemon.files.names import (
     temp_name,
 )
 from headrace_daemon.files.posix import NOTHING, Posix, give, give_link
-from headrace_daemon.files.room import check_room
+from headrace_daemon.files.room import Room
 from headrace_daemon.files.root import Root
+from headrace_daemon.files.taking_names import take_names
 from headrace_daemon.files.threads import Buffer, SharedFd, fan_out, write_at
-from headrace_queue.free_space import Need
+from headrace_queue.free_space import Reserve
 
 Fsync: TypeAlias = Literal["batch", "file", "off"]
 
@@ -86,15 +87,24 @@ class Landing:
     """What one job writes beneath one root. Synchronous; safe to use from many threads.
 
     fsync: `batch` syncs in settle(), `file` in every write, `off` never. direct_io: whether large files are written
-    past the page cache (see direct.py). close() when the job lets go.
+    past the page cache (see direct.py). room: shared by all landings of the process. close() when the job lets go.
     """
 
-    def __init__(self, root: Root, job_id: int, fsync: Fsync = "batch", direct_io: DirectIo = "auto") -> None:
+    def __init__(
+        self,
+        root: Root,
+        job_id: int,
+        fsync: Fsync = "batch",
+        direct_io: DirectIo = "auto",
+        room: Room | None = None,
+    ) -> None:
         """Raises OSError where the root cannot be opened again."""
         self.root = root
+        self.room: Final = room or Room(Reserve())
         self.fsync: Final[Fsync] = fsync
         self._direct_io: Final[DirectIo] = direct_io
         self._job_id = job_id
+        self._folding = Folding(root, job_id)
         self._waiting: set[SharedFd] = set()
         proven = mounts.syncfs_reports_errors(mounts.file_system(root.fd), os.uname().release)
         self._group = mounts.GroupSync(root.fd) if fsync == "batch" and proven else None
@@ -142,13 +152,23 @@ class Landing:
         place = self._place(key)
         fd = self._reopen(place, size, reuse) if reuse else None
         if fd is not None:
-            return LargeFile(self, place, SharedFd(fd), size, reused=True, direct_io=self._direct_io)
+            shared = SharedFd(fd)
+            with _or_closed(shared, key):
+                return self._large(place, shared, size, reused=True)
         shared = SharedFd(self._create(place))
         with self._or_thrown_away(place, shared):
-            check_room(shared.fd, key, Need(size, 0))
-            # not posix_fallocate: glibc emulates it by writing to every block where the file system lacks it
-            os.ftruncate(shared.fd, size)
-            return LargeFile(self, place, shared, size, reused=False, direct_io=self._direct_io)
+            return self._large(place, shared, size, reused=False)
+
+    def _large(self, place: Place, shared: SharedFd, size: int, *, reused: bool) -> LargeFile:
+        promise = self.room.promise(shared.fd, place.key, size)
+        try:
+            if not reused:
+                # not posix_fallocate: glibc emulates it by writing to every block where the file system lacks it
+                os.ftruncate(shared.fd, size)
+            return LargeFile(self, place, shared, size, promise, reused=reused, direct_io=self._direct_io)
+        except BaseException:
+            promise.end()
+            raise
 
     def settle(self, pendings: Sequence[Pending]) -> list[FileError | None]:
         """Makes a group durable under its own names. None: on disk, may be recorded.
@@ -162,7 +182,7 @@ class Landing:
             if results[index] is None:
                 folders.setdefault(pending.place.folder, []).append(index)
         for folder, indexes in folders.items():
-            named = self._take_names(folder, [pendings[index] for index in indexes])
+            named = take_names(self.root, self._folding, folder, [pendings[index] for index in indexes])
             for index, error in zip(indexes, named, strict=True):
                 results[index] = error
         if self.fsync != "off":
@@ -184,6 +204,7 @@ class Landing:
         check_key(key)
         folder = key.removesuffix("/")
         try:
+            self._folding.check_folder(key, folder)
             self.root.make_folder(folder)
         except OSError as error:
             raise file_error(error, key) from error
@@ -235,6 +256,7 @@ class Landing:
         if not target or b"\0" in target:
             raise NameRefused(place.key, "it is stored as a symbolic link, and what it holds is no path")
         try:
+            self._folding.check_folder(place.key, place.folder)
             status = self.root.within(place.folder, step, make=True)
         except OSError as error:
             raise file_error(error, place.key) from error
@@ -254,6 +276,7 @@ class Landing:
             return os.open(place.temp, _CREATE, 0o666, dir_fd=dir_fd)
 
         try:
+            self._folding.check_folder(place.key, place.folder)
             return self.root.within(place.folder, step, make=True)
         except OSError as error:
             raise file_error(error, place.key) from error
@@ -343,31 +366,15 @@ class Landing:
             return error
         return None
 
-    def _take_names(self, folder: str, pendings: Sequence[Pending]) -> Sequence[FileError | None]:
-        """Resolves the folder anew: one that was moved away since the write must not carry its files elsewhere."""
-        try:
-            return self.root.within(folder, lambda dir_fd: [_take_name(dir_fd, p) for p in pendings], fresh=True)
-        except FileError as error:
-            return [error] * len(pendings)
-        except OSError as error:
-            return [FileFault(p.key, f"its folder is gone ({error.strerror})") for p in pendings]
 
-
-def _take_name(dir_fd: int, pending: Pending) -> FileError | None:
-    temp, name, key = pending.place.temp, pending.place.name, pending.key
+@contextlib.contextmanager
+def _or_closed(shared: SharedFd, key: str) -> Iterator[None]:
+    """The temporary file stays, to go on with it later."""
     try:
-        found = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
-        if (found.st_ino, found.st_size, found.st_mtime_ns // 10**9) != (pending.inode, pending.size, pending.mtime):
-            # a worker that lost its lease without knowing must not give its name to the other's half-written file
-            return FileFault(key, "another writer took over its temporary file")
-        if pending.no_clobber:
-            mounts.rename_no_replace(dir_fd, temp, name)
-        else:
-            os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except FileNotFoundError:
-        return FileFault(key, "its temporary file is gone")
-    except IsADirectoryError:
-        return Blocked(key, f"{key}/ is a folder here, and a file is needed")
-    except OSError as error:
-        return file_error(error, key)
-    return None
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            shared.close()
+        if isinstance(error, OSError):
+            raise file_error(error, key) from error
+        raise

@@ -10,6 +10,7 @@ from headrace_daemon.files import mounts
 from headrace_daemon.files.direct import BLOCK, DirectIo, open_direct, writers
 from headrace_daemon.files.names import FileError, file_error, sync_error
 from headrace_daemon.files.posix import NOTHING, Posix
+from headrace_daemon.files.room import Promise
 from headrace_daemon.files.threads import Buffer, SharedFd, write_at
 
 _READ = 1 << 20
@@ -28,9 +29,19 @@ class LargeFile:
     """
 
     def __init__(
-        self, landing: "Landing", place: "Place", shared: SharedFd, size: int, *, reused: bool, direct_io: DirectIo
+        self,
+        landing: "Landing",
+        place: "Place",
+        shared: SharedFd,
+        size: int,
+        promise: Promise,
+        *,
+        reused: bool,
+        direct_io: DirectIo,
     ) -> None:
+        """promise: the room that was made sure of; it ends with the file."""
         self._landing = landing
+        self._promise = promise
         self._place = place
         self._shared = shared
         self._lost: FileError | None = None
@@ -56,6 +67,7 @@ class LargeFile:
                 write_at(fd, offset + done, view[done:])
             except OSError as error:
                 raise file_error(error, self.key) from error
+        self._promise.written(view.nbytes)
 
     def _write_direct(self, offset: int, view: memoryview) -> int:
         """How many bytes of the beginning went past the cache; the rest is for the ordinary way. Raises OSError."""
@@ -108,7 +120,7 @@ class LargeFile:
         """After the last write: syncs, closes with the close checked. Raises what sync raises, FileFault."""
         if self._lost is not None:
             raise self._lost
-        self._end_direct()
+        self._let_go()
         try:
             return self._landing.seal(
                 self._place, self._shared, mtime_ns, posix, no_clobber=no_clobber, generation=None
@@ -121,16 +133,17 @@ class LargeFile:
 
     def close(self) -> None:
         """Lets go and keeps the temporary file, to go on with it later. Raises DurabilityLost."""
-        self._end_direct()
+        self._let_go()
         sync_and_close(self._shared, self.key, sync=False)
 
     def discard(self) -> None:
         """Throws it away; writes under way end first."""
-        self._end_direct()
+        self._let_go()
         self._landing.throw_away(self._place, self._shared)
 
-    def _end_direct(self) -> None:
-        """What a close can tell, the other descriptor's sync and close tell of the same file."""
+    def _let_go(self) -> None:
+        """What the close of the direct descriptor can tell, the other one's sync and close tell of the same file."""
+        self._promise.end()
         if self._direct is not None:
             with contextlib.suppress(OSError):
                 self._direct.close()

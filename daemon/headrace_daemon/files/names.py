@@ -184,6 +184,11 @@ def temp_name(job_id: int, key: str) -> str:
     return f"{_TEMP_START}{job_id}-{digest}.part"
 
 
+def trial_name(job_id: int, token: bytes) -> str:
+    """A name for a trial in a destination, which no listing shows. token: 16 bytes of chance."""
+    return f"{_TEMP_START}{job_id}-{token.hex()}.part"
+
+
 def is_temp_name(name: str) -> bool:
     """A name that temp_name gives, of whatever job."""
     return name.startswith(_TEMP_START) and _TEMP_NAME.fullmatch(name) is not None

@@ -216,16 +216,18 @@ class Root:
             else:
                 break
         for name in reversed(missing):
-            self._make_one(name)
+            self.make_one(name)
 
-    def _make_one(self, folder: str) -> None:
+    def make_one(self, folder: str) -> bool:
+        """Makes a folder whose parent is there; whether it was missing. Raises Blocked, OSError."""
         parent, _, name = folder.rpartition("/")
         try:
             self.within(parent, lambda fd: os.mkdir(raw_name(name), 0o777, dir_fd=fd))
         except FileExistsError:
-            return  # somebody else made it, or something that is no folder is there: opening it will tell
+            return False  # somebody else made it, or something that is no folder is there: opening it will tell
         with self._gate:
             self._new_folders.add(folder)
+        return True
 
     def _obstacle(self, folder: str, error: OSError) -> Blocked:
         """Names what stands in the way of a folder."""

@@ -1,14 +1,18 @@
-"""Bandwidth limits: a token bucket whose debts are paid by waiting."""
+"""Bandwidth limits: a token bucket whose debts are paid by waiting, job by job in turn."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+
+BURST_SECONDS = 0.25
 
 
 class Bandwidth:
     """At most `rate` bytes a second on average, with bursts of a quarter of a second.
 
     A large piece is let through at once and the debt it makes is waited for by whoever comes next, so that pieces
-    larger than the bucket need no cutting.
+    larger than the bucket need no cutting. Jobs that share a limit pass one piece each by turns: one that has
+    thousands of pieces waiting holds up none that has one.
     """
 
     def __init__(
@@ -20,18 +24,55 @@ class Bandwidth:
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
-        self._free_at = clock() - 0.25
+        self._free_at = clock() - BURST_SECONDS
+        self._busy = False  # somebody pays the debt; the others stand in line
+        self._lines: dict[int, deque[asyncio.Future[None]]] = {}  # by job; the first line has the next turn
 
-    async def take(self, size: int) -> None:
-        """Wait until earlier pieces are paid for, then account for this one."""
-        now = self._clock()
-        start = max(self._free_at, now - 0.25)
-        self._free_at = start + size / self._rate
-        if start > now:
-            await self._sleep(start - now)
+    async def take(self, size: int, job: int = 0) -> None:
+        """Wait until earlier pieces are paid for and it is this job's turn, then account for this piece.
+
+        To be called with nothing in hand that others need: it may take as long as the rate asks.
+        """
+        if self._busy:
+            await self._turn(job)
+        self._busy = True
+        try:
+            now = self._clock()
+            if self._free_at > now:
+                await self._sleep(self._free_at - now)
+            self.charge(size)
+        finally:
+            self._pass_on()
+
+    def charge(self, size: int) -> None:
+        """Account for bytes without waiting for them: whoever comes next does."""
+        self._free_at = max(self._free_at, self._clock() - BURST_SECONDS) + size / self._rate
+
+    async def _turn(self, job: int) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(job, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()  # cancelled between the call and its arrival: nobody would be called again
+            raise
+
+    def _pass_on(self) -> None:
+        while self._lines:
+            job = next(iter(self._lines))
+            line = self._lines.pop(job)
+            turn = line.popleft()
+            if line:
+                self._lines[job] = line  # to the end: the other jobs come before its next piece
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy = False
 
 
-async def take_all(limits: Sequence[Bandwidth], size: int) -> None:
-    """Pass every limit that applies to a piece of `size` bytes."""
+async def take_all(limits: Sequence[Bandwidth], size: int, job: int = 0) -> None:
+    """Pass every limit that applies to a piece of `size` bytes. The narrowest one should come first: who waits there
+    has not yet used up what the others leave to all."""
     for limit in limits:
-        await limit.take(size)
+        await limit.take(size, job)

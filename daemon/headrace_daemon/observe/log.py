@@ -18,7 +18,7 @@ _SECRET_NAME = re.compile(r"secret|password|token|authorization|signature|creden
 # what a signed or presigned request would show, in a query, in a header or in a printed dictionary of headers, and
 # how credentials files and botocore name their values
 _SECRET_TEXT = re.compile(
-    r"""((?:Signature|Credential|Security-Token|secret_access_key|secret_key|session_token)['"]?\s*[=:]\s*['"]?)"""
+    r"""((?:Signature|Credential|Security-Token|customer-key|secret_access_key|secret_key|session_token)['"]?\s*[=:]\s*['"]?)"""
     r"""[^&\s,'"]+""",
     re.IGNORECASE,
 )

@@ -43,6 +43,7 @@ class ReportWriter:
             "error": outcome.error,
             "message": outcome.message,
             "last_error": outcome.last_error,
+            "lost": outcome.lost,
             "time": round(self._clock(), 3),
         }
         self._lines.setdefault(job, []).append(_ENCODE(line))

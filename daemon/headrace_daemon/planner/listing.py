@@ -4,7 +4,7 @@ Key order is the order of UTF-8 bytes, which is the order of code points and so 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from itertools import pairwise
 from operator import lt
@@ -108,27 +108,36 @@ async def _in_order(remote: ListsObjects, bucket: str, prefix: str, after: str, 
 async def _sorted_on_disk(remote: ListsObjects, bucket: str, prefix: str, after: str, scratch: Path | None) -> Listing:
     """Read to its end first, from the start: without order, the last object listed may be the first one to plan."""
     if isinstance(remote, ListsWhole) and not remote.profile.paginates:
-        async with aclosing(_whole_sorted(remote, bucket, prefix, after, scratch)) as found:
-            async for page_of_whole in found:
-                yield page_of_whole
+        async with aclosing(_whole_sorted(remote, bucket, prefix, after, scratch)) as whole:
+            async for page in whole:
+                yield page
         return
     sorter = DiskSorter(scratch or Path("/var/tmp"))
-    turns = PageTurns(f"{remote.name}://{bucket}/{prefix}")
     try:
-        token: str | None = None
-        while True:
-            page = await remote.list_page(bucket, prefix, token=token)
-            turns.turn(page)
-            mine = [listed for listed in page.objects if listed[0].startswith(prefix)]
-            await asyncio.to_thread(sorter.add, relative(mine, len(prefix)))
-            token = page.token
-            if token is None:
-                break
+        async with aclosing(unsorted_pages(remote, bucket, prefix)) as found:
+            async for entries in found:
+                await asyncio.to_thread(sorter.add, entries)
         pages = sorter.pages(after)  # the marker of the prefix, whose key is empty, falls out here
-        while entries := await asyncio.to_thread(next, pages, None):
-            yield EntryPage(entries)
+        while sorted_entries := await asyncio.to_thread(next, pages, None):
+            yield EntryPage(sorted_entries)
     finally:
         sorter.close()
+
+
+async def unsorted_pages(remote: ListsObjects, bucket: str, prefix: str) -> AsyncGenerator[list[Entry], None]:
+    """The objects below a prefix in the order in which the service lists them, its own marker among them (key '').
+
+    Raises JobFailure where the listing goes in a circle, S3Error.
+    """
+    turns = PageTurns(f"{remote.name}://{bucket}/{prefix}")
+    token: str | None = None
+    while True:
+        page = await remote.list_page(bucket, prefix, token=token)
+        turns.turn(page)
+        yield relative([listed for listed in page.objects if listed[0].startswith(prefix)], len(prefix))
+        token = page.token
+        if token is None:
+            return
 
 
 async def _whole_sorted(remote: ListsWhole, bucket: str, prefix: str, after: str, scratch: Path | None) -> Listing:

@@ -27,7 +27,8 @@ async def plan_one(lease: PlanLease, source: Probe, destination: Probe, route: R
     spec = lease.job.spec
     entry = await source()
     if entry is None:
-        raise JobFailure(f"{spec.source}: there is no such object. Nothing was copied; check the name.")
+        version = f" in version {spec.options.version_id}" if spec.options.version_id else ""
+        raise JobFailure(f"{spec.source}: there is no such object{version}. Nothing was copied; check the name.")
     limit = route.destination.max_object
     if limit is not None and entry.size > limit:
         raise JobFailure(

@@ -12,6 +12,7 @@ from headrace_daemon.s3.types import ObjectInfo, WriteOptions
 from headrace_daemon.s3.xml import bare_etag, parse_http_date
 
 META: Final = "x-amz-meta-"
+REDIRECT: Final = "x-amz-website-redirect-location"
 _CHECKSUM: Final = "x-amz-checksum-"
 _KEPT: Final = frozenset(
     {
@@ -21,7 +22,7 @@ _KEPT: Final = frozenset(
         "content-language",
         "content-type",
         "expires",
-        "x-amz-website-redirect-location",
+        REDIRECT,
     }
 )
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -33,6 +34,7 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
     kept: dict[str, str] = {}
     checksums: dict[str, str] = {}
     parrots = composite = False
+    tag_count = 0
     for name, value in response.headers():
         if name in _KEPT:
             kept[name] = value
@@ -43,6 +45,8 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
                 composite = value == "COMPOSITE"
             elif name.startswith(_CHECKSUM):
                 checksums[name[len(_CHECKSUM) :]] = value
+            elif name == "x-amz-tagging-count":
+                tag_count = int(value) if value.isdecimal() else 0
             elif name == "x-amz-content-sha256":
                 parrots = True
     if not profile.checksums or composite or parrots:
@@ -58,6 +62,7 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
         headers=kept,
         endpoint=endpoint,
         opaque_etag=is_opaque(response),
+        tag_count=tag_count,
     )
 
 
@@ -90,12 +95,19 @@ def write_headers(options: WriteOptions, profile: Profile) -> dict[str, str]:
     for name, value in options.metadata.items():
         headers[META + name.lower()] = encode_metadata(value)
     headers.update(placement_headers(options, profile))
+    if options.tags:
+        headers["x-amz-tagging"] = options.tags
     return headers
 
 
 def placement_headers(options: WriteOptions, profile: Profile) -> dict[str, str]:
-    """The part of write_headers() that a server-side copy needs even where it keeps the source's metadata."""
+    """The part of write_headers() that a server-side copy needs even where it keeps the source's metadata and tags: S3
+    copies neither the ACL nor the website redirect (API reference, CopyObject)."""
     headers: dict[str, str] = {}
+    if options.acl:
+        headers["x-amz-acl"] = options.acl
+    if REDIRECT in options.headers:
+        headers[REDIRECT] = options.headers[REDIRECT]
     if options.storage_class:
         headers["x-amz-storage-class"] = options.storage_class
     if options.sse:

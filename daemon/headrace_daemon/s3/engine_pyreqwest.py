@@ -136,8 +136,8 @@ class PyreqwestEngine:
         return self._uploader.request(method, url).headers(headers).timeout(total)
 
 
-class _Whole:
-    """An answer that was read to its end."""
+class _Answer:
+    """What is known of an answer once its headers are here."""
 
     __slots__ = ("_response", "status")
 
@@ -150,6 +150,12 @@ class _Whole:
 
     def headers(self) -> list[tuple[str, str]]:
         return _headers(self._response)
+
+
+class _Whole(_Answer):
+    """An answer that was read to its end."""
+
+    __slots__ = ()
 
     async def read(self) -> Buffer:
         return await self._response.bytes()
@@ -160,20 +166,10 @@ class _Whole:
             yield body[start : start + size]
 
 
-class _Open:
+class _Open(_Answer):
     """An answer whose body is still coming."""
 
-    __slots__ = ("_response", "status")
-
-    def __init__(self, response: LibraryResponse) -> None:
-        self._response = response
-        self.status = response.status
-
-    def header(self, name: str) -> str | None:
-        return _header(self._response, name)
-
-    def headers(self) -> list[tuple[str, str]]:
-        return _headers(self._response)
+    __slots__ = ()
 
     async def read(self) -> Buffer:
         pieces = [bytes(piece) async for piece in self.chunks(_READ_AHEAD)]

@@ -90,6 +90,10 @@ class NotSupported(S3Error):
     """The service has no such operation (403, 405 or 501 on a copy): take another way."""
 
 
+class NotEncrypted(S3Error):
+    """The service was given a key and does not say that it used it: the job fails as a whole, before more is sent."""
+
+
 class WrongRegion(S3Error):
     """The bucket lives elsewhere and cannot be followed there: the job fails. `region` names where, if the service said
     so."""

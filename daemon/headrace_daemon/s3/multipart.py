@@ -63,10 +63,11 @@ class Multipart(Operations):
         end: int,
         *,
         source_etag: str,
+        source_version: str = "",
     ) -> PutResult:
         """Bytes `start` to `end` (exclusive) of another object of the service as one part. Raises NotSupported where
         the service will not copy, PreconditionFailed where the source is another by now, other S3Errors."""
-        headers = copy_source(source_bucket, source_key, source_etag)
+        headers = copy_source(source_bucket, source_key, source_etag, source_version)
         headers["x-amz-copy-source-range"] = f"bytes={start}-{end - 1}"
         request = Request("UploadPartCopy", "PUT", bucket, key, _part_query(upload_id, number), headers)
         return await self._copied(request)

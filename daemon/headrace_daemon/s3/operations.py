@@ -6,10 +6,9 @@ from headrace_daemon.s3.classify import classify_embedded
 from headrace_daemon.s3.describe import is_opaque
 from headrace_daemon.s3.engine import Body, Buffer, Response
 from headrace_daemon.s3.errors import AccessDenied, NotSupported, ServerFault
-from headrace_daemon.s3.pipeline import Pipeline
 from headrace_daemon.s3.profiles import Profile
-from headrace_daemon.s3.request import Request
-from headrace_daemon.s3.signing import quote_key
+from headrace_daemon.s3.request import Request, Sending
+from headrace_daemon.s3.signing import canonical_query, quote_key
 from headrace_daemon.s3.types import PutResult
 from headrace_daemon.s3.xml import MalformedXml, bare_etag, parse_error, parse_result
 
@@ -19,7 +18,7 @@ CRC: Final = "x-amz-checksum-crc64nvme"
 class Operations:
     """The base of every group of operations."""
 
-    def __init__(self, pipeline: Pipeline, profile: Profile, region: str) -> None:
+    def __init__(self, pipeline: Sending, profile: Profile, region: str) -> None:
         self.profile = profile
         self._pipeline = pipeline
         self._region = region
@@ -73,6 +72,15 @@ def quoted_etag(etag: str) -> str:
     return f'"{etag}"'
 
 
-def copy_source(bucket: str, key: str, etag: str) -> dict[str, str]:
-    """The headers that name the source of a copy, exactly the version with this ETag."""
-    return {"x-amz-copy-source": f"/{bucket}/{quote_key(key)}", "x-amz-copy-source-if-match": quoted_etag(etag)}
+def copy_source(bucket: str, key: str, etag: str, version: str = "") -> dict[str, str]:
+    """The headers that name the source of a copy, exactly what has this ETag. version: '' for the current one."""
+    of_version = f"?{canonical_query(version_query(version))}" if version else ""
+    return {
+        "x-amz-copy-source": f"/{bucket}/{quote_key(key)}{of_version}",
+        "x-amz-copy-source-if-match": quoted_etag(etag),
+    }
+
+
+def version_query(version: str) -> tuple[tuple[str, str], ...]:
+    """What names a version of an object in a request; '' is the current one."""
+    return (("versionId", version),) if version else ()

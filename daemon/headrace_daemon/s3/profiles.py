@@ -27,6 +27,11 @@ class Profile:
     server_copy: bool = True  # CopyObject and UploadPartCopy
     delete_many: bool = True  # DeleteObjects
     conditional_writes: bool = True  # If-None-Match is sent; some services of kind `s3` ignore it
+    tags: bool = True  # object tags
+    redirects: bool = True  # x-amz-website-redirect-location is stored
+    acls: bool = True  # x-amz-acl has a meaning
+    versions: bool = True  # versionId
+    tells_what_it_drops: bool = False  # an attribute is stored or refused; others may lose it without a word
     etag_md5: bool = True  # the ETag of a single PUT is its MD5, unless encrypted with KMS or a customer's key
     virtual_hosts: bool = False  # the bucket goes into the host name where addressing is `auto`
     location_constraint: bool = False  # CreateBucket must name the region
@@ -39,9 +44,11 @@ class Profile:
 
 
 PROFILES: Final[dict[str, Profile]] = {
-    "aws": Profile("aws", virtual_hosts=True, location_constraint=True, max_object=50 * 10**12),
+    "aws": Profile(
+        "aws", virtual_hosts=True, location_constraint=True, tells_what_it_drops=True, max_object=50 * 10**12
+    ),
     "s3": Profile("s3"),
-    "seaweedfs": Profile("seaweedfs", lists_sorted=False),  # it lists folder by folder
+    "seaweedfs": Profile("seaweedfs", lists_sorted=False, redirects=False, acls=False),  # it lists folder by folder
     "snowball": Profile(
         "snowball",
         list_version=1,
@@ -54,6 +61,10 @@ PROFILES: Final[dict[str, Profile]] = {
         server_copy=False,
         delete_many=False,
         conditional_writes=False,
+        tags=False,
+        redirects=False,
+        acls=False,
+        versions=False,
         etag_md5=False,
         max_object=5 * 10**12,
         max_part=512 * 10**6,

@@ -7,13 +7,14 @@ from headrace_daemon.s3.describe import content_range, object_info
 from headrace_daemon.s3.engine import Buffer, Response
 from headrace_daemon.s3.errors import (
     AccessDenied,
+    NotSupported,
     PreconditionFailed,
     Rejected,
     S3Error,
     ServerFault,
     TransportError,
 )
-from headrace_daemon.s3.operations import Operations, quoted_etag
+from headrace_daemon.s3.operations import Operations, quoted_etag, version_query
 from headrace_daemon.s3.request import Request, Trace
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.s3.xml import bare_etag
@@ -64,22 +65,34 @@ class _Counted:
 
 
 class Reading(Operations):
-    """HEAD and GET."""
+    """HEAD and GET. version: a version id, '' for the current one.
 
-    async def head(self, bucket: str, key: str) -> ObjectInfo:
+    All raise NotSupported where the service does not answer with the version that was asked for.
+    """
+
+    async def head(self, bucket: str, key: str, *, version: str = "") -> ObjectInfo:
         """Raises NotFound, AccessDenied and other S3Errors."""
-        request = Request("HeadObject", "HEAD", bucket, key, headers=self._asking({}))
+        query = version_query(version)
+        request = Request("HeadObject", "HEAD", bucket, key, query, self._asking({}))
+
+        def described(response: Response, body: Buffer, endpoint: str) -> ObjectInfo:
+            check_version(response, version)
+            return self._described(response, body, endpoint)
+
         try:
-            return await self._pipeline.small(request, self._described)
+            return await self._pipeline.small(request, described)
         except (Rejected, AccessDenied) as error:
             if error.status not in (400, 403):
                 raise
         # A HEAD has no body, so that 400 and 403 do not say whether the credentials ended or the key is refused: a GET
         # of one byte does, and mends what can be mended on its way.
-        await self._pipeline.stream(Request("GetObject", "GET", bucket, key, headers={"range": "bytes=0-0"}), _unread)
-        return await self._pipeline.small(request, self._described)
+        one_byte = {"range": "bytes=0-0"}
+        await self._pipeline.stream(Request("GetObject", "GET", bucket, key, query, one_byte), _unread)
+        return await self._pipeline.small(request, described)
 
-    async def get(self, bucket: str, key: str, *, if_match: str | None = None) -> tuple[ObjectInfo, Buffer]:
+    async def get(
+        self, bucket: str, key: str, *, if_match: str | None = None, version: str = ""
+    ) -> tuple[ObjectInfo, Buffer]:
         """A small object whole, in one request, its length checked. if_match: an ETag without quotes.
 
         Raises NotFound, PreconditionFailed where the ETag is another by now, and other S3Errors.
@@ -89,13 +102,16 @@ class Reading(Operations):
         def checked(response: Response, body: Buffer, endpoint: str) -> tuple[ObjectInfo, Buffer]:
             if response.status != 200:
                 raise ServerFault("unexpected_status", f"GET was answered with {response.status}", response.status)
+            check_version(response, version)
             _check_length(response, len(body))
             info = object_info(response, len(body), endpoint, self.profile)
             if if_match and info.etag != if_match:
                 raise PreconditionFailed("etag_changed", f"ETag {info.etag} in place of {if_match}", response.status)
             return info, body
 
-        return await self._pipeline.small(Request("GetObject", "GET", bucket, key, headers=headers), checked)
+        return await self._pipeline.small(
+            Request("GetObject", "GET", bucket, key, version_query(version), headers), checked
+        )
 
     async def get_range(
         self,
@@ -108,6 +124,7 @@ class Reading(Operations):
         total: int,
         consume: Callable[[AsyncIterator[Buffer], str], Awaitable[T]],
         chunk: int = 1 << 20,
+        version: str = "",
     ) -> T:
         """Bytes `start` to `end` (exclusive) of an object of `total` bytes, handed to `consume` with the endpoint's URL
         as chunks of `chunk` bytes, and again from the first one after a failure on the wire.
@@ -122,6 +139,7 @@ class Reading(Operations):
 
         async def receive(response: Response, trace: Trace) -> T:
             check_range(response, start, end, total, if_match)
+            check_version(response, version)
             counted = _Counted(response.chunks(chunk), end - start, trace)
             try:
                 result = await consume(counted, trace.endpoint.url)
@@ -133,7 +151,8 @@ class Reading(Operations):
             return result
 
         try:
-            return await self._pipeline.stream(Request("GetObject", "GET", bucket, key, headers=headers), receive)
+            request = Request("GetObject", "GET", bucket, key, version_query(version), headers)
+            return await self._pipeline.stream(request, receive)
         except _CallerFailed as failed:
             error = failed.error
         raise error
@@ -152,6 +171,16 @@ class Reading(Operations):
 
 async def _unread(response: Response, trace: Trace) -> None:
     """Its status was all that mattered."""
+
+
+def check_version(response: Response, version: str) -> None:
+    """Raises NotSupported where another version came than was asked for: `rclone serve s3` gives the current one.
+
+    A bucket that never had versions calls what it holds `null` and does not always say so.
+    """
+    given = response.header("x-amz-version-id")
+    if version and given != version and (version, given) != ("null", None):
+        raise NotSupported("no_versions", f"version {version} was asked for, {given or 'none'} was given", 200)
 
 
 def _check_length(response: Response, received: int) -> None:

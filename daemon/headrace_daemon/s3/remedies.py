@@ -8,6 +8,7 @@ from headrace_daemon.s3.errors import (
     CredentialsExpired,
     CredentialsRefused,
     NoSuchBucket,
+    NotEncrypted,
     S3Error,
     WrongRegion,
 )
@@ -37,6 +38,7 @@ BY_KIND: Final[dict[type[S3Error], str]] = {
     NoSuchBucket: f"Create the bucket or correct its name, {_AGAIN}; is it a bucket of this remote?",
     AccessDenied: "Let these credentials list the bucket and read or write its objects (on AWS s3:ListBucket, "
     f"s3:GetObject, s3:PutObject), or give the remote others; {_AGAIN}.",
+    NotEncrypted: "Leave out --sse-c-key-file, or use a service that has SSE-C; delete what lies there in plain.",
     CredentialsExpired: _RENEW,
     CredentialsRefused: _RENEW,
 }

@@ -1,18 +1,20 @@
 """One S3 service by its name in config.toml: everything that planner and transfer ask of it."""
 
+from headrace_daemon.s3.customer_key import CustomerKey
 from headrace_daemon.s3.engine import Buffer, Response
 from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, UploadLost
 from headrace_daemon.s3.listing import Listing
 from headrace_daemon.s3.multipart import Multipart
-from headrace_daemon.s3.pipeline import Pipeline
 from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.reading import Reading
-from headrace_daemon.s3.request import Request
+from headrace_daemon.s3.request import Request, Sending
+from headrace_daemon.s3.sealed import Sealed
+from headrace_daemon.s3.tags import Tagging
 from headrace_daemon.s3.writing import Writing
 from headrace_daemon.s3.xml import build_location
 
 
-class Remote(Listing, Reading, Writing, Multipart):
+class Remote(Listing, Reading, Writing, Multipart, Tagging):
     """Every operation is sent again after a failure on the wire, on another endpoint where there is one.
 
     Beside what each names, all raise: RemoteDown where no endpoint answers, Throttled where the service has been asking
@@ -20,13 +22,17 @@ class Remote(Listing, Reading, Writing, Multipart):
     up), TransportError and ServerFault where all attempts failed, and UsageError where there are no credentials at all.
     """
 
-    def __init__(self, name: str, pipeline: Pipeline, profile: Profile, region: str) -> None:
+    def __init__(self, name: str, pipeline: Sending, profile: Profile, region: str) -> None:
         super().__init__(pipeline, profile, region)
         self.name = name
 
     def identity(self) -> str:
         """The same for two locations whose service is one, so that it may copy between them."""
         return self.name
+
+    def sealed(self, key: CustomerKey | None, source_key: CustomerKey | None = None) -> "Remote":
+        """The same remote, for objects with a key of the customer's. source_key: of those that it copies from."""
+        return Remote(self.name, Sealed(self._pipeline, key, source_key), self.profile, self._region)
 
     async def start(self) -> None:
         """Reads the credentials, so that a remote without any is refused before work begins.

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from headrace_daemon.s3.endpoints import Endpoint
-from headrace_daemon.s3.engine import Body, Engine
+from headrace_daemon.s3.engine import Body, Buffer, Engine, Response
 from headrace_daemon.s3.places import Place
 from headrace_daemon.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -49,6 +50,18 @@ class Exchange(Protocol[T_co]):
     """Sends one signed request through an engine and reads its answer."""
 
     def __call__(self, engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> Awaitable[T_co]: ...
+
+
+class Sending(Protocol):
+    """The way to a remote, as operations use it: see Pipeline."""
+
+    def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> Awaitable[T]: ...
+
+    def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> Awaitable[T]: ...
+
+    def prepare(self) -> Awaitable[None]: ...
+
+    def close(self) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class ObjectInfo:
     headers: dict[str, str] = field(default_factory=dict)
     endpoint: str = ""
     opaque_etag: bool = False  # encrypted with KMS or a customer's key: the ETag is no MD5
+    tag_count: int = 0  # 0 also where the service does not say, as S3 does not without the right to read tags
 
 
 class PutResult(NamedTuple):
@@ -52,10 +53,13 @@ class PutResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How an object is written. if_none_match: only where no object of that key exists."""
+    """How an object is written. if_none_match: only where no object of that key exists. tags: as a header carries them
+    (`s3.tags`). acl: a canned one."""
 
     metadata: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     storage_class: str | None = None
     sse: str | None = None
     if_none_match: bool = False
+    tags: str = ""
+    acl: str | None = None

@@ -43,10 +43,11 @@ class Writing(Operations):
         source_etag: str,
         options: WriteOptions,
         keep_metadata: bool = True,
+        source_version: str = "",
     ) -> PutResult:
         """CopyObject within the service, of exactly the source with this ETag. keep_metadata: options' own metadata and
         headers are left out. Raises NotSupported where the service will not copy, PreconditionFailed, S3Error."""
-        headers = copy_source(source_bucket, source_key, source_etag)
+        headers = copy_source(source_bucket, source_key, source_etag, source_version)
         headers |= placement_headers(options, self.profile) if keep_metadata else write_headers(options, self.profile)
         headers["x-amz-metadata-directive"] = "COPY" if keep_metadata else "REPLACE"
         return await self._copied(Request("CopyObject", "PUT", bucket, key, headers=headers))

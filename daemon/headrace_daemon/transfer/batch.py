@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.names import DestinationFull
-from headrace_daemon.files.room import check_room, need_of
+from headrace_daemon.files.room import need_of
 from headrace_daemon.transfer.ends import End, FilesEnd, Work
 from headrace_daemon.transfer.judge import JobFailed, Pause, disk_full, judge
 from headrace_daemon.transfer.lanes import in_lanes
@@ -118,17 +118,19 @@ class BatchRun:
         """Before the first byte of small objects; a large one is checked when its file is made, for what a restart left
         of it takes no room again. Raises Pause."""
         end, threshold = self._destination, self._work.config.multipart_threshold
-        if isinstance(end, FilesEnd):
+        if isinstance(end, FilesEnd) and end.landing is not None:
             need = need_of([item for _, item in self._batch.open_items() if item.size < threshold])
             try:
-                await self._work.threads.run(check_room, end.root.fd, end.root.path, need)
+                await self._work.threads.run(end.landing.room.check, end.root.fd, end.root.path, need)
             except (DestinationFull, OSError) as error:
                 judge(error)  # raises what concerns the whole batch; else the objects will say what is wrong
 
     async def _piece(self, piece: Piece) -> None:
+        if self._mover.streams and not (piece.large or piece.delete):
+            await self._work.pace(piece.size)  # a large object waits part by part
         async with self._work.slots:
             if piece.delete:
-                await remove(self._work, self._destination, piece.group, self._tell)
+                await remove(self._work, self._destination, self._batch.lease, piece.group, self._tell)
             elif piece.large:
                 await self._mover.large(piece.group[0], self._batch.lease, self._tell)
             else:

@@ -9,7 +9,6 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending, Write
 from headrace_daemon.files.names import AlreadyThere, DurabilityLost
 from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
-from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.types import ObjectInfo
@@ -25,6 +24,7 @@ class Download:
     """Small objects are written in groups to temporary names and made durable together; large ones come in ranges."""
 
     direction = "download"
+    streams = True
 
     def __init__(self, work: Work, source: BucketEnd, target: FilesEnd) -> None:
         self._work = work
@@ -50,6 +50,7 @@ class Download:
                 self._work,
                 item.key,
                 tally,
+                item.size,
             )
             if got and outcome.state == "transferred":
                 info, data = got[-1]
@@ -68,9 +69,8 @@ class Download:
 
     async def _get(self, item: Item, got: list[tuple[ObjectInfo, Buffer]]) -> Outcome:
         started = time.monotonic()
-        await take_all(self._work.bandwidth, item.size)
         remote = self._source.remote
-        info, data = await remote.get(self._source.bucket, self._source.key(item.key))
+        info, data = await remote.get(self._source.bucket, self._source.key(item.key), version=self._source.version)
         crc = to_text(crc64nvme(data))
         proof = prove(
             item.key,
@@ -132,7 +132,8 @@ class Download:
 
         async def once() -> Outcome:
             started = time.monotonic()
-            info = await self._source.remote.head(self._source.bucket, self._source.key(item.key))
+            source = self._source
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
             target_key = self._target.key(item.key)
             outcome, written = await receive_object(
                 self._work, lease, item, info, self._source, self._landing, target_key, self._attributes(info)

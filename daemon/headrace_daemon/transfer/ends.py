@@ -9,7 +9,7 @@ from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder
 from headrace_daemon.files.landing import Landing
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
-from headrace_daemon.flow.bandwidth import Bandwidth
+from headrace_daemon.flow.bandwidth import Bandwidth, take_all
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.s3.remote import Remote
 from headrace_queue.config import TransferConfig
@@ -19,11 +19,15 @@ from headrace_queue.writer import Queue
 
 @dataclass(frozen=True, slots=True)
 class BucketEnd:
-    """A bucket and the prefix below which the job works; the whole key where the job copies one object."""
+    """A bucket and the prefix below which the job works; the whole key where the job copies one object.
+
+    version: the version of that one object that is read, '' for the current one.
+    """
 
     remote: Remote
     bucket: str
     prefix: str
+    version: str = ""
 
     def key(self, relative: str) -> str:
         return self.prefix + relative
@@ -70,6 +74,16 @@ class Work:
     queue: Queue
     threads: FileThreads
     memory: MemoryBudget
-    slots: asyncio.Semaphore  # objects under way at once, over all jobs
+    slots: asyncio.Semaphore  # objects of this job under way at once
     bandwidth: Sequence[Bandwidth]
     facts: Facts
+
+    async def pace(self, size: int) -> None:
+        """Waits until bytes may travel; with nothing in hand that other jobs need: no slot, no memory."""
+        if self.bandwidth:
+            await take_all(self.bandwidth, size, self.job.id)
+
+    def charge(self, size: int) -> None:
+        """Bytes that travel although nobody waited for them, such as those that are sent again."""
+        for limit in self.bandwidth:
+            limit.charge(size)

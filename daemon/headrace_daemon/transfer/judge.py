@@ -23,6 +23,7 @@ from headrace_daemon.s3.errors import (
     CredentialsRefused,
     IntegrityError,
     NoSuchBucket,
+    NotEncrypted,
     NotFound,
     PreconditionFailed,
     RemoteDown,
@@ -94,7 +95,7 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
     DestinationFull: ("the destination is full", 30.0),
     RootLost: ("the file system is not there", 30.0),
 }
-_JOB_FAILS = (NoSuchBucket, CredentialsRefused, WrongRegion)
+_JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion)
 """What holds for every object of the bucket, and does not pass by itself."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -64,6 +64,11 @@ class Mover(Protocol):
 
     direction: str
 
+    @property
+    def streams(self) -> bool:
+        """Whether bytes pass this host. What bandwidth limits ask for a group is paid before small() gets it."""
+        ...
+
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
         """A few objects, each below the multipart threshold, one after the other."""
         ...
@@ -85,8 +90,13 @@ class Mover(Protocol):
         ...
 
 
-async def attempt(once: Callable[[], Awaitable[Outcome]], work: Work, key: str, tally: Tally) -> Outcome:
-    """Try one object until it is done, has failed, or has gone. Raises Pause, JobFailed, and faults of ours."""
+async def attempt(
+    once: Callable[[], Awaitable[Outcome]], work: Work, key: str, tally: Tally, whole: int = 0
+) -> Outcome:
+    """Try one object until it is done, has failed, or has gone. Raises Pause, JobFailed, and faults of ours.
+
+    whole: bytes that every further try moves anew, the first being paid for already; a large object pays by parts.
+    """
     for number in range(1, work.config.attempts + 1):
         try:
             outcome = await once()
@@ -98,6 +108,7 @@ async def attempt(once: Callable[[], Awaitable[Outcome]], work: Work, key: str, 
                 return Outcome("vanished", message=str(error))
             if isinstance(verdict, Again) and number < work.config.attempts:
                 tally.reason = verdict.word
+                work.charge(whole)
                 await asyncio.sleep(random.uniform(0.05, 0.2) * 2**number)
                 continue
             outcome = Outcome("failed", error=verdict.word, message=told(verdict, error))

@@ -11,7 +11,6 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending
 from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.posix import Posix
-from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import EMPTY, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import IntegrityError, S3Error
@@ -82,7 +81,12 @@ class _Receiver:
         self._turn = asyncio.Semaphore(1)
 
     async def run(self, attributes: tuple[int, Posix]) -> tuple[Outcome, Pending]:
-        ledger = await self._open()
+        try:
+            ledger = await self._open()
+        except BaseException:
+            if self._file is not None:
+                await self.work.threads.run(self._file.close)  # opened, but not recorded
+            raise
         file = self._opened()
         self._turn = asyncio.Semaphore(file.writers)
         try:
@@ -159,9 +163,9 @@ class _Receiver:
 
     async def _part(self, ledger: Ledger, file: LargeFile, number: int) -> None:
         start, end = ledger.range_of(number)
+        await self.work.pace(end - start)
 
         async with self.work.memory.buffer(min(WRITE, end - start), READ_AHEAD) as block:
-            await take_all(self.work.bandwidth, end - start)
 
             async def write(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
                 crc = await self._fill_and_write(chunks, block, file, start)
@@ -177,6 +181,7 @@ class _Receiver:
                 total=self.info.size,
                 consume=write,
                 chunk=CHUNK,
+                version=self.source.version,
             )
         self._unsynced.append(PartRecord(number, end - start, "", crc))
         if sum(part.size for part in self._unsynced) >= SYNC_BYTES:

@@ -4,14 +4,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import PreconditionFailed
-from headrace_daemon.s3.types import ObjectInfo
+from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
+from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import carried_over, etag_is_md5
+from headrace_daemon.transfer.options import etag_is_md5
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
@@ -26,11 +26,13 @@ class Relay:
     """GET and PUT for a small object, ranges and parts for a large one; both sides' checksums are compared."""
 
     direction = "relay"
+    streams = True
 
-    def __init__(self, work: Work, source: BucketEnd, target: BucketEnd) -> None:
+    def __init__(self, work: Work, source: BucketEnd, target: BucketEnd, attributes: Attributes) -> None:
         self._work = work
         self._source = source
         self._target = target
+        self._attributes = attributes
         self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
@@ -41,28 +43,31 @@ class Relay:
                 self._work,
                 item.key,
                 tally,
+                item.size,
             )
             await tell(index, item, outcome, tally.take())
 
     async def _one(self, item: Item) -> Outcome:
         started = time.monotonic()
-        await take_all(self._work.bandwidth, item.size)
         source, target = self._source, self._target
-        info, data = await source.remote.get(source.bucket, source.key(item.key))
+        info, data = await source.remote.get(source.bucket, source.key(item.key), version=source.version)
         crc = to_text(crc64nvme(data))
         self._prove_read(item, info, data, crc)
-        options = carried_over(self._work.job.spec.options, target.remote.profile, info)
-        try:
-            result = await at_destination(
-                target.remote.put(
-                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
-                ),
-                target,
+        brought = await self._attributes.of(item, info)
+
+        async def put(options: WriteOptions) -> PutResult:
+            written = target.remote.put(
+                target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
             )
+            return await at_destination(written, target)
+
+        try:
+            result = await self._attributes.send(brought, put)
         except PreconditionFailed:
-            if not options.if_none_match:
+            if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=len(data), message="exists already")
+        await self._attributes.look_back(item, brought)
         proof = prove(
             item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
         )
@@ -75,6 +80,7 @@ class Relay:
             etag=result.etag,
             crc64nvme=crc,
             proof=proof,
+            lost=brought.lost_text,
         )
 
     def _prove_read(self, item: Item, info: ObjectInfo, data: Buffer, crc: str) -> None:
@@ -93,10 +99,14 @@ class Relay:
 
         async def once() -> Outcome:
             started = time.monotonic()
-            info = await self._source.remote.head(self._source.bucket, self._source.key(item.key))
+            source = self._source
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
             parts = _ObjectParts(self._source, item, info)
-            options = carried_over(self._work.job.spec.options, self._target.remote.profile, info)
-            outcome = await send_object(self._work, lease, item, parts, self._target, options)
+            brought = await self._attributes.of(item, info)
+            create = self._attributes.creating(brought)
+            outcome = await send_object(self._work, lease, item, parts, self._target, brought.options, create)
+            await self._attributes.look_back(item, brought)
+            outcome.lost = brought.lost_text
             outcome.seconds = time.monotonic() - started
             return outcome
 
@@ -147,6 +157,7 @@ class _ObjectParts:
             total=self.size,
             consume=gather,
             chunk=CHUNK,
+            version=source.version,
         )
 
     async def check(self) -> None:

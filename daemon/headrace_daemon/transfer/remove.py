@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.putting_aside import put_aside
-from headrace_daemon.transfer.discard import copy_to_trash
+from headrace_daemon.transfer.discard import Discarding
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
 from headrace_daemon.transfer.judge import Vanished, judge, told
 from headrace_daemon.transfer.mover import Numbered, Tell
-from headrace_queue.jobs import Item
+from headrace_queue.jobs import Item, Lease
 from headrace_queue.locations import Location
 
 
-async def remove(work: Work, end: BucketEnd | FilesEnd, group: Sequence[Numbered], tell: Tell) -> None:
+async def remove(work: Work, end: BucketEnd | FilesEnd, lease: Lease, group: Sequence[Numbered], tell: Tell) -> None:
     """Delete these objects at the destination, or move them to the job's trash. Raises Pause, JobFailed, UsageError."""
     trash = work.job.spec.options.trash
     if trash is None:
         await _remove(work, end, group, tell)
     elif isinstance(end, BucketEnd):
-        await _discard(work, end, Location.parse(trash).key, group, tell)
+        await _discard(work, end, Discarding(work, end, Location.parse(trash).key, lease), group, tell)
     else:
         await _put_aside(work, end, trash, group, tell)
 
@@ -34,8 +34,8 @@ async def _remove(work: Work, end: BucketEnd | FilesEnd, group: Sequence[Numbere
         await tell(index, item, _outcome(item, errors.get(key)), 0)
 
 
-async def _discard(work: Work, end: BucketEnd, trash: str, group: Sequence[Numbered], tell: Tell) -> None:
-    copies = await copy_to_trash(work, end, trash, group)
+async def _discard(work: Work, end: BucketEnd, discarding: Discarding, group: Sequence[Numbered], tell: Tell) -> None:
+    copies = await discarding.copy(group)
     items = dict(group)
     safe = [index for index, copied in copies.items() if copied.outcome.state == "trashed"]
     errors = await _delete(work, end, [end.key(items[index].key) for index in safe])

@@ -5,11 +5,11 @@ combined into the whole object's, which Complete carries and its answer is compa
 """
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, md5_hex, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import IntegrityError, NoSuchBucket, NotFound, NotSupported, UploadLost
@@ -26,6 +26,10 @@ WRITE_TOKEN = "headrace-write"
 """User metadata that shows a large object to be of this very upload, when the answer to Complete was lost."""
 
 MAX_PART_LANES = 64
+
+
+Create: TypeAlias = Callable[[Callable[[WriteOptions], Awaitable[str]], WriteOptions], Awaitable[str]]
+"""Begins an upload by calling its first argument with the second one, or again with options that the service takes."""
 
 
 class PartSource(Protocol):
@@ -45,17 +49,35 @@ class PartSource(Protocol):
         ...
 
 
+async def as_told(begin: Callable[[WriteOptions], Awaitable[str]], options: WriteOptions) -> str:
+    """The Create that takes a refusal as it is."""
+    return await begin(options)
+
+
 async def send_object(
-    work: Work, lease: Lease, item: Item, source: PartSource, target: BucketEnd, options: WriteOptions
+    work: Work,
+    lease: Lease,
+    item: Item,
+    source: PartSource,
+    target: BucketEnd,
+    options: WriteOptions,
+    create: Create = as_told,
 ) -> Outcome:
     """The whole object, or what an earlier run left to do of it. Raises what `judge` knows."""
-    sender = _Sender(work, lease, item, source, target, options)
+    sender = _Sender(work, lease, item, source, target, options, create)
     return await sender.run()
 
 
 class _Sender:
     def __init__(
-        self, work: Work, lease: Lease, item: Item, source: PartSource, target: BucketEnd, options: WriteOptions
+        self,
+        work: Work,
+        lease: Lease,
+        item: Item,
+        source: PartSource,
+        target: BucketEnd,
+        options: WriteOptions,
+        create: Create,
     ) -> None:
         self.work = work
         self.lease = lease
@@ -66,6 +88,7 @@ class _Sender:
         self.bucket = target.bucket
         self.key = target.key(item.key)
         self.options = options
+        self.create = create
         self.sources: set[str] = set()
         self.confirmed = True  # every part so far was confirmed by a digest
 
@@ -113,9 +136,12 @@ class _Sender:
         metadata = {**self.options.metadata, WRITE_TOKEN: write_token}
         self.options = replace(self.options, metadata=metadata)
 
-        async def begin() -> str:
-            created = self.remote.create_multipart(self.bucket, self.key, self.options)
+        async def begin_with(options: WriteOptions) -> str:
+            created = self.remote.create_multipart(self.bucket, self.key, options)
             return await at_destination(created, self.target)
+
+        async def begin() -> str:
+            return await self.create(begin_with, self.options)
 
         return await open_ledger(self.work.queue, self.lease, plan, self._usable, begin, self._discard)
 
@@ -138,8 +164,8 @@ class _Sender:
 
     async def _part(self, ledger: Ledger, number: int) -> None:
         start, end = ledger.range_of(number)
+        await self.work.pace(end - start)
         async with self.work.memory.buffer(end - start, self.source.overhead) as data:
-            await take_all(self.work.bandwidth, end - start)
             self.sources.add(await self.source.part(start, data))
             crc = to_text(crc64nvme(data))
             result = await at_destination(
@@ -154,7 +180,7 @@ class _Sender:
         what = f"{self.item.key} part {number}"
         if result.crc64nvme:
             agree(what, crc, result.crc64nvme)
-        elif self.remote.profile.etag_md5 and is_md5(result.etag) and not _is_kms(self.options):
+        elif self.remote.profile.etag_md5 and is_md5(result.etag) and not (result.opaque_etag or _is_kms(self.options)):
             # off the loop: MD5 of 8 MiB takes 11 ms
             ours = await self.work.threads.run(md5_hex, data)
             if ours != result.etag:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.errors import AccessDenied, NotSupported, PreconditionFailed
-from headrace_daemon.s3.types import ObjectInfo, PutResult
+from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
+from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.copy_parts import copy_in_parts
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.mover import Mover, Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import carried_over, write_options
 from headrace_daemon.transfer.proof import agree
 from headrace_daemon.transfer.tally import new_tally
 from headrace_daemon.transfer.uploads import give_up_uploads
@@ -26,16 +26,33 @@ class ServerCopy:
 
     direction = "copy"
 
-    def __init__(self, work: Work, source: BucketEnd, target: BucketEnd, fallback: Mover, refusal: list[bool]) -> None:
+    def __init__(
+        self,
+        work: Work,
+        source: BucketEnd,
+        target: BucketEnd,
+        attributes: Attributes,
+        fallback: Mover,
+        refusal: list[bool],
+    ) -> None:
         self._work = work
         self._source = source
         self._target = target
+        self._attributes = attributes
         self._fallback = fallback
         self._refusal = refusal
 
+    @property
+    def streams(self) -> bool:
+        """Only once the service has refused to copy."""
+        return self._refusal[0]
+
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
+        paid = self.streams
         for one in group:
             if not await self._copied(one, None, tell):
+                if not paid:
+                    self._work.charge(one[1].size)
                 await self._fallback.small([one], tell)
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
@@ -79,31 +96,43 @@ class ServerCopy:
     async def _whole(self, item: Item) -> Outcome:
         """One request where the ETag proves the copy, as it does for an object of a single part."""
         source, target = self._source, self._target
-        options = write_options(self._work.job.spec.options, target.remote.profile)
-        try:
-            result = await target.remote.copy(
-                target.bucket,
-                target.key(item.key),
-                source.bucket,
-                source.key(item.key),
+        brought = await self._attributes.of_copy(item)
+
+        async def copy(options: WriteOptions) -> PutResult:
+            names = target.bucket, target.key(item.key), source.bucket, source.key(item.key)
+            return await target.remote.copy(
+                *names,
                 source_etag=item.etag,
                 options=options,
+                keep_metadata=not brought.replaces,
+                source_version=source.version,
             )
+
+        try:
+            result = await self._attributes.send(brought, copy)
         except PreconditionFailed:
-            if not options.if_none_match:
+            if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=item.size, message="exists already")
         if result.etag == item.etag:
-            return _copied(item.size, result, result.etag, result.crc64nvme, "etag")
-        info = await source.remote.head(source.bucket, source.key(item.key))
-        return await self._proven(item, info, result)
+            outcome = _copied(item.size, result, result.etag, result.crc64nvme, "etag")
+        else:
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+            outcome = await self._proven(item, info, result)
+        await self._attributes.look_back(item, brought)
+        outcome.lost = brought.lost_text
+        return outcome
 
     async def _in_parts(self, item: Item, lease: Lease) -> Outcome:
         source, target = self._source, self._target
-        info = await source.remote.head(source.bucket, source.key(item.key))
-        options = carried_over(self._work.job.spec.options, target.remote.profile, info)
-        result = await copy_in_parts(self._work, lease, item, info, source, target, options)
-        return await self._proven(item, info, result)
+        info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+        brought = await self._attributes.of(item, info)
+        create = self._attributes.creating(brought)
+        result = await copy_in_parts(self._work, lease, item, info, source, target, brought.options, create)
+        outcome = await self._proven(item, info, result)
+        await self._attributes.look_back(item, brought)
+        outcome.lost = brought.lost_text
+        return outcome
 
     async def _proven(self, item: Item, info: ObjectInfo, result: PutResult) -> Outcome:
         """Both objects as the service describes them. Raises IntegrityError."""

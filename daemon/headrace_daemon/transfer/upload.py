@@ -10,13 +10,13 @@ from headrace_daemon.files.names import FileError, SourceVanished
 from headrace_daemon.files.posix import LINK, Posix, to_metadata
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many
 from headrace_daemon.files.root import Root
-from headrace_daemon.flow.bandwidth import take_all
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.types import WriteOptions
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
+from headrace_daemon.transfer.kept import Brought, Kept
 from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import etag_is_md5, write_options
+from headrace_daemon.transfer.options import described, etag_is_md5
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
@@ -31,11 +31,13 @@ class Upload:
     """Reads files in whole steps off the loop; one PUT for a small one, parts for a large one."""
 
     direction = "upload"
+    streams = True
 
-    def __init__(self, work: Work, source: FilesEnd, target: BucketEnd) -> None:
+    def __init__(self, work: Work, source: FilesEnd, target: BucketEnd, kept: Kept) -> None:
         self._work = work
         self._source = source
         self._target = target
+        self._kept = kept
         self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
@@ -46,7 +48,7 @@ class Upload:
         tally = new_tally()
         for (index, item), read in zip(group, reads, strict=True):
             once = self._first_then_again(item, read)
-            outcome = await attempt(once, self._work, item.key, tally)
+            outcome = await attempt(once, self._work, item.key, tally, item.size)
             await tell(index, item, outcome, tally.take())
 
     def _first_then_again(self, item: Item, read: _Summed | FileError) -> Callable[[], Awaitable[Outcome]]:
@@ -69,17 +71,16 @@ class Upload:
         started = time.monotonic()
         read, crc = found
         data, target = read.data, self._target
-        await take_all(self._work.bandwidth, len(data))
-        options = self._options(read)
+        brought = Brought(self._options(item, read))
         try:
             result = await at_destination(
                 target.remote.put(
-                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=options
+                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=brought.options
                 ),
                 target,
             )
         except PreconditionFailed:
-            if not options.if_none_match:
+            if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=len(data), message="exists already")
         proof = prove(
@@ -90,6 +91,7 @@ class Upload:
             theirs_etag=result.etag,
             etag_is_md5=self._etag_is_md5,
         )
+        await self._kept.look_back(item, brought)
         return Outcome(
             "transferred",
             size=len(data),
@@ -98,14 +100,16 @@ class Upload:
             etag=result.etag,
             crc64nvme=crc,
             proof=proof,
+            lost=brought.lost_text,
         )
 
-    def _options(self, read: ReadFile | OpenSource) -> WriteOptions:
-        options = self._work.job.spec.options
-        metadata = to_metadata(LINK) if stat.S_ISLNK(read.mode) else {}
+    def _options(self, item: Item, read: ReadFile | OpenSource) -> WriteOptions:
+        options, target = self._work.job.spec.options, self._target
+        is_link = stat.S_ISLNK(read.mode)
+        posix = to_metadata(LINK) if is_link else {}
         if options.preserve:
-            metadata = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns))
-        return write_options(options, self._target.remote.profile, metadata)
+            posix = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns))
+        return described(options, target.remote.profile, target.key(item.key), posix, is_link=is_link)
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
         index, item = one
@@ -117,9 +121,12 @@ class Upload:
             source = await self._work.threads.run(OpenSource, self._source.root, key)
             try:
                 parts = _FileParts(self._work, source)
-                outcome = await send_object(self._work, lease, item, parts, self._target, self._options(source))
+                brought = Brought(self._options(item, source))
+                outcome = await send_object(self._work, lease, item, parts, self._target, brought.options)
             finally:
                 await self._work.threads.run(source.close)
+            await self._kept.look_back(item, brought)
+            outcome.lost = brought.lost_text
             outcome.seconds = time.monotonic() - started
             return outcome
 

@@ -6,10 +6,11 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from headrace_daemon.content import content_of, is_folder
-from headrace_daemon.files.names import FileError, is_marker
+from headrace_daemon.content import is_folder, see, sums_of
+from headrace_daemon.files.names import FileError
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.planner.entries import Entry
+from headrace_daemon.s3.digests import KINDS
 from headrace_daemon.s3.errors import S3Error
 from headrace_daemon.transfer.ends import End, FilesEnd
 from headrace_daemon.transfer.judge import first_cause, judge
@@ -25,13 +26,11 @@ class Side(StrEnum):
     DESTINATION = "destination"
 
 
-class Proof(StrEnum):
-    """What shows that both sides of a key hold the same."""
-
-    STORED = "crc64nvme_stored"  # both services say the same CRC64NVME of the whole object
-    READ = "crc64nvme_read"  # the same CRC64NVME; at least one side was read for it, byte by byte
-    EMPTY = "empty"  # both have no byte
-    FOLDER = "folder"  # a bucket's folder marker, and a folder
+EMPTY: Final = "empty"  # both have no byte
+FOLDER: Final = "folder"  # a bucket's folder marker, and a folder
+PROOFS: Final = (*(f"{kind}_{how}" for kind in KINDS for how in ("stored", "read")), EMPTY, FOLDER)
+"""What shows that both sides of a key hold the same. stored: both services say the same checksum of the whole object;
+read: the same, and at least one side was read for it, byte by byte."""
 
 
 class Kind(StrEnum):
@@ -65,7 +64,7 @@ class Pair(NamedTuple):
 class Findings(Protocol):
     """Where the results go."""
 
-    def same(self, size: int, proof: Proof) -> None: ...
+    def same(self, size: int, proof: str) -> None: ...
 
     def differs(self, difference: Difference) -> None: ...
 
@@ -110,27 +109,31 @@ class Comparison:
             text = f"{source.size:,} bytes at the source, {destination.size:,} at the destination"
             self._findings.differs(Difference(Kind.SIZE, key, text, source.size, destination.size))
         elif source.size == 0:
-            self._findings.same(0, Proof.EMPTY)
+            self._findings.same(0, EMPTY)
         else:
             await self._by_content(key, source.size)
 
     async def _by_content(self, key: str, size: int) -> None:
-        ours = await content_of(self._source, key, self._threads)
-        theirs = await content_of(self._destination, key, self._threads)
-        if ours.crc64nvme != theirs.crc64nvme:
-            text = f"CRC64NVME {ours.crc64nvme} at the source, {theirs.crc64nvme} at the destination"
-            self._findings.differs(Difference(Kind.CONTENT, key, text, size, size))
+        source, destination = await asyncio.gather(see(self._source, key), see(self._destination, key))
+        sums = await sums_of(source, destination, self._threads)
+        if sums.same:
+            self._findings.same(size, f"{sums.kind}_read" if sums.read else f"{sums.kind}_stored")
         else:
-            self._findings.same(size, Proof.STORED if ours.stored and theirs.stored else Proof.READ)
+            text = f"{sums.kind.upper()} {sums.source} at the source, {sums.destination} at the destination"
+            self._findings.differs(Difference(Kind.CONTENT, key, text, size, size))
 
     async def _one_sided(self, pair: Pair) -> None:
         """What one side lacks. A tree of files lists no folders, so a marker is looked up there."""
         key, source, destination = pair
         entry, lacking = (source, self._destination) if source is not None else (destination, self._source)
-        empty_marker = is_marker(key) and entry is not None and entry.size == 0
-        if empty_marker and isinstance(lacking, FilesEnd) and await self._threads.run(is_folder, lacking, key):
-            self._findings.same(0, Proof.FOLDER)
+        if entry is not None and await self._is_folder_of(lacking, entry):
+            self._findings.same(0, FOLDER)
         elif source is not None:
             self._findings.differs(Difference(Kind.MISSING, key, "", source.size))
         else:
             self._findings.differs(Difference(Kind.EXTRA, key, "", None, entry.size if entry else None))
+
+    async def _is_folder_of(self, end: End, marker: Entry) -> bool:
+        if not isinstance(end, FilesEnd) or not end.is_folder(marker.key, marker.size):
+            return False
+        return await self._threads.run(is_folder, end, marker.key)

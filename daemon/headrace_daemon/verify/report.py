@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from headrace_daemon.planner.entries import Problem
 from headrace_daemon.planner.plan import PASSED_OVER
-from headrace_daemon.verify.pairs import Difference, Kind, Proof, Side
+from headrace_daemon.s3.digests import KINDS
+from headrace_daemon.verify.pairs import EMPTY, FOLDER, PROOFS, Difference, Kind, Side
 from headrace_queue.job_json import to_text
 from headrace_queue.render import count, shown
 from headrace_queue.units import format_bytes
@@ -19,10 +20,10 @@ _WORDS: Final = {
     Kind.ERROR: "not compared",
 }
 _PROOFS: Final = {
-    Proof.STORED: "by the CRC64NVME stored at both ends",
-    Proof.READ: "by CRC64NVME, read here",
-    Proof.EMPTY: "empty",
-    Proof.FOLDER: "folders",
+    **{f"{kind}_stored": f"by the {kind.upper()} stored at both ends" for kind in KINDS},
+    **{f"{kind}_read": f"by {kind.upper()}, read here" for kind in KINDS},
+    EMPTY: "empty",
+    FOLDER: "folders",
 }
 
 
@@ -43,10 +44,10 @@ class Report:
     def _clear(self) -> None:
         self._bytes = 0
         self._passed_over = 0
-        self._proofs: Counter[Proof] = Counter()
+        self._proofs: Counter[str] = Counter()
         self._differences: Counter[Kind] = Counter()
 
-    def same(self, size: int, proof: Proof) -> None:
+    def same(self, size: int, proof: str) -> None:
         self._bytes += size
         self._proofs[proof] += 1
 
@@ -89,7 +90,7 @@ class Report:
             "bytes": self._bytes,
             "passed_over": self._passed_over,
             "differences": {str(kind): self._differences[kind] for kind in Kind},
-            "proofs": {str(proof): self._proofs[proof] for proof in Proof},
+            "proofs": {proof: self._proofs[proof] for proof in PROOFS},
             "exit_code": code,
         }
         self._print("\n".join(self._summary_lines(same, different)), summary)

@@ -14,6 +14,7 @@ from headrace_daemon.facts import Facts
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.files.walk import Manner
 from headrace_daemon.planner.entries import Entry, Listing, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.listing import list_files, list_remote
@@ -32,21 +33,23 @@ from headrace_queue.states import EXIT_CODE, JobState
 FILE_THREADS: Final = 16
 """Files read at once; each holds one block of `content.BLOCK` bytes."""
 
+_LEAVE_OUT: Final = "Leave out --encode-names."
 _CANNOT_GO_ON: Final = (Pause, JobFailed, JobFailure, S3Error, FileError, OSError)
 
 
-async def run_verify(config: Config, source: str, destination: str, *, as_json: bool) -> int:
+async def run_verify(config: Config, source: str, destination: str, *, as_json: bool, encode_names: bool) -> int:
     """Prints every difference and a summary; JSON Lines with as_json, one object a line, told apart by `event`.
 
     A location that names an object or a file means that one alone, and a destination that is a folder then takes its
     name, as with `copy`; anything else means everything below it. The exit code: 0 equal, 1 differences, 4 where a
-    side cannot be compared at all. Raises UsageError.
+    side cannot be compared at all. encode_names: the names in a tree are what --encode-names makes of keys.
+    Raises UsageError.
     """
     report = Report(source, destination, as_json=as_json)
     threads = FileThreads(FILE_THREADS)
     remotes = Remotes(config, Facts())
     try:
-        return await _Verification(config, remotes, threads, report).run(source, destination)
+        return await _Verification(config, remotes, threads, report, encode_names).run(source, destination)
     except UsageError:
         raise
     except _CANNOT_GO_ON as error:
@@ -60,15 +63,20 @@ async def run_verify(config: Config, source: str, destination: str, *, as_json: 
 class _Verification:
     """One run: from two texts to two ends, from these to pairs of entries."""
 
-    def __init__(self, config: Config, remotes: Remotes, threads: FileThreads, report: Report) -> None:
+    def __init__(self, config: Config, remotes: Remotes, threads: FileThreads, report: Report, encoded: bool) -> None:
         self._remotes = remotes
         self._threads = threads
         self._report = report
+        self._encoded = encoded
         self._scratch = config.state_dir if os.access(config.state_dir, os.W_OK) else None
 
     async def run(self, source: str, destination: str) -> int:
         start, end = Location.parse(source), Location.parse(destination)
+        if self._encoded and start.path is None and end.path is None:
+            raise UsageError("--encode-names", "between two buckets every name is a key", _LEAVE_OUT)
         if await self._is_one(start):
+            if self._encoded:
+                raise UsageError("--encode-names", f"{source} is one object, and you name both yourself", _LEAVE_OUT)
             return await self._compare_one(start, _named(end, destination, start.name))
         start, end = start.as_folder(), end.as_folder()
         if start == end:
@@ -113,7 +121,8 @@ class _Verification:
     async def _tree(self, location: Location) -> End:
         if location.path is None:
             return await self._bucket(location)
-        return FilesEnd(await self._threads.run(Root.source, str(location.path)), "")
+        root = await self._threads.run(Root.source, str(location.path))
+        return FilesEnd(root, "", encoded=self._encoded)
 
     async def _bucket(self, location: Location) -> BucketEnd:
         remote = self._remotes.get(location.remote or "s3")
@@ -142,7 +151,9 @@ class _Verification:
         if isinstance(end, BucketEnd):
             found = list_remote(end.remote, end.bucket, end.prefix, scratch=self._scratch, sort=sort)
         else:
-            found = list_files(end.root, self._threads)
+            manner = Manner(encoded=end.encoded)
+            sort = sort and end.encoded  # the order of other names is the walk's own, and holds
+            found = list_files(end.root, self._threads, manner=manner, scratch=self._scratch, sort=sort)
         async with aclosing(found) as pages:
             async for page in pages:
                 self._tell(side, page.problems)

@@ -1,0 +1,119 @@
+"""What a service keeps of what it is sent with an object: looked for once a kind, told once a job.
+
+Words for what is lost, in the log and in reports: `tags`, `website_redirect`, `metadata` (the user's), and the names of
+the system headers, such as `cache-control`.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from headrace_daemon.s3.describe import REDIRECT
+from headrace_daemon.s3.errors import AccessDenied
+from headrace_daemon.s3.types import ObjectInfo, WriteOptions
+from headrace_daemon.transfer.ends import BucketEnd, Work
+from headrace_daemon.transfer.mover import at_destination
+from headrace_daemon.transfer.send import WRITE_TOKEN
+from headrace_queue.jobs import Item
+
+TAGS: Final = "tags"
+WEBSITE_REDIRECT: Final = "website_redirect"
+METADATA: Final = "metadata"
+
+_CONTENT_TYPE: Final = "content-type"
+
+
+@dataclass(slots=True)
+class Brought:
+    """How one object is written, and what of it is not. replaces: a copy by the service writes these metadata and
+    headers in place of the source's."""
+
+    options: WriteOptions
+    replaces: bool = False
+    lost: set[str] = field(default_factory=set)
+
+    @property
+    def lost_text(self) -> str:
+        """For the report: words in their order, separated by commas."""
+        return ",".join(sorted(self.lost))
+
+
+class Kept:
+    """What the destination of one job keeps. Shared by its batches.
+
+    A service that may drop an attribute without a word is looked at once for each kind, after the first object that has
+    it: one HEAD, and none where objects have nothing but a guessed content type.
+    """
+
+    def __init__(self, work: Work, target: BucketEnd) -> None:
+        self._work = work
+        self._target = target
+        self._asked = {name for name, _ in work.job.spec.options.headers}
+        self._unseen: set[str] = set()
+        self._looked: set[str] = set()
+        self._told: set[str] = set()
+        self._looking = asyncio.Lock()
+
+    async def look_back(self, item: Item, brought: Brought) -> None:
+        """Whether the object at the destination has what was sent with it. Raises S3Error."""
+        options, target = brought.options, self._target
+        if target.remote.profile.tells_what_it_drops:
+            return
+        words = words_of(options) | self._asked
+        if not words <= self._looked:
+            async with self._looking:  # what one object shows holds for those that were sent meanwhile
+                if not words <= self._looked:
+                    await self._look(item, options, words)
+        for word in self._unseen & (words | {_CONTENT_TYPE}):
+            self.lose(brought, word, f"{target.remote.name} took it, and does not show it with the object")
+
+    async def _look(self, item: Item, options: WriteOptions, words: set[str]) -> None:
+        target = self._target
+        try:
+            stored = await at_destination(target.remote.head(target.bucket, target.key(item.key)), target)
+        except AccessDenied as error:  # who may only write is not to fail for it
+            for word in sorted(words):
+                self.tell(word, f"whether {target.remote.name} keeps it may not be looked at ({error})")
+        else:
+            self._unseen |= missing_in(stored, options)
+        self._looked |= words
+
+    def lose(self, brought: Brought, word: str, why: str) -> None:
+        """This object does not have it, which is told of the first one."""
+        brought.lost.add(word)
+        self.tell(word, why)
+
+    def tell(self, word: str, why: str) -> None:
+        """Once a job."""
+        if word not in self._told:
+            self._told.add(word)
+            self._work.facts.job_event(self._work.job.id, "not_carried", f"{word}: {why}")
+
+
+def words_of(options: WriteOptions) -> set[str]:
+    """What is sent along beyond a content type, which every object has. Pure."""
+    words = {name for name in options.headers if name not in (_CONTENT_TYPE, REDIRECT)}
+    for word, there in (
+        (TAGS, options.tags),
+        (WEBSITE_REDIRECT, REDIRECT in options.headers),
+        (METADATA, options.metadata.keys() - {WRITE_TOKEN}),
+    ):
+        if there:
+            words.add(word)
+    return words
+
+
+def missing_in(stored: ObjectInfo, options: WriteOptions) -> set[str]:
+    """What was sent with an object and is not to be seen there. Pure. Services write values their own way, so that
+    only a content type counts as lost where it is another."""
+    words = {name for name in options.headers if name not in stored.headers and name != REDIRECT}
+    ours, theirs = options.headers.get(_CONTENT_TYPE), stored.headers.get(_CONTENT_TYPE)
+    for word, gone in (
+        (_CONTENT_TYPE, ours is not None and theirs is not None and ours.lower() != theirs.lower()),
+        (TAGS, options.tags and not stored.tag_count),
+        (WEBSITE_REDIRECT, REDIRECT in options.headers and REDIRECT not in stored.headers),
+        (METADATA, options.metadata.keys() - {WRITE_TOKEN} - stored.metadata.keys()),
+    ):
+        if gone:
+            words.add(word)
+    return words
