@@ -14,12 +14,15 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.contenders import Contender, Headrace, JuiceFS, S5cmd, Stage
 from benchmarks.measure import RunFailed, Usage
+from benchmarks.quiet import wait_until_quiet
 from benchmarks.scenarios import BLOCK, FULL, QUICK, Folders, Kind, Scale, Scenario, check_done, make_source, scenarios
 from benchmarks.server import NullServer, build_server, make_certificate, null_server
 from benchmarks.table import Row, page
 from headrace_queue.errors import HeadraceError
 
 BUILD = Path("build")
+MANY = 1_000
+"""Files of a download before which the disk must be quiet."""
 RUNS = count(1)
 """Numbers the runs, each of which has a destination of its own."""
 
@@ -79,7 +82,9 @@ def run_row(stage: Stage, contenders: Sequence[Contender], runs: int) -> Row:
         stage.near.warm(scenario.bucket)
     row = Row(scenario)
     able = [contender for contender in contenders if contender.can(scenario.kind)]
-    for _ in range(runs):
+    for turn in range(runs):
+        if scenario.kind is Kind.DOWNLOAD and scenario.count > MANY:
+            wait_until_quiet(stage.folders.root / f"quiet-{scenario.title}-{turn}")
         for contender in able:
             if contender.name in row.failed:
                 continue

@@ -14,6 +14,7 @@ from headrace_daemon.session import Sessions
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.judge import ending_text, passing_reason
 from headrace_queue.errors import HeadraceError, LeaseLost, QueueFull, UnknownJob
+from headrace_queue.job_json import warning_of
 from headrace_queue.jobs import Batch, Job
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store
@@ -146,6 +147,8 @@ class Dispatcher:
                 await self._sessions.end(job_id)
                 if job is not None:
                     self._facts.job_event(job_id, "ended", job.state)
+                    if warning := warning_of(job):
+                        self._facts.job_event(job_id, "warning", warning)
 
     async def _claim(self) -> None:
         worker, only = self._worker_id, self._only_job

@@ -20,6 +20,9 @@ class Facts:
     def retried(self, remote: str, endpoint: str, operation: str, reason: str) -> None:
         """A request will be sent again; reason is the error's code."""
 
+    def endpoint_known(self, remote: str, endpoint: str) -> None:
+        """An endpoint that may get requests. It counts as healthy until it shows otherwise; told perhaps twice."""
+
     def endpoint(self, remote: str, endpoint: str, healthy: bool, reason: str) -> None:
         """An endpoint was set aside or taken back."""
 

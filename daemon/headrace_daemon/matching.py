@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
+from headrace_daemon.ended_early import ended_early
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.root import Root
@@ -23,6 +24,7 @@ from headrace_queue.jobs import Rule
 from headrace_queue.locations import Location
 from headrace_queue.render import count, shown
 from headrace_queue.states import EXIT_CODE, JobState
+from headrace_queue.telling import tell
 from headrace_queue.units import format_bytes
 
 NOTHING_SELECTED: Final = 1
@@ -50,8 +52,9 @@ async def run_match(config: Config, request: MatchRequest) -> int:
         # `headrace match … | head` ends quietly; the interpreter would complain when it flushes at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except _CANNOT_LIST as error:
-        print(f"headrace: {shown(str(error))}", file=sys.stderr)
-        return EXIT_CODE[JobState.FAILED]
+        code = EXIT_CODE[JobState.FAILED]
+        tell(ended_early(request.source, (request.source,), error), code, as_json=request.as_json)
+        return code
     finally:
         await remotes.close()
         threads.close()

@@ -10,12 +10,14 @@ from pathlib import Path
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.walk import Manner
 from headrace_daemon.looking import Looking, side_of
+from headrace_daemon.named import names_of
 from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import Decision, Route
 from headrace_daemon.planner.deletion import DeletePlan
 from headrace_daemon.planner.entries import Entry, Lister, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.extras import refuse_another_root
+from headrace_daemon.planner.files_from import only_named
 from headrace_daemon.planner.listing import list_files, list_nothing, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
@@ -25,7 +27,7 @@ from headrace_daemon.session import Session, Sessions
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
 from headrace_daemon.transfer.judge import ending_text, passing_reason
 from headrace_daemon.trash import check_trash, trash_below
-from headrace_queue.advice import with_advice
+from headrace_queue.advice import for_job, with_advice
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.writer import Queue
@@ -79,6 +81,7 @@ async def _wait(lease: PlanLease, reason: str, queue: Queue, facts: Facts, now: 
 
 async def fail_job(job_id: int, reason: str, queue: Queue, facts: Facts) -> None:
     """The job cannot go on: it ends, with a reason for people. A full disk is waited for."""
+    reason = for_job(reason, job_id)
     facts.job_event(job_id, "failed", reason)
     while True:
         try:
@@ -137,10 +140,16 @@ class _Planning:
             )
         config = session.host.config.transfer
         limits = PlanLimits(batches=BatchLimits(large=config.multipart_threshold), max_waiting=MAX_WAITING)
+        source = _lister(session, session.source, sort=self._lease.sort_source)
+        destination = _lister(session, session.destination, sort=self._lease.sort_destination)
+        names = await names_of(session.host, self._lease.job)
+        if names is not None:
+            source = only_named(source, names, tell_absent=True)
+            destination = only_named(destination, names, tell_absent=False)
         task = PlanTask(
             self._lease,
-            _lister(session, session.source, sort=self._lease.sort_source),
-            _lister(session, session.destination, sort=self._lease.sort_destination),
+            source,
+            destination,
             self._route,
             session.scratch,
             limits,

@@ -10,19 +10,21 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from headrace_daemon.facts import Facts
+from headrace_daemon.files.direct import writers
 from headrace_daemon.files.landing import Landing
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
 from headrace_daemon.transfer.abilities import for_reading, for_writing, refuse_plain_http
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.download import Download
-from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder, Work
+from headrace_daemon.transfer.ends import READERS, BucketEnd, End, FilesEnd, NoFolder, Work
 from headrace_daemon.transfer.kept import Kept
 from headrace_daemon.transfer.mover import Mover
 from headrace_daemon.transfer.recorder import Recorder, Report
@@ -251,7 +253,10 @@ def _folder_and_name(path: Path, whole: bool) -> tuple[str, str]:
 
 def _files_read(path: Path, whole: bool, options: Options) -> FilesEnd:
     folder, name = _folder_and_name(path, whole)
-    return FilesEnd(Root.source(folder, links=options.links.value), name, encoded=options.encode_names)
+    root = Root.source(folder, links=options.links.value)
+    # what a step waited for is known of the disks of this machine only; across a network, many always wait together
+    reading = Turns(writers(root.fd), READERS)
+    return FilesEnd(root, name, encoded=options.encode_names, reading=reading)
 
 
 def _files_looked_at(path: Path, whole: bool, options: Options) -> FilesEnd | NoFolder:
@@ -277,4 +282,5 @@ def _files_written(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd:
     root = Root.destination(folder, links=_links_there(options))
     config = host.config.transfer
     landing = Landing(root, job.id, config.fsync, config.direct_io, host.room)
-    return FilesEnd(root, name, landing, encoded=options.encode_names)
+    making = asyncio.Semaphore(writers(root.fd))
+    return FilesEnd(root, name, landing, encoded=options.encode_names, making=making)

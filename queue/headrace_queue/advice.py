@@ -5,11 +5,17 @@ from typing import Final
 from headrace_queue.errors import UsageError
 
 _DO: Final = " do: "
+_AGAIN: Final = "`headrace retry JOB`"
 
 
 def with_advice(why: str, remedy: str) -> str:
     """Both in one line; the reason alone where there is no remedy."""
     return f"{why.rstrip('. ')}.{_DO}{remedy}" if remedy else why
+
+
+def for_job(text: str, job_id: int) -> str:
+    """Such a text with the command that tries the job again as it is to be typed for this one."""
+    return text.replace(_AGAIN, _AGAIN.replace("JOB", str(job_id)))
 
 
 def split_advice(text: str) -> tuple[str, str]:

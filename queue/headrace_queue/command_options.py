@@ -46,6 +46,12 @@ MinAge: TypeAlias = Annotated[
 MaxAge: TypeAlias = Annotated[
     str | None, typer.Option("--max-age", metavar="AGE|DATE", help="Leave out what changed before, such as 7d.")
 ]
+FilesFrom: TypeAlias = Annotated[
+    str | None, typer.Option("--files-from", metavar="LIST", help="Only the names in a file, - or s3://…, one a line.")
+]
+FilesFromNul: TypeAlias = Annotated[
+    str | None, typer.Option("--files-from0", metavar="LIST", help="The same; the names are separated by NUL.")
+]
 Comparison: TypeAlias = Annotated[
     Literal["size", "mtime", "checksum"] | None,
     typer.Option("--compare", help="When an object that is there already is sent again."),

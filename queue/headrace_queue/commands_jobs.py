@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Annotated
 
@@ -31,6 +31,7 @@ from headrace_queue.following import (
 )
 from headrace_queue.job_json import failure_json, job_json, to_text
 from headrace_queue.jobs import Job
+from headrace_queue.name_list import drop_lists
 from headrace_queue.overlap import Services
 from headrace_queue.refusals import refused
 from headrace_queue.render import (
@@ -163,14 +164,20 @@ def retry(
     from headrace_queue.config import load_config
 
     services = Services(load_config(given.config_file(context, config)).remotes)
+    left = 0
 
     def again(store: Store) -> Job:
+        nonlocal left
         with store.group():
             row = store.retry(job)
+            left = row.counters.failed
             refuse_collision(store, row, services)
         return row
 
-    return _change("retry", job, given.whereabouts_of(context, config), as_json, again)
+    code = _change("retry", job, given.whereabouts_of(context, config), as_json, again)
+    if left and not as_json:
+        print(f"{left:,} names of its list were not at the source. To look for them again, enqueue the sync anew.")
+    return code
 
 
 def report(
@@ -214,8 +221,17 @@ def purge(
             for job_id in found:
                 report_path(places.state_dir, job_id).unlink(missing_ok=True)
             removed += found
+        drop_lists(places.state_dir, removed, _lists(store), time.time())
     print(to_text({"purged": removed}) if as_json else f"Removed {len(removed):,} jobs.")
     return 0
+
+
+def _lists(store: Store) -> Iterator[str]:
+    """The list of names of each job that has one."""
+    before: int | None = None
+    while page := store.jobs(before=before):
+        yield from (listed for job in page if (listed := job.spec.options.files_from) is not None)
+        before = page[-1].id
 
 
 def _change(event: str, job_id: int, places: Whereabouts, as_json: bool, act: Callable[[Store], Job]) -> int:

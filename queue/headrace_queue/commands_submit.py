@@ -23,6 +23,7 @@ from headrace_queue.following import (
 )
 from headrace_queue.job_json import job_json, to_text
 from headrace_queue.jobs import Compare, Job, JobSpec, Via
+from headrace_queue.name_list import refuse_stdin
 from headrace_queue.object_headers import described
 from headrace_queue.overlap import Services
 from headrace_queue.render import shown
@@ -59,6 +60,8 @@ def sync(
     max_size: given.MaxSize = None,
     min_age: given.MinAge = None,
     max_age: given.MaxAge = None,
+    files_from: given.FilesFrom = None,
+    files_from0: given.FilesFromNul = None,
     compare: given.Comparison = None,
     force_overwrite: given.ForceOverwrite = False,
     no_clobber: given.NoClobber = False,
@@ -98,6 +101,8 @@ def sync(
     request = Request(
         rules=given.rules_of(context),
         bounds=bounds_of(min_size=min_size, max_size=max_size, min_age=min_age, max_age=max_age, now=time.time()),
+        files_from=files_from,
+        files_from0=files_from0,
         compare=Compare(compare) if compare else None,
         force_overwrite=force_overwrite,
         no_clobber=no_clobber,
@@ -209,6 +214,8 @@ def run(
     max_size: given.MaxSize = None,
     min_age: given.MinAge = None,
     max_age: given.MaxAge = None,
+    files_from: given.FilesFrom = None,
+    files_from0: given.FilesFromNul = None,
     compare: given.Comparison = None,
     force_overwrite: given.ForceOverwrite = False,
     no_clobber: given.NoClobber = False,
@@ -245,6 +252,8 @@ def run(
     request = Request(
         rules=given.rules_of(context),
         bounds=bounds_of(min_size=min_size, max_size=max_size, min_age=min_age, max_age=max_age, now=time.time()),
+        files_from=files_from,
+        files_from0=files_from0,
         compare=Compare(compare) if compare else None,
         force_overwrite=force_overwrite,
         no_clobber=no_clobber,
@@ -276,6 +285,8 @@ def run(
         priority=priority,
     )
     chosen = _chosen(manner.config, names or [], all_datasets)
+    if len(chosen) > 1:
+        refuse_stdin(files_from, files_from0)
     # every dataset is checked before the first one is enqueued: all of them or none
     specs = [dataset_job(manner.config, name, request) for name in chosen]
     with closing(open_store(manner.config.queue_url)) as store:

@@ -75,6 +75,9 @@ def _read(file: Path) -> dict[str, Any]:
             values = tomllib.load(stream)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"configuration {file}", f"it is not TOML: {error}", "Correct that line.") from None
+    except IsADirectoryError as error:
+        remedy = f"Name the file itself, such as {file / 'config.toml'}."
+        raise UsageError(f"configuration {file}", str(error.strerror), remedy) from None
     except OSError as error:
         raise UsageError(f"configuration {file}", f"{error.strerror}", "Make the file readable for you.") from None
     if mode & 0o077 and _PASSWORD_IN_URL.search(str(values.get("queue", ""))):

@@ -23,6 +23,10 @@ class UsageError(HeadraceError):
         self.remedy = remedy
 
 
+class Occupied(UsageError):
+    """Something else holds what is needed, perhaps only for a moment: nothing was started; exit code 75, try again."""
+
+
 class QueueError(HeadraceError):
     """The queue cannot be used as it is; a person has to act."""
 

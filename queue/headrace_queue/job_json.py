@@ -66,9 +66,11 @@ def warning_of(job: Job) -> str | None:
 
     A prefix of S3 that no key begins with is no error of the service's, and looks just like one that was mistyped.
     """
-    seen = job.counters
+    seen, options = job.counters, job.spec.options
     if job.state is not JobState.DONE or seen.listed or seen.excluded:
         return None
+    if options.files_from is not None:
+        return None  # what the list does not name counts as nothing, and may be there
     return f"nothing is at {job.spec.source}"
 
 

@@ -70,6 +70,8 @@ class Options:
     max_size: int | None = None
     oldest_ns: int | None = None  # --max-age and --min-age, as the instants they meant at submission
     newest_ns: int | None = None
+    files_from: str | None = None  # the SHA-256 of a kept list of names, or the location of one, see `name_list`
+    files_from_nul: bool = False  # a list at a location is separated by NUL
     compare: Compare = Compare.SIZE
     no_clobber: bool = False
     existing: bool = False  # what the destination lacks is not sent

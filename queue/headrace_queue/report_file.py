@@ -23,7 +23,7 @@ class ReportEntry:
     and for a dry run would_transfer, would_delete and would_trash. proof names what showed that both ends hold the same
     bytes; error is a short, stable word. attempts: 1 and how often the object or a request for it was repeated;
     last_error: why that was done last, a short word too. lost: what of it besides its bytes did not get there (tags,
-    website_redirect, metadata, or a header's name), separated by commas.
+    website_redirect, metadata, acl, or a header's name), separated by commas.
     """
 
     key: str

@@ -17,6 +17,7 @@ from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Vi
 from headrace_queue.key_files import check_key_files
 from headrace_queue.locations import Location, copy_locations, sync_locations
 from headrace_queue.mounted import refuse_unmounted
+from headrace_queue.name_list import is_location, list_option, take_list
 from headrace_queue.object_headers import UNDESCRIBED, Described
 from headrace_queue.object_options import check_acl, check_version_id
 from headrace_queue.overlap import Relation, Services
@@ -39,6 +40,8 @@ class Request:
 
     rules: tuple[Rule, ...] = ()
     bounds: Bounds = UNBOUNDED
+    files_from: str | None = None
+    files_from0: str | None = None
     compare: Compare | None = None
     force_overwrite: bool = False
     no_clobber: bool = False
@@ -74,7 +77,17 @@ def sync_job(config: "Config", source: str, destination: str, request: Request, 
     _check_folder(start, missing_is_wrong=True)
     _check_folder(end, missing_is_wrong=False)
     trash = trash_location(request.trash, start, end, Services(config.remotes)) if request.trash is not None else None
-    return _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE), trash)
+    listed = list_option(request.files_from, request.files_from0, delete=request.delete)
+    spec = _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE), trash)
+    if listed is None:
+        return spec
+    # last of all, for a list is kept on the disk: nothing is left of a job that is refused
+    option, text = listed
+    name = take_list(config, option, text, paths=start.path is not None)
+    if is_location(name):
+        check_remotes(config, Location.parse(name))
+    options = replace(spec.options, files_from=name, files_from_nul=is_location(name) and option == "--files-from0")
+    return replace(spec, options=options)
 
 
 def copy_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:

@@ -120,12 +120,22 @@ def test_acl_class_and_encryption_are_given_to_whatever_is_written(
     source.fill(bodies)
     via = () if way == "upload" else ("--via", way)
     said = ("--acl", "public-read", "--sse", "AES256", "--storage-class", "STANDARD_IA")
-    hub.sync(source, target, *via, *said)
+    job = hub.sync(source, target, *via, *said)
     assert target.read() == bodies
+    assert told(hub.site, job) == {}
     for key in bodies:
         assert readers_of(target, key) == {"AllUsers"}
         head = target.head(key)
         assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
+
+
+def test_a_service_that_ignores_acls_is_found_out(hub: Hub, tmp_path: Path) -> None:
+    """SeaweedFS takes one with every object and gives it to none."""
+    files, target = Folder(tmp_path), hub.prefix("weed")
+    files.fill({"a": b"1"})
+    job = hub.sync(files, target, "--acl", "public-read")
+    assert told(hub.site, job) == {"acl": "weed took it, and does not show it with the object"}
+    assert [line.lost for line in hub.lines(job)] == ["acl"]
 
 
 REFUSED = [

@@ -1,5 +1,6 @@
 """The installed `headrace` command on a real queue. The worker's part is played here, through the Store."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -260,6 +261,8 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         "max_size": 2**20,
         "oldest_ns": 10**9,
         "newest_ns": 2 * 10**9,
+        "files_from": None,
+        "files_from_nul": False,
         "compare": "mtime",
         "no_clobber": False,
         "existing": True,
@@ -273,6 +276,10 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         "bandwidth": 10 * 2**20,
         "storage_class": "GLACIER",
         "sse": "aws:kms",
+        "acl": None,
+        "sse_c_key_file": None,
+        "source_sse_c_key_file": None,
+        "version_id": None,
         "preserve": True,
         "links": "follow",
         "encode_names": False,
@@ -288,6 +295,15 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         "metadata": {"g": "h", "i": "j"},
     }
     assert (job["priority"], job["submission_id"], job["labels"]) == (-3, "x", {"a": "1", "b": "2"})
+
+
+def test_a_list_of_names_reaches_the_job(host: Host) -> None:
+    (host.data / "names").write_bytes(b"b\na\n")
+    kept = host.json("sync", "s3://b/p", "lake://b/q", "--files-from", str(host.data / "names"))["job"]["options"]
+    assert kept["files_from"] == hashlib.sha256(b"a\0b\0").hexdigest()
+    there = host.json("run", "two", "--files-from0", "lake://b/names")["jobs"][0]["job"]["options"]
+    assert (there["files_from"], there["files_from_nul"]) == ("lake://b/names", True)
+    assert "stdin can be read once" in host.run("run", "two", "one", "--files-from", "-", code=2).stderr
 
 
 def test_copy_names_one_object(host: Host) -> None:
@@ -553,7 +569,8 @@ def test_a_worker_that_cannot_start_is_told(host: Host) -> None:
 
 JOB_FIELDS = {
     *("id", "kind", "state", "phase", "source", "destination", "priority", "submission_id", "labels", "options"),
-    *("counters", "created", "started", "finished", "error", "waiting", "seconds", "bytes_per_second", "exit_code"),
+    *("counters", "created", "started", "finished", "error", "waiting", "warning", "seconds", "bytes_per_second"),
+    "exit_code",
 }
 
 
@@ -561,7 +578,7 @@ def test_the_fields_of_a_job_are_stable(host: Host) -> None:
     assert host.run("jobs").stdout == "No jobs.\n"
     enqueued(host)
     assert set(host.json("jobs")["jobs"][0]) == JOB_FIELDS
-    assert set(host.json("status", "1")) == JOB_FIELDS | {"failures"}
+    assert set(host.json("status", "1")) == JOB_FIELDS | {"failures", "live_worker"}
     assert set(host.json("pause", "1")) == JOB_FIELDS
 
 

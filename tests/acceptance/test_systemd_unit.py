@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace_queue.config import DaemonConfig
+from headrace_queue.errors import TRY_AGAIN_EXIT
 from tests.support.require import require
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,13 @@ def test_a_misspelt_setting_would_be_found(analyze: str, tmp_path: Path) -> None
 def test_the_unit_is_locked_down(analyze: str) -> None:
     verdict = run(analyze, "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE}", str(UNIT))
     assert verdict.returncode == 0, verdict.stdout
+
+
+def test_what_passes_is_tried_again_and_wrong_configuration_is_not() -> None:
+    unit = settings(UNIT.read_text(encoding="utf-8"))
+    assert unit["Restart"] == "on-failure"
+    assert "2" in unit["RestartPreventExitStatus"].split()
+    assert str(TRY_AGAIN_EXIT) not in unit["RestartPreventExitStatus"].split()
 
 
 def test_the_threshold_has_teeth(analyze: str, tmp_path: Path) -> None:

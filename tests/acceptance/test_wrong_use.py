@@ -99,7 +99,7 @@ CASES = {
         "queue = 'postgresql://u:S3CRET@h/d'", "configuration {d}/config.toml", "(mode 0644)", "chmod 600", 0o644
     ),
     "no such file": Case(f"{SYNC} --config {{d}}/none.toml", "configuration {d}/none.toml", "no such file", "--config"),
-    "a folder as file": Case(f"{SYNC} --config {{d}}/folder", "configuration {d}/folder", "Is a directory", "readable"),
+    "a folder as file": Case(f"{SYNC} --config {{d}}/folder", "configuration {d}/folder", "Is a directory", "itself"),
     "parts of 1 KiB": wrong_transfer('part_size = "1KiB"', "less than 4.0 KiB", "Write 4.0 KiB or more."),
     "parts of 10 EiB": wrong_transfer('part_size = "10EiB"', "more than 1.0 EiB", "Write a smaller number"),
     "1 B/s": wrong_transfer('bandwidth = "1B/s"', "so slow", "Write 1kB/s or more"),

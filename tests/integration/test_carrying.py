@@ -15,7 +15,7 @@ from botocore.handlers import add_expect_header
 
 from headrace_daemon.demo.servers import S3Server
 from headrace_daemon.observe.log import LogFacts
-from headrace_daemon.s3.errors import AccessDenied, NotSupported, RemoteDown, S3Error
+from headrace_daemon.s3.errors import AccessDenied, NotSupported, Rejected, RemoteDown, S3Error
 from headrace_daemon.s3.pipeline import Pipeline
 from headrace_daemon.s3.profiles import MIB, PROFILES
 from headrace_daemon.s3.request import Request
@@ -349,6 +349,21 @@ async def test_a_service_that_refuses_tags_gets_objects_without(
     assert str(refusal) in fact
     lines = buckets.site.run("headrace", "report", 1, "--summary").splitlines()
     assert any(line.split() == ["not", "kept", "tags:", "2"] for line in lines)
+
+
+async def test_tags_of_one_object_that_are_refused_cost_no_other_its_tags(
+    make: Callable[[str], Buckets], wire: Wire
+) -> None:
+    buckets = make("aws")
+    for number in range(8):
+        buckets.put(f"{number}", Tagging=f"k={number}")
+    odd = Rejected("InvalidTag", "the tag 3 is odd", 400)
+    wire.refuse = lambda one: odd if (one.headers or {}).get(TAGGING) == "k=3" else None
+    (fact,) = await told_by(buckets)
+    assert str(odd) in fact
+    for number in range(8):
+        assert buckets.tags(f"{number}") == ({} if number == 3 else {"k": str(number)})
+    assert {key for key, line in buckets.site.report(1).items() if line.lost} == {"3"}
 
 
 async def test_what_a_profile_lacks_is_neither_asked_for_nor_sent(

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from headrace_daemon.demo.process import PortClaim
 from headrace_daemon.observe.http import StatusServer
 from headrace_daemon.observe.metrics import Metrics
-from headrace_queue.errors import UsageError
+from headrace_queue.errors import Occupied, UsageError
 
 
 @dataclass
@@ -107,14 +107,21 @@ async def test_the_root_names_the_pages_and_nothing_else_is_there(port: int) -> 
         assert (await ask(port, "/elsewhere"))[0] == 404
 
 
-async def test_a_port_that_is_taken_is_wrong_use(port: int) -> None:
+async def test_a_port_that_is_taken_may_be_free_again(port: int) -> None:
     async with serving(f"127.0.0.1:{port}", Health()):
         second = StatusServer(f"127.0.0.1:{port}", Metrics("1"), list, lambda: True)
-        with pytest.raises(UsageError, match="in use") as caught:
+        with pytest.raises(Occupied, match="in use") as caught:
             await second.start()
         assert "daemon.listen" in caught.value.what
         assert "another port" in caught.value.remedy
         assert (await ask(port, "/healthz"))[0] == 200, "the first one goes on"
+
+
+async def test_an_address_of_another_host_is_wrong_use(port: int) -> None:
+    """192.0.2.0/24 is for documentation (RFC 5737): no host has it."""
+    with pytest.raises(UsageError, match="cannot be used") as caught:
+        await StatusServer(f"192.0.2.1:{port}", Metrics("1"), list, lambda: True).start()
+    assert not isinstance(caught.value, Occupied)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:http", ""])

@@ -298,7 +298,7 @@ async def test_a_bucket_that_is_not_there_ends_it(verify: Verifier, rclone_s3: R
     write_tree(tmp_path / "tree", {"f": b"1"})
     verify.add_server("clone", rclone_s3)
     code, text = await verify.text(tmp_path / "tree", "clone://no-such-bucket-anywhere")
-    assert (code, "ended early" in text) == (4, True)
+    assert (code, "  do:  Create the bucket or correct its name; is it" in text) == (4, True)
 
 
 async def test_no_more_pairs_than_lanes_are_under_way(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from headrace_daemon.demo.compare import Comparison, compare_trees
 from headrace_daemon.demo.outage import Outage, OutageState, next_state
+from headrace_daemon.demo.run import what_stays
 from headrace_daemon.demo.sample import AWKWARD_NAMES, Sample, make_sample
 from headrace_daemon.demo.table import Row, print_table
 from headrace_daemon.demo.verdict import problems
@@ -28,6 +29,11 @@ def test_the_sample_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     first, second, other = (all_files(tmp_path / name) for name in "abc")
     assert first == second != other
     assert (len(first), sum(map(len, first.values()))) == (sample.files, sample.bytes) == (221, sample.bytes)
+
+
+def test_what_is_kept_can_be_looked_at() -> None:
+    assert what_stays(None) == ""
+    assert "the servers are stopped. `headrace jobs --config /d/kept/config.toml`" in what_stays(Path("/d/kept"))
 
 
 def test_the_sample_holds_what_is_awkward(tmp_path: Path) -> None:

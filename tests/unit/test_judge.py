@@ -50,6 +50,7 @@ OF_S3: dict[type[S3Error], Verdict | str] = {
     errors.DestinationMissing: Failed("a_code"),
     errors.PreconditionFailed: Again("source_unstable"),
     errors.NotSupported: Failed("a_code"),
+    errors.NotEncrypted: ENDS_JOB,
     errors.WrongRegion: ENDS_JOB,
     errors.BadDigest: Again("integrity"),
     errors.Rejected: Failed("a_code"),

@@ -38,6 +38,8 @@ def busy() -> Metrics:
     metrics.request("lake", URL, "PutObject", 200, 7.0, 500, 0)
     metrics.request("lake", URL, "PutObject", 0, 90.0, 0, 0)
     metrics.retried("lake", URL, "PutObject", "SlowDown")
+    metrics.endpoint_known("lake", URL)
+    metrics.endpoint_known("lake", f"{URL}1")
     metrics.endpoint("lake", URL, False, "reset")
     metrics.inflight("lake", URL, 3, 32)
     metrics.clock_skew("lake", -2.5)
@@ -63,6 +65,7 @@ def test_every_fact_is_a_sample_that_prometheus_reads() -> None:
     assert value(samples, "headrace_wire_bytes_total", remote="lake", direction="received") == 20
     assert value(samples, "headrace_retries_total", remote="lake", reason="SlowDown") == 1
     assert value(samples, "headrace_endpoint_healthy", remote="lake", endpoint=URL) == 0
+    assert value(samples, "headrace_endpoint_healthy", remote="lake", endpoint=f"{URL}1") == 1
     assert value(samples, "headrace_endpoint_inflight", remote="lake", endpoint=URL) == 3
     assert value(samples, "headrace_endpoint_limit", remote="lake", endpoint=URL) == 32
     assert value(samples, "headrace_clock_skew_seconds", remote="lake") == -2.5

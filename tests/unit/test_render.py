@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace_queue.advice import with_advice
+from headrace_queue.advice import for_job, with_advice
+from headrace_queue.job_json import warning_of
 from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Options, Phase
 from headrace_queue.progress import Lines, RateMeter, Waits, bar_position, closing_lines, progress_line, seconds_left
 from headrace_queue.render import (
@@ -17,6 +18,7 @@ from headrace_queue.render import (
     shown,
     state_text,
     status_lines,
+    stranded,
     summary_lines,
 )
 from headrace_queue.report_file import ReportEntry, ReportSummary
@@ -139,6 +141,45 @@ def test_why_a_job_failed_and_what_to_do_stand_in_lines_of_their_own() -> None:
     plain = replace(job, error="something else")
     assert closing_lines([plain], NOW)[1:] == ["  why: something else"]
     assert "do  " not in "\n".join(status_lines(plain, [], NOW))
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_a_job_that_nobody_works_on_says_so(state: JobState) -> None:
+    job = make(state, listed=1)
+    goes_on = state in (JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)
+    assert stranded(job, live_worker=False) == goes_on
+    assert not stranded(job, live_worker=True)
+    assert job_row(job, NOW, live_worker=False)[1] == str(state) + (", no worker" if goes_on else "")
+    assert ("worker      none is running" in "\n".join(status_lines(job, [], NOW, live_worker=False))) == goes_on
+    assert "worker" not in "\n".join(status_lines(job, [], NOW))
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "told"),
+    [
+        (JobState.DONE, {}, True),
+        (JobState.DONE, {"extra": 3, "deleted": 3}, True),
+        (JobState.DONE, {"listed": 1, "unchanged": 1}, False),
+        (JobState.DONE, {"excluded": 1}, False),  # a tree of nothing but sockets is not empty
+        (JobState.RUNNING, {}, False),
+        (JobState.FAILED, {}, False),
+        (JobState.CANCELLED, {}, False),
+    ],
+)
+def test_a_source_that_held_nothing_is_told(state: JobState, counts: dict[str, int], told: bool) -> None:
+    job = replace(make(state, Phase.DONE), counters=Counters(**counts))
+    assert warning_of(job) == ("nothing is at s3://b/p/" if told else None)
+    assert ("warning     nothing is at s3://b/p/" in "\n".join(status_lines(job, [], NOW))) == told
+
+
+def test_of_a_list_of_names_nothing_is_known_of_the_rest() -> None:
+    job = make(JobState.DONE, Phase.DONE)
+    assert warning_of(replace(job, spec=replace(job.spec, options=Options(files_from="s3://b/list")))) is None
+
+
+def test_advice_names_the_job() -> None:
+    assert for_job("Renew them, then `headrace retry JOB`.", 12) == "Renew them, then `headrace retry 12`."
+    assert for_job("JOB is a word", 12) == "JOB is a word"
 
 
 def test_lines_are_written_when_something_changes_and_every_ten_seconds() -> None:

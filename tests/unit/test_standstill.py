@@ -66,4 +66,10 @@ def test_why_a_job_failed_is_said_with_what_to_do() -> None:
     console = ConsoleFacts(said.append)
     console.job_event(1, "failed", with_advice("NoSuchBucket: lake://b: none", "Create it."))
     console.job_event(2, "failed", "just so")
-    assert said == ["job 1 failed: NoSuchBucket: lake://b: none", "  do:  Create it.", "job 2 failed: just so"]
+    console.job_event(3, "warning", "nothing is at s3://b/\x1b")
+    assert said == [
+        "job 1 failed: NoSuchBucket: lake://b: none",
+        "  do:  Create it.",
+        "job 2 failed: just so",
+        "job 3: warning: nothing is at s3://b/\\x1b",
+    ]

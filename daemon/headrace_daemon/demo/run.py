@@ -43,7 +43,7 @@ def run_demo(
     try:
         with _ended_by_sigterm(), _workplace(keep) as directory:
             proven = _play(directory, small, large_mib, limit_seconds)
-            _say(f"{time.monotonic() - began:.0f} s in all." + (f" Everything is in {keep}." if keep else ""))
+            _say(f"{time.monotonic() - began:.0f} s in all.{what_stays(keep)}")
     except KeyboardInterrupt:
         print("interrupted: everything that was started is stopped", file=sys.stderr)
         return 130
@@ -123,6 +123,14 @@ def _endpoint_names(site: Site) -> dict[str, str]:
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+def what_stays(keep: Path | None) -> str:
+    """What is left of it, and what one can do with that."""
+    if keep is None:
+        return ""
+    look = f"headrace jobs --config {keep / 'config.toml'}"
+    return f" Everything is in {keep}; the servers are stopped. `{look}` still shows the jobs, `report` the objects."
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from headrace_daemon.flow.retry import Retry
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.connect import connect
 from headrace_daemon.s3.errors import AccessDenied, NotSupported, PreconditionFailed, S3Error, UploadLost
-from headrace_daemon.s3.remedies import remedy_for
+from headrace_daemon.s3.remedies import remedy_without_job
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.s3.types import WriteOptions
 from headrace_queue.config import Config
@@ -75,8 +75,7 @@ def _quick() -> Retry:
 
 def failed(name: str, error: S3Error) -> Check:
     """An error of the service, with what a job that met it would say."""
-    remedy = remedy_for(error).replace(", then `headrace retry JOB`", "").replace("; then `headrace retry JOB`", "")
-    return Check(name, Status.FAIL, str(error), remedy or _SERVICE)
+    return Check(name, Status.FAIL, str(error), remedy_without_job(error) or _SERVICE)
 
 
 async def _read(name: str, remote: Remote, place: Location) -> Check:

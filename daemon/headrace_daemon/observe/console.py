@@ -1,4 +1,4 @@
-"""What a person who started a drain should read while it works: what a job waits for, and why one failed.
+"""What a person who started a drain should read while it works: what a job waits for, why one failed, what is odd.
 
 The log says everything, in its own form; this says little, on standard error, and a reason once until it changes.
 """
@@ -22,6 +22,8 @@ class ConsoleFacts(Facts):
         if event == "waiting" and self._said.get(job) != detail:
             self._said[job] = detail
             self._write(f"job {job} waits: {shown(detail)}")
+        elif event == "warning":
+            self._write(f"job {job}: warning: {shown(detail)}")
         elif event == "failed":
             why, remedy = split_advice(detail)
             self._write(f"job {job} failed: {shown(why)}")

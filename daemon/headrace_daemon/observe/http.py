@@ -1,12 +1,13 @@
 """The daemon's own HTTP port: /metrics, /healthz, /readyz. Loopback unless the configuration says otherwise."""
 
+import errno
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from headrace_daemon.observe.metrics import Metrics
-from headrace_queue.errors import UsageError
+from headrace_queue.errors import Occupied, UsageError
 
 _INDEX = "headraced: /metrics /healthz /readyz\n"
 
@@ -24,7 +25,7 @@ class StatusServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen. Raises UsageError where the address is malformed or taken."""
+        """Listen. Raises UsageError where the address is malformed or not this host's, Occupied where it is taken."""
         host, _, port = self._listen.rpartition(":")
         if not port.isdigit():
             raise UsageError(f"daemon.listen = {self._listen!r}", "it is not HOST:PORT", "Write 127.0.0.1:9740.")
@@ -39,7 +40,9 @@ class StatusServer:
             await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise UsageError(
+            # whoever holds the port at boot may let go of it: systemd shall try again
+            kind = Occupied if error.errno == errno.EADDRINUSE else UsageError
+            raise kind(
                 f"daemon.listen = {self._listen!r}",
                 f"the address cannot be used ({error.strerror})",
                 "Is another headraced running? Choose another port in [daemon] of config.toml.",

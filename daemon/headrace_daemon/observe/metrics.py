@@ -91,6 +91,10 @@ class Metrics(Facts):
     def retried(self, remote: str, endpoint: str, operation: str, reason: str) -> None:
         self.retries[remote, reason] += 1
 
+    def endpoint_known(self, remote: str, endpoint: str) -> None:
+        # a series from the start: sum() and count() over healthy ones would miss what never failed
+        self._healthy.labels(remote, endpoint).set(True)
+
     def endpoint(self, remote: str, endpoint: str, healthy: bool, reason: str) -> None:
         self._healthy.labels(remote, endpoint).set(healthy)
 

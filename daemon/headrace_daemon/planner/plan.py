@@ -12,6 +12,7 @@ from headrace_daemon.planner.draft import Draft
 from headrace_daemon.planner.entries import Entry, Problem, to_item
 from headrace_daemon.planner.extras import Extras, is_in_trash, outside
 from headrace_daemon.planner.file_and_folder import FileAndFolder
+from headrace_daemon.planner.files_from import part
 from headrace_daemon.planner.filters import Filter, within
 from headrace_daemon.planner.merge import Pair, Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
@@ -61,6 +62,12 @@ class CopyPlan:
     async def _plan(self, segment: Segment) -> None:
         """Decides everything of one range of keys. Nothing of it is durable before the next commit."""
         draft = self._draft
+        if self._options.files_from is not None:
+            there, absent = part(segment.source)
+            segment = segment._replace(source=there)
+            draft.keys += len(absent)
+            for problem in absent:
+                self._note(problem)
         source = self._visible(segment.source)
         matched, unmatched = match(source, self._visible(segment.destination))
         # by size and age only now: what is left out so keeps its counterpart from being deleted as extra

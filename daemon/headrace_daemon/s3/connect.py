@@ -15,7 +15,7 @@ from headrace_daemon.s3.engine import Engine, EngineOptions
 from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.pipeline import Pipeline
-from headrace_daemon.s3.places import Place, Places
+from headrace_daemon.s3.places import Place, Places, aws_endpoint
 from headrace_daemon.s3.pool import PATIENCE, Pool
 from headrace_daemon.s3.profiles import profile_for
 from headrace_daemon.s3.remote import Remote
@@ -125,7 +125,10 @@ def _read_ca(name: str, path: Path | None) -> bytes | None:
 
 
 class Remotes:
-    """Every remote of a configuration by its name, connected when first asked for and closed together."""
+    """Every remote of a configuration by its name, connected when first asked for and closed together.
+
+    facts hears at once of the endpoints of all that are configured, whether or not they are ever used.
+    """
 
     def __init__(
         self, config: Config, facts: Facts, connect: Callable[[str, RemoteConfig, Facts], Remote] = connect
@@ -134,6 +137,11 @@ class Remotes:
         self._facts = facts
         self._connect = connect
         self._open: dict[str, Remote] = {}
+        for name, remote in config.remotes.items():
+            if name == DEFAULT_REMOTE and remote == RemoteConfig():
+                continue  # it exists without being configured, and many a host never uses it
+            for url in remote.endpoint_urls or (aws_endpoint(remote.region),):
+                facts.endpoint_known(name, url)
 
     def get(self, name: str) -> Remote:
         """Raises UsageError for a name that config.toml does not know, offering the nearest one."""

@@ -88,6 +88,8 @@ class Endpoints:
         self._facts = facts
         self._random = random
         self._turn = 0
+        for endpoint in self.all:
+            facts.endpoint_known(remote, endpoint.url)
 
     def take(self, avoid: Endpoint | None = None) -> Endpoint | None:
         """The healthy endpoint with the smallest share of its limit in use, ties in turn; None where all are full.

@@ -44,6 +44,11 @@ BY_KIND: Final[dict[type[S3Error], str]] = {
 }
 
 
+def remedy_without_job(error: S3Error) -> str:
+    """The same where no job has to be tried again."""
+    return remedy_for(error).replace(f", {_AGAIN}", "").replace(f"; {_AGAIN}", "")
+
+
 def remedy_for(error: S3Error) -> str:
     """What to do about an error that ended a job; '' where it is nobody's to mend."""
     if error.code in BY_CODE:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from headrace_daemon.s3.describe import REDIRECT
-from headrace_daemon.s3.errors import AccessDenied, NotSupported, Rejected, S3Error
+from headrace_daemon.s3.errors import AccessDenied, NotSupported, Rejected
 from headrace_daemon.s3.types import ObjectInfo, WriteOptions
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.kept import TAGS, WEBSITE_REDIRECT, Brought, Kept, words_of
@@ -127,9 +127,12 @@ class Attributes:
                     result = await write(slim)
                 except _REFUSALS:
                     continue
-                self._refuse(word, refusal)
+                why = f"{self._target.remote.name} refuses objects that have it ({refusal})"
+                if not isinstance(refusal, Rejected):  # which may be about the tags of this object alone
+                    self._refused.add(word)
+                    self._why[word] = why
                 brought.options = slim
-                self._kept.lose(brought, word, self._why[word])
+                self._kept.lose(brought, word, why)
                 return result
             raise
 
@@ -141,10 +144,6 @@ class Attributes:
             return await self.send(brought, begin)
 
         return create
-
-    def _refuse(self, word: str, refusal: S3Error) -> None:
-        self._refused.add(word)
-        self._why[word] = f"{self._target.remote.name} refuses objects that have it ({refusal})"
 
     async def look_back(self, item: Item, brought: Brought) -> None:
         """Whether the object at the destination has what was sent with it. Raises S3Error."""

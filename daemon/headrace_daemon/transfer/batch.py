@@ -13,6 +13,7 @@ from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.mover import Mover, Numbered
 from headrace_daemon.transfer.recorder import Recorder
 from headrace_daemon.transfer.remove import remove
+from headrace_queue.advice import for_job
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Action, Batch, Item, Job
 from headrace_queue.store import Store
@@ -157,10 +158,11 @@ class BatchRun:
 
     async def _job_failed(self, failure: JobFailed) -> None:
         job_id = self._batch.job.id
-        self._facts.job_event(job_id, "failed", str(failure))
+        reason = for_job(str(failure), job_id)
+        self._facts.job_event(job_id, "failed", reason)
         await self._leave()
-        await self._quietly(self._work.queue.write(lambda store: store.fail(job_id, str(failure))))
-        await self._release(str(failure))
+        await self._quietly(self._work.queue.write(lambda store: store.fail(job_id, reason)))
+        await self._release(reason)
 
     async def _crashed(self, error: Exception) -> None:
         """A fault of ours, or of the machine: the attempt counts, so that it cannot go on for ever."""

@@ -99,7 +99,8 @@ class Download:
             Write(self._target.key(item.key), memoryview(data), *self._attributes(info))
             for _, item, _, info, data, _ in fetched
         ]
-        written = await self._work.threads.run(lambda: self._landing.write_many(files, no_clobber=self._no_clobber))
+        async with self._target.making:
+            written = await self._work.threads.run(lambda: self._landing.write_many(files, no_clobber=self._no_clobber))
         for (index, item, outcome, _, _, retries), result in zip(fetched, written, strict=True):
             if isinstance(result, Exception):
                 await tell(index, item, await self._failed(item, result), retries)

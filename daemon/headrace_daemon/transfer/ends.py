@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder_marker
@@ -11,6 +11,7 @@ from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth, take_all
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.remote import Remote
 from headrace_queue.config import TransferConfig
 from headrace_queue.jobs import Job
@@ -33,6 +34,10 @@ class BucketEnd:
         return self.prefix + relative
 
 
+READERS = 8
+"""Groups of small files read at once where reading waits for disks."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilesEnd:
     """A root directory; prefix is '' for a tree, the file's name where the job copies one file."""
@@ -41,6 +46,8 @@ class FilesEnd:
     prefix: str
     landing: Landing | None = None  # of a destination
     encoded: bool = False  # --encode-names: paths are what files/encoding makes of keys
+    making: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)  # groups of small files written at once
+    reading: Turns = field(default_factory=lambda: Turns(1, READERS))  # groups of small files read at once
 
     def key(self, relative: str) -> str:
         """The path of the file that holds this object."""

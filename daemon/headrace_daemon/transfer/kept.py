@@ -1,7 +1,7 @@
 """What a service keeps of what it is sent with an object: looked for once a kind, told once a job.
 
-Words for what is lost, in the log and in reports: `tags`, `website_redirect`, `metadata` (the user's), and the names of
-the system headers, such as `cache-control`.
+Words for what is lost, in the log and in reports: `tags`, `website_redirect`, `metadata` (the user's), `acl`, and the
+names of the system headers, such as `cache-control`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from headrace_daemon.s3.describe import REDIRECT
-from headrace_daemon.s3.errors import AccessDenied
+from headrace_daemon.s3.errors import AccessDenied, NotFound, NotSupported, Rejected, ServerFault
 from headrace_daemon.s3.types import ObjectInfo, WriteOptions
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.mover import at_destination
@@ -19,8 +19,15 @@ from headrace_queue.jobs import Item
 TAGS: Final = "tags"
 WEBSITE_REDIRECT: Final = "website_redirect"
 METADATA: Final = "metadata"
+ACL: Final = "acl"
 
 _CONTENT_TYPE: Final = "content-type"
+_GROUPS: Final = {
+    "public-read": "AllUsers",
+    "public-read-write": "AllUsers",
+    "authenticated-read": "AuthenticatedUsers",
+}
+"""Canned ACL -> the group that may read then (Amazon S3 user guide, "Canned ACL"). Of others an ACL shows nothing."""
 
 
 @dataclass(slots=True)
@@ -76,7 +83,19 @@ class Kept:
                 self.tell(word, f"whether {target.remote.name} keeps it may not be looked at ({error})")
         else:
             self._unseen |= missing_in(stored, options)
+        if ACL in words:
+            await self._look_at_acl(item, options)
         self._looked |= words
+
+    async def _look_at_acl(self, item: Item, options: WriteOptions) -> None:
+        target = self._target
+        try:
+            groups = await target.remote.reader_groups(target.bucket, target.key(item.key))
+        except (AccessDenied, NotFound, NotSupported, Rejected, ServerFault) as error:
+            self.tell(ACL, f"whether {target.remote.name} gives it cannot be looked at ({error})")
+        else:
+            if _GROUPS[options.acl or ""] not in groups:
+                self._unseen.add(ACL)
 
     def lose(self, brought: Brought, word: str, why: str) -> None:
         """This object does not have it, which is told of the first one."""
@@ -97,6 +116,7 @@ def words_of(options: WriteOptions) -> set[str]:
         (TAGS, options.tags),
         (WEBSITE_REDIRECT, REDIRECT in options.headers),
         (METADATA, options.metadata.keys() - {WRITE_TOKEN}),
+        (ACL, options.acl in _GROUPS),
     ):
         if there:
             words.add(word)

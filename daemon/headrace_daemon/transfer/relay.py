@@ -10,28 +10,27 @@ from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.ends import BucketEnd, Work
+from headrace_daemon.transfer.into_bucket import IntoBucket
 from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
 from headrace_daemon.transfer.options import etag_is_md5
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
-from headrace_daemon.transfer.uploads import give_up_uploads
 from headrace_queue.jobs import Item, Lease
 
 CHUNK = 2**18
 """Bytes read at a time into the part's buffer; larger ones only make the engine hold more."""
 
 
-class Relay:
+class Relay(IntoBucket):
     """GET and PUT for a small object, ranges and parts for a large one; both sides' checksums are compared."""
 
     direction = "relay"
     streams = True
 
     def __init__(self, work: Work, source: BucketEnd, target: BucketEnd, attributes: Attributes) -> None:
-        self._work = work
+        super().__init__(work, target)
         self._source = source
-        self._target = target
         self._attributes = attributes
         self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
@@ -94,8 +93,7 @@ class Relay:
         )
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
-        index, item = one
-        tally = new_tally()
+        _, item = one
 
         async def once() -> Outcome:
             started = time.monotonic()
@@ -110,19 +108,7 @@ class Relay:
             outcome.seconds = time.monotonic() - started
             return outcome
 
-        outcome = await attempt(once, self._work, item.key, tally)
-        if outcome.state == "failed":
-            await give_up_uploads(self._work, self._target, [item])
-        await tell(index, item, outcome, tally.take())
-
-    async def settle(self, tell: Tell) -> None:
-        """Nothing waits: an object is told when the service has confirmed it."""
-
-    async def abandon(self, items: Sequence[Item]) -> None:
-        """Parts that were sent stay: they are recorded, and the next run goes on with them."""
-
-    async def forget(self, items: Sequence[Item]) -> None:
-        await give_up_uploads(self._work, self._target, items)
+        await self._try_large(one, once, tell)
 
 
 class _ObjectParts:

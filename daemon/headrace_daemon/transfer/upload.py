@@ -1,5 +1,6 @@
 """File system -> bucket."""
 
+import resource
 import stat
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,29 +15,28 @@ from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.types import WriteOptions
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
+from headrace_daemon.transfer.into_bucket import IntoBucket
 from headrace_daemon.transfer.kept import Brought, Kept
 from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
 from headrace_daemon.transfer.options import described, etag_is_md5
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
-from headrace_daemon.transfer.uploads import give_up_uploads
 from headrace_queue.jobs import Item, Lease
 
 _Summed = tuple[ReadFile, str]
 """A small file and the CRC64NVME of its bytes, base64."""
 
 
-class Upload:
+class Upload(IntoBucket):
     """Reads files in whole steps off the loop; one PUT for a small one, parts for a large one."""
 
     direction = "upload"
     streams = True
 
     def __init__(self, work: Work, source: FilesEnd, target: BucketEnd, kept: Kept) -> None:
-        self._work = work
+        super().__init__(work, target)
         self._source = source
-        self._target = target
         self._kept = kept
         self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
@@ -44,7 +44,9 @@ class Upload:
         # the size may have changed since the listing; what is sent is what is there now
         keys = [(self._source.key(item.key), None) for _, item in group]
         limit = self._work.config.multipart_threshold
-        reads = await self._work.threads.run(_read_and_sum, self._source.root, keys, limit)
+        async with self._source.reading:
+            reads, waited = await self._work.threads.run(_read_group, self._source.root, keys, limit)
+            self._source.reading.told(waited=waited)
         tally = new_tally()
         for (index, item), read in zip(group, reads, strict=True):
             once = self._first_then_again(item, read)
@@ -112,8 +114,7 @@ class Upload:
         return described(options, target.remote.profile, target.key(item.key), posix, is_link=is_link)
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
-        index, item = one
-        tally = new_tally()
+        _, item = one
 
         async def once() -> Outcome:
             started = time.monotonic()
@@ -130,19 +131,16 @@ class Upload:
             outcome.seconds = time.monotonic() - started
             return outcome
 
-        outcome = await attempt(once, self._work, item.key, tally)
-        if outcome.state == "failed":
-            await give_up_uploads(self._work, self._target, [item])
-        await tell(index, item, outcome, tally.take())
+        await self._try_large(one, once, tell)
 
-    async def settle(self, tell: Tell) -> None:
-        """Nothing waits: an object is told when the service has confirmed it."""
 
-    async def abandon(self, items: Sequence[Item]) -> None:
-        """Parts that were sent stay: they are recorded, and the next run goes on with them."""
-
-    async def forget(self, items: Sequence[Item]) -> None:
-        await give_up_uploads(self._work, self._target, items)
+def _read_group(
+    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int
+) -> tuple[list[_Summed | FileError], bool]:
+    """And whether a disk had to be waited for; one that is across a network says nothing of it."""
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
+    found = _read_and_sum(root, wanted, limit)
+    return found, resource.getrusage(resource.RUSAGE_THREAD).ru_inblock > before
 
 
 def _read_and_sum(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[_Summed | FileError]:

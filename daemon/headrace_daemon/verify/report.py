@@ -1,15 +1,16 @@
 """What `headraced verify` prints: lines for people, or JSON Lines, as the results come."""
 
-import sys
 from collections import Counter
 from typing import Any, Final
 
+from headrace_daemon.ended_early import ended_early
 from headrace_daemon.planner.entries import Problem
 from headrace_daemon.planner.plan import PASSED_OVER
 from headrace_daemon.s3.digests import KINDS
 from headrace_daemon.verify.pairs import EMPTY, FOLDER, PROOFS, Difference, Kind, Side
 from headrace_queue.job_json import to_text
 from headrace_queue.render import count, shown
+from headrace_queue.telling import tell
 from headrace_queue.units import format_bytes
 
 _WORDS: Final = {
@@ -70,12 +71,12 @@ class Report:
         self._clear()
         self._print(f"starting over, sorted here: {shown(reason)}", {"event": "restarted", "reason": reason})
 
-    def failed(self, error: str) -> None:
-        """The end, where nothing can be said of the whole."""
+    def failed(self, error: Exception, exit_code: int) -> None:
+        """The end, where nothing can be said of the whole; also said as every command says what is wrong."""
         if self._as_json:
-            self._print("", {"event": "failed", "error": error})
-        else:
-            print(f"headraced verify: ended early: {shown(error)}", file=sys.stderr)
+            self._print("", {"event": "failed", "error": str(error)})
+        places = (self._source, self._destination)
+        tell(ended_early(f"verify {' '.join(places)}", places, error), exit_code, as_json=self._as_json)
 
     def end(self) -> int:
         """Prints the summary; the exit code."""

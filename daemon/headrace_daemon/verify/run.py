@@ -53,8 +53,9 @@ async def run_verify(config: Config, source: str, destination: str, *, as_json: 
     except UsageError:
         raise
     except _CANNOT_GO_ON as error:
-        report.failed(str(error))
-        return EXIT_CODE[JobState.FAILED]
+        code = EXIT_CODE[JobState.FAILED]
+        report.failed(error, code)
+        return code
     finally:
         await remotes.close()
         threads.close()

@@ -1,0 +1,31 @@
+"""A complaint as every command words it: three short lines on standard error, or one object of JSON."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace_queue.job_json import to_text
+from headrace_queue.render import shown
+
+
+class Complaint(NamedTuple):
+    """what is wrong, as the user wrote it; why: the rule or the fact; remedy: what to type or edit."""
+
+    what: str
+    why: str
+    remedy: str
+
+
+def tell(complaint: Complaint, exit_code: int, *, as_json: bool) -> None:
+    """Writes it to stderr. exit_code: the one with which the command is going to end."""
+    if as_json:
+        print(to_text({"error": {**complaint._asdict(), "exit_code": exit_code}}), file=sys.stderr)
+        return
+    print(f"{program()}: {shown(complaint.what)}", file=sys.stderr)
+    print(f"  why: {shown(complaint.why)}", file=sys.stderr)
+    print(f"  do:  {shown(complaint.remedy)}", file=sys.stderr)
+
+
+def program() -> str:
+    """headrace or headraced, as it was called."""
+    return Path(sys.argv[0]).name

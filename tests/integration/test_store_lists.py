@@ -1,0 +1,53 @@
+"""What every engine has to pass: a retry leaves the names of a list that the source lacks, and tells how many."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace_queue.jobs import Counters, Failure, Item, Options, PlanStep
+from headrace_queue.name_list import MISSING
+from headrace_queue.states import JobState
+from tests.support.queue import ENGINES, Bench, Clock, Engine, items
+
+
+@pytest.fixture(params=list(ENGINES))
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    engine: Engine = ENGINES[request.param]
+    clock = Clock()
+    store = engine(tmp_path, clock)
+    yield Bench(store, clock)
+    store.close()
+
+
+ABSENT = Failure(Item("none", 0, 0), MISSING, "it is not at the source", attempts=0)
+DENIED = Failure(Item("closed", 7, 1), "access_denied", "no")
+
+
+@pytest.mark.parametrize(
+    ("failures", "sent", "left"),
+    [((ABSENT,), [], 1), ((ABSENT, DENIED), ["closed"], 1), ((DENIED,), ["closed"], 0)],
+    ids=["missing", "both", "denied"],
+)
+def test_a_retry_sends_nothing_of_which_nothing_is_known(
+    failures: tuple[Failure, ...], sent: list[str], left: int, bench: Bench
+) -> None:
+    job = bench.job(options=Options(files_from="0" * 64))
+    bench.store.commit_plan(
+        bench.plan_lease(job), PlanStep((tuple(items(1)),), "z", Counters(), failures, finished=True)
+    )
+    assert bench.finish(bench.claim()).state is JobState.INCOMPLETE
+    assert bench.store.retry(job.id).counters.failed == left
+    batches = bench.store.claim("w1", 9)
+    assert [item.key for batch in batches for item in batch.items] == sent
+    for batch in batches:
+        bench.finish(batch)
+    assert bench.store.job(job.id).state is (JobState.INCOMPLETE if left else JobState.DONE)
+    assert [failure for _, failure in bench.store.failures(job.id)] == [ABSENT] * left
+
+
+def test_a_dry_run_looks_for_them_again(bench: Bench) -> None:
+    job = bench.job(options=Options(files_from="0" * 64, dry_run=True))
+    bench.store.commit_plan(bench.plan_lease(job), PlanStep((), "z", Counters(), (ABSENT,), finished=True))
+    retried = bench.store.retry(job.id)
+    assert (retried.state, retried.counters.failed, bench.store.failures(job.id)) == (JobState.QUEUED, 0, [])
