@@ -23,7 +23,7 @@ from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
 from headrace_daemon.transfer.abilities import for_reading, for_writing, refuse_plain_http
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.batch import BatchRun
-from headrace_daemon.transfer.download import Download
+from headrace_daemon.transfer.download import Download, write_together
 from headrace_daemon.transfer.ends import READERS, BucketEnd, End, FilesEnd, NoFolder, Work
 from headrace_daemon.transfer.kept import Kept
 from headrace_daemon.transfer.mover import Mover
@@ -138,7 +138,8 @@ def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable
         kept = Kept(work, destination)
         return lambda: Upload(work, source, destination, kept)
     if isinstance(source, BucketEnd) and isinstance(destination, FilesEnd):
-        return lambda: Download(work, source, destination)
+        writing = write_together(work, destination)
+        return lambda: Download(work, source, destination, writing)
     if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
         return _between_buckets(work, source, destination)
     if isinstance(destination, NoFolder):
@@ -282,5 +283,4 @@ def _files_written(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd:
     root = Root.destination(folder, links=_links_there(options))
     config = host.config.transfer
     landing = Landing(root, job.id, config.fsync, config.direct_io, host.room)
-    making = asyncio.Semaphore(writers(root.fd))
-    return FilesEnd(root, name, landing, encoded=options.encode_names, making=making)
+    return FilesEnd(root, name, landing, encoded=options.encode_names)

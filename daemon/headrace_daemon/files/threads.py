@@ -4,6 +4,7 @@ A cancelled `await` does not stop the thread behind it. So a descriptor that thr
 step has let go of it: otherwise its number could be given to another file, and a late write would land there.
 """
 
+import asyncio
 import contextlib
 import os
 import threading
@@ -96,6 +97,10 @@ class FileThreads:
         carry it (use `next(iterator, None)`).
         """
         return await wrap(step)(*args, executor=self._pool)
+
+    def begin(self, step: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
+        """The same, begun: what comes of it belongs to no task that could be cancelled."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, step, *args)
 
     def close(self) -> None:
         """Returns at once: a thread that is stuck in the kernel is left behind."""

@@ -4,11 +4,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 from headrace_daemon.facts import Outcome
+from headrace_daemon.files.direct import writers
 from headrace_daemon.files.landing import Landing, Pending, Write
-from headrace_daemon.files.names import AlreadyThere, DurabilityLost
+from headrace_daemon.files.names import AlreadyThere, DurabilityLost, FileError
 from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
+from headrace_daemon.flow.gathered import Gathered
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.types import ObjectInfo
@@ -19,6 +23,22 @@ from headrace_daemon.transfer.receive import receive_object
 from headrace_daemon.transfer.tally import Tally, new_tally
 from headrace_queue.jobs import Item, Lease, Links
 
+Writing: TypeAlias = Gathered[Write, Pending | FileError]
+GROUP = 128
+"""Small files written in one step; those of a lane are fewer, and a step off the loop costs as much as four files."""
+
+
+def write_together(work: Work, target: FilesEnd) -> Writing:
+    """What writes the small files of a job: whatever its lanes have fetched while one group is written is the next."""
+    write = partial(_landing_of(target).write_many, no_clobber=work.job.spec.options.no_clobber)
+    return Gathered(lambda files: work.threads.begin(write, files), writers(target.root.fd), GROUP)
+
+
+def _landing_of(target: FilesEnd) -> Landing:
+    if target.landing is None:
+        raise AssertionError("a destination has a landing")
+    return target.landing
+
 
 class Download:
     """Small objects are written in groups to temporary names and made durable together; large ones come in ranges."""
@@ -26,14 +46,13 @@ class Download:
     direction = "download"
     streams = True
 
-    def __init__(self, work: Work, source: BucketEnd, target: FilesEnd) -> None:
+    def __init__(self, work: Work, source: BucketEnd, target: FilesEnd, writing: Writing) -> None:
+        """writing: the job's; its batches share it."""
         self._work = work
         self._source = source
         self._target = target
-        if target.landing is None:
-            raise AssertionError("a destination has a landing")
-        self._landing: Landing = target.landing
-        self._no_clobber = work.job.spec.options.no_clobber
+        self._writing = writing
+        self._landing = _landing_of(target)
         self._written: list[tuple[int, Item, Pending, Outcome, int]] = []
         self._settling = asyncio.Lock()
 
@@ -92,15 +111,14 @@ class Download:
         )
 
     async def _write(self, fetched: Sequence[tuple[int, Item, Outcome, ObjectInfo, Buffer, int]], tell: Tell) -> None:
-        """All of a group in one step off the loop."""
+        """All of a group in one step off the loop, together with what other lanes have then."""
         if not fetched:
             return
         files = [
             Write(self._target.key(item.key), memoryview(data), *self._attributes(info))
             for _, item, _, info, data, _ in fetched
         ]
-        async with self._target.making:
-            written = await self._work.threads.run(lambda: self._landing.write_many(files, no_clobber=self._no_clobber))
+        written = await self._writing.do(files)
         for (index, item, outcome, _, _, retries), result in zip(fetched, written, strict=True):
             if isinstance(result, Exception):
                 await tell(index, item, await self._failed(item, result), retries)
@@ -176,10 +194,12 @@ class Download:
     async def abandon(self, items: Sequence[Item]) -> None:
         """Small temporary files go; those of large objects stay for the next run, their parts are recorded."""
         small = [self._target.key(item.key) for item in items if item.size < self._work.config.multipart_threshold]
+        await self._writing.rest()  # a file that is still being made would be missed
         await self._work.threads.run(self._landing.sweep, small)
 
     async def forget(self, items: Sequence[Item]) -> None:
         keys = [self._target.key(item.key) for item in items]
+        await self._writing.rest()
         await self._work.threads.run(self._landing.sweep, keys)
         job_id = self._work.job.id
         for item in items:

@@ -46,7 +46,6 @@ class FilesEnd:
     prefix: str
     landing: Landing | None = None  # of a destination
     encoded: bool = False  # --encode-names: paths are what files/encoding makes of keys
-    making: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)  # groups of small files written at once
     reading: Turns = field(default_factory=lambda: Turns(1, READERS))  # groups of small files read at once
 
     def key(self, relative: str) -> str:
