@@ -17,6 +17,7 @@ from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
@@ -83,7 +84,7 @@ class Session:
             queue=host.queue,
             threads=host.threads,
             memory=host.memory,
-            slots=asyncio.Semaphore(host.config.transfer.objects),
+            slots=Slots(host.config.transfer.objects),
             bandwidth=limits,
             facts=host.facts,
         )
@@ -256,8 +257,8 @@ def _files_read(path: Path, whole: bool, options: Options) -> FilesEnd:
     folder, name = _folder_and_name(path, whole)
     root = Root.source(folder, links=options.links.value)
     # what a step waited for is known of the disks of this machine only; across a network, many always wait together
-    reading = Turns(writers(root.fd), READERS)
-    return FilesEnd(root, name, encoded=options.encode_names, reading=reading)
+    alone = writers(root.fd)
+    return FilesEnd(root, name, encoded=options.encode_names, reading=Turns(alone, READERS), near=alone == 1)
 
 
 def _files_looked_at(path: Path, whole: bool, options: Options) -> FilesEnd | NoFolder:
@@ -283,4 +284,4 @@ def _files_written(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd:
     root = Root.destination(folder, links=_links_there(options))
     config = host.config.transfer
     landing = Landing(root, job.id, config.fsync, config.direct_io, host.room)
-    return FilesEnd(root, name, landing, encoded=options.encode_names)
+    return FilesEnd(root, name, landing, encoded=options.encode_names, near=writers(root.fd) == 1)

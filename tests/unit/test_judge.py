@@ -12,6 +12,7 @@ from headrace_daemon.files import names
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.slots import Slots
 from headrace_daemon.s3 import errors
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, S3Error, UploadLost
 from headrace_daemon.transfer.ends import Work
@@ -200,7 +201,7 @@ async def work(tmp_path: Path) -> AsyncIterator[Work]:
     job, _ = await queue.write(lambda store: store.enqueue(JobSpec(Kind.SYNC, "/fsx/a", "s3://bucket/a/")))
     config = TransferConfig(attempts=2)
     try:
-        yield Work(job, config, queue, threads, MemoryBudget(2**20), asyncio.Semaphore(4), [], facts)
+        yield Work(job, config, queue, threads, MemoryBudget(2**20), Slots(4), [], facts)
     finally:
         threads.close()
         await queue.close()

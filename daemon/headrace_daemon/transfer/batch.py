@@ -129,7 +129,7 @@ class BatchRun:
     async def _piece(self, piece: Piece) -> None:
         if self._mover.streams and not (piece.large or piece.delete):
             await self._work.pace(piece.size)  # a large object waits part by part
-        async with self._work.slots:
+        async with self._work.slots.one(self._batch.lease.batch_id):
             if piece.delete:
                 await remove(self._work, self._destination, self._batch.lease, piece.group, self._tell)
             elif piece.large:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeAlias
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.files.direct import writers
 from headrace_daemon.files.landing import Landing, Pending, Write
 from headrace_daemon.files.names import AlreadyThere, DurabilityLost, FileError
 from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
@@ -24,6 +23,8 @@ from headrace_daemon.transfer.tally import Tally, new_tally
 from headrace_queue.jobs import Item, Lease, Links
 
 Writing: TypeAlias = Gathered[Write, Pending | FileError]
+WRITERS = 8
+"""Groups of small files written at once, where the file system can do that to any profit."""
 GROUP = 128
 """Small files written in one step; those of a lane are fewer, and a step off the loop costs as much as four files."""
 
@@ -31,7 +32,9 @@ GROUP = 128
 def write_together(work: Work, target: FilesEnd) -> Writing:
     """What writes the small files of a job: whatever its lanes have fetched while one group is written is the next."""
     write = partial(_landing_of(target).write_many, no_clobber=work.job.spec.options.no_clobber)
-    return Gathered(lambda files: work.threads.begin(write, files), writers(target.root.fd), GROUP)
+    return Gathered(
+        lambda files: work.threads.begin(write, files, near=target.near), 1 if target.near else WRITERS, GROUP
+    )
 
 
 def _landing_of(target: FilesEnd) -> Landing:
@@ -175,7 +178,8 @@ class Download:
             if not written:
                 return
             started = time.monotonic()
-            results = await self._work.threads.run(self._landing.settle, [pending for _, _, pending, _, _ in written])
+            pendings = [pending for _, _, pending, _, _ in written]
+            results = await self._work.threads.begin(self._landing.settle, pendings, near=self._target.near)
             self._work.facts.synced(time.monotonic() - started, len(written))
             job_id = self._work.job.id
             unsafe: Exception | None = None

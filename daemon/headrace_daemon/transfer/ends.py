@@ -1,6 +1,5 @@
 """The two ends of a job, as the movers see them, and what all movers of a job share."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth, take_all
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.remote import Remote
 from headrace_queue.config import TransferConfig
@@ -47,6 +47,7 @@ class FilesEnd:
     landing: Landing | None = None  # of a destination
     encoded: bool = False  # --encode-names: paths are what files/encoding makes of keys
     reading: Turns = field(default_factory=lambda: Turns(1, READERS))  # groups of small files read at once
+    near: bool = False  # small steps wait for nobody here: a file system of this machine
 
     def key(self, relative: str) -> str:
         """The path of the file that holds this object."""
@@ -80,7 +81,7 @@ class Work:
     queue: Queue
     threads: FileThreads
     memory: MemoryBudget
-    slots: asyncio.Semaphore  # objects of this job under way at once
+    slots: Slots  # objects of this job under way at once
     bandwidth: Sequence[Bandwidth]
     facts: Facts
 

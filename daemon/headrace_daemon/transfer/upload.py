@@ -45,7 +45,8 @@ class Upload(IntoBucket):
         keys = [(self._source.key(item.key), None) for _, item in group]
         limit = self._work.config.multipart_threshold
         async with self._source.reading:
-            reads, waited = await self._work.threads.run(_read_group, self._source.root, keys, limit)
+            step = self._work.threads.begin(_read_group, self._source.root, keys, limit, near=self._source.near)
+            reads, waited = await step
             self._source.reading.told(waited=waited)
         tally = new_tally()
         for (index, item), read in zip(group, reads, strict=True):
