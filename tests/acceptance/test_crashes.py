@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -163,6 +164,30 @@ def test_a_download_goes_on_with_what_is_on_the_disk(
             assert len(fetched) == PARTS - len(done)
     assert sha256_of_file(target / "large.bin") == large.sha256
     assert temporary_files(target) == []
+
+
+# -- an upload that is gone meanwhile -----------------------------------------------------------------------------
+
+
+def test_an_upload_that_the_service_gave_up_is_begun_anew(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """By a lifecycle rule for incomplete uploads, say. It is no fault of the object: one attempt is enough."""
+    bucket, tree = fresh_bucket(seaweed), tmp_path / "tree"
+    sha256 = write_large(tree / "large.bin", 6 * PART // MIB, seed=4)
+    settings = [*LARGE_SETTINGS, "attempts = 1", 'bandwidth = "10MB/s"']
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, settings, ['drain_seconds = "0.1s"']) as site:
+        job_id = site.enqueue(tree, f"lake://{bucket}/")
+        daemon = site.serve()
+        site.until_parts(job_id, "large.bin", 2)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.exit_code() == 0
+        (upload,) = open_uploads(seaweed, bucket)
+        with closing(seaweed.client()) as client:
+            client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        site.serve()
+        job = site.finish(job_id)
+        assert (job.counters.done, job.counters.failed) == (1, 0)
+    assert sha256_of_object(seaweed, bucket, "large.bin") == sha256
+    assert open_uploads(seaweed, bucket) == []
 
 
 # -- a source that changed meanwhile ------------------------------------------------------------------------------

@@ -11,7 +11,15 @@ from headrace_queue.jobs import Job
 from tests.support.buckets import fresh_bucket
 from tests.support.site import Daemon, RemoteTable, Site, site_of, until
 from tests.support.small_disk import small_disk
-from tests.support.trees import fill_bucket, make_tree, read_bucket, read_tree, temporary_files, write_tree
+from tests.support.trees import (
+    fill_bucket,
+    make_tree,
+    open_uploads,
+    read_bucket,
+    read_tree,
+    temporary_files,
+    write_tree,
+)
 
 pytestmark = pytest.mark.server
 
@@ -81,3 +89,30 @@ def test_a_full_disk_below_the_queue_loses_nothing(tmp_path: Path, seaweed: Seaw
         finally:
             site.close()
     assert read_bucket(seaweed, bucket) == tree
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["in the middle", "until after the last part"])
+def test_a_large_object_goes_on_where_the_disk_below_the_queue_was_full(
+    again: bool, tmp_path: Path, seaweed: SeaweedFS
+) -> None:
+    """No attempt is used up, no upload is given up for what is no fault of its own, and none stays."""
+    tree = {"large": os.urandom(40 * MIB), **{f"small/{number}": b"s" * 2000 for number in range(200)}}
+    files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
+    settings = [*ONE_ATTEMPT, 'part_size = "5MiB"', 'multipart_threshold = "5MiB"']
+    with small_disk(tmp_path / "disk", 8 * MIB) as disk:
+        site = Site(tmp_path / "site", {"lake": RemoteTable.of(seaweed)}, settings, state=disk / "state")
+        try:
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "20MB/s")
+            daemon = site.serve()
+            site.until_parts(job_id, "large", 1)
+            ballast = fill(disk)
+            until(lambda: events_of_a_full_disk(daemon), what=daemon.log)
+            if again:
+                until(lambda: len(events_of_a_full_disk(daemon)) > 5, what=daemon.log)
+            ballast.unlink()
+            job = site.finish(job_id)
+            assert (job.counters.done, job.counters.failed) == (len(tree), 0), daemon.log()
+            assert read_bucket(seaweed, bucket) == tree
+            assert open_uploads(seaweed, bucket) == []
+        finally:
+            site.close()

@@ -152,7 +152,7 @@ class _Sender:
             return True
         try:
             stored = await self.remote.list_parts(self.bucket, self.key, record.token)
-        except NotFound:
+        except (NotFound, UploadLost):
             return await self._ours(record) is not None
         except NotSupported:
             return True
@@ -201,7 +201,7 @@ class _Sender:
             )
         except NoSuchBucket:
             raise
-        except NotFound as error:
+        except (NotFound, UploadLost) as error:
             # An earlier Complete may have worked although its answer was lost: prove it by the write token.
             info = await self._ours(ledger.record)
             if info is None:
