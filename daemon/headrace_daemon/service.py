@@ -198,9 +198,18 @@ async def _worker(
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
     finally:
         await remotes.close()
-        report.close()
+        _close_report(report, facts)
         threads.close()
         await queue.close()
+
+
+def _close_report(report: ReportWriter, facts: Facts) -> None:
+    """A full disk is no reason to leave the rest open, nor to end in another way than the work did."""
+    try:
+        report.close()
+    except OSError as error:
+        lost = "the last lines of the report are not written; the objects that they are of are moved again"
+        facts.job_event(0, "cleanup_failed", f"{error}: {lost}")
 
 
 def _host(

@@ -152,3 +152,15 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_loses_none(tmp_path: Path) ->
     writer.flush(7)
     writer.close()
     assert keys(tmp_path, 7) == ["before", *expected]
+
+
+def test_closing_on_a_full_disk_closes_everything_and_says_so(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    writer = ReportWriter(tmp_path)
+    for job in (1, 2):
+        writer.write(job, Item("a", 1, 0), outcome())
+        writer.flush(job)
+        writer.write(job, Item("b" * 500, 1, 0), outcome())
+    with files_of_at_most(400), pytest.raises(OSError, match="too large"):
+        writer.close()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -77,11 +77,20 @@ class ReportWriter:
         return fd
 
     def close(self) -> None:
-        """Write what is left and close. Raises OSError."""
+        """Write what is left and close every file. Raises the first OSError, after the last one is closed.
+
+        Lines that could not be written are of objects that the queue does not know as finished: they are moved again.
+        """
+        failed: list[OSError] = []
         for job in list(self._lines):
-            self.flush(job)
+            try:
+                self.flush(job)
+            except OSError as error:
+                failed.append(error)
         while self._files:
             os.close(self._files.popitem()[1])
+        if failed:
+            raise failed[0]
 
 
 def _end_torn_line(fd: int) -> None:
