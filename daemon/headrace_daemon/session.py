@@ -139,6 +139,8 @@ def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable
         kept = Kept(work, destination)
         return lambda: Upload(work, source, destination, kept)
     if isinstance(source, BucketEnd) and isinstance(destination, FilesEnd):
+        if destination.landing is None:
+            return _moves_nothing
         writing = write_together(work, destination)
         return lambda: Download(work, source, destination, writing)
     if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
@@ -149,7 +151,7 @@ def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable
 
 
 def _moves_nothing() -> Mover:
-    raise AssertionError("nothing is moved into a folder that is not there")
+    raise AssertionError("nothing is moved by a dry run, nor into a folder that is not there")
 
 
 def _between_buckets(work: Work, source: BucketEnd, destination: BucketEnd) -> Callable[[], Mover]:
