@@ -196,9 +196,9 @@ class SqliteStore:
         with self._transaction:
             large_objects.add_parts(self._db, lease, key, parts)
 
-    def end_multipart(self, job_id: int, key: str) -> None:
+    def end_multipart(self, job_id: int, key: str, token: str | None = None) -> None:
         with self._transaction:
-            large_objects.end_multipart(self._db, job_id, key)
+            large_objects.end_multipart(self._db, job_id, key, token)
 
     def littered(self, failed_before: float, limit: int = 10) -> list[Job]:
         with translated(self._path), snapshot(self._db):

@@ -58,8 +58,11 @@ def _put_parts(db: apsw.Connection, multipart_id: int, parts: Sequence[PartRecor
     db.executemany(_PUT_PART, [(multipart_id, *part) for part in parts])
 
 
-def end_multipart(db: apsw.Connection, job_id: int, key: str) -> None:
-    db.execute(_DELETE, (job_id, encode_key(key)))
+def end_multipart(db: apsw.Connection, job_id: int, key: str, token: str | None) -> None:
+    if token is None:
+        db.execute(_DELETE, (job_id, encode_key(key)))
+    else:
+        db.execute(f"{_DELETE} AND token = ?", (job_id, encode_key(key), token))
 
 
 def multiparts(db: apsw.Connection, job_id: int) -> list[Multipart]:

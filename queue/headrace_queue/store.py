@@ -207,7 +207,9 @@ class Store(Protocol):
         """Parts that are safe at the destination. Raises LeaseLost; ValueError where none of this key was begun."""
         ...
 
-    def end_multipart(self, job_id: int, key: str) -> None: ...
+    def end_multipart(self, job_id: int, key: str, token: str | None = None) -> None:
+        """It is complete, or given up. token: only the one that names it, for another worker may have begun anew."""
+        ...
 
     def littered(self, failed_before: float, limit: int = 10) -> list[Job]:
         """Ended jobs that left large objects unfinished: what these name at the destination has to be given up.

@@ -22,6 +22,7 @@ from headrace_daemon.s3.request import Request
 from headrace_daemon.service import drain
 from headrace_daemon.transfer import judge
 from headrace_queue.config import load_config
+from headrace_queue.store import open_store
 from tests.support.buckets import fresh_bucket
 from tests.support.commands import TRANSFER, remote_of
 from tests.support.site import Site, site_of
@@ -409,3 +410,28 @@ async def test_an_option_that_a_service_has_nothing_for_fails_the_job(make: Call
     said = "--acl public-read: two is of kind seaweedfs, which has no ACLs of objects"
     assert said in buckets.site.status(job)["error"]
     assert "Contents" not in buckets.client.list_objects_v2(Bucket=buckets.target)
+
+
+async def test_who_lost_its_lease_leaves_the_upload_to_who_goes_on(make: Callable[[str], Buckets], wire: Wire) -> None:
+    """A worker that stood still for too long wakes up in the middle of a large object, which is another's by now."""
+    buckets = make("aws")
+    buckets.put("large", LARGE)
+    sent: list[Request] = []
+
+    def taken_away(request: Request) -> None:
+        if request.operation == "UploadPart":
+            sent.append(request)
+            if len(sent) == 2:
+                with closing(open_store(f"sqlite://{buckets.site.state / 'queue.db'}")) as store:
+                    assert store.expire([worker.id for worker in store.workers()]) == 1
+
+    wire.refuse = taken_away
+    await buckets.sync("--via", "stream")
+    asked = wire.operations()
+    assert (asked["CreateMultipartUpload"], asked["AbortMultipartUpload"], asked["CompleteMultipartUpload"]) == (
+        1,
+        0,
+        1,
+    )
+    assert buckets.client.get_object(Bucket=buckets.target, Key="large")["Body"].read() == LARGE
+    assert buckets.site.report(1)["large"].outcome == "transferred"

@@ -30,6 +30,7 @@ from headrace_daemon.files.names import (
 )
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import fan_out
+from tests.support.descriptors import open_below
 from tests.support.require import require
 
 MTIME = 1_700_000_000_123_456_789
@@ -77,11 +78,11 @@ def test_objects_appear_whole_and_only_when_settled(landing: Landing, root: Root
 
 
 def test_more_files_than_may_stay_open(landing: Landing, root: Root) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_below(root.path)
     pendings = _pending(landing.write_many([Write(f"f{n}", b"x", None) for n in range(400)]))
-    assert len(os.listdir("/proc/self/fd")) - before < 200
+    assert open_below(root.path) - before < 200
     assert landing.settle(pendings) == [None] * 400
-    assert len(os.listdir("/proc/self/fd")) - before < 10
+    assert open_below(root.path) - before < 10
     assert len(_files(root)) == 400
 
 

@@ -27,6 +27,7 @@ from headrace_daemon.files.reading import OpenSource, ReadFile, read_many, read_
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import DaemonPool, FileThreads, SharedFd, fan_out
 from headrace_queue.errors import UsageError
+from tests.support.descriptors import open_below
 
 MakeRoot: TypeAlias = Callable[..., Root]
 LIMIT = 1 << 20
@@ -145,11 +146,11 @@ def test_folders_are_made_once_and_found_again_after_they_were_removed(make_root
 
 def test_the_cache_of_folders_is_bounded(make_root: MakeRoot, tmp_path: Path) -> None:
     root = make_root(tmp_path, cache=4)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_below(tmp_path)
     for n in range(30):
         root.make_folder(f"d{n}")
         _write(root, f"d{n}/f")
-    assert len(os.listdir("/proc/self/fd")) - before <= 4
+    assert open_below(tmp_path) - before <= 4
     assert [root.status(f"d{n}/f").st_size for n in range(30)] == [3] * 30
 
 

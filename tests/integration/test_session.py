@@ -1,8 +1,6 @@
 """Opening a job's two ends: what is missing is said before any object is tried, and nothing stays open behind it."""
 
 import asyncio
-import gc
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -27,6 +25,7 @@ from headrace_queue.jobs import Batch, Counters, Item, Job, JobSpec, Kind, Multi
 from headrace_queue.states import BatchState, JobState
 from headrace_queue.store import Store, open_store
 from headrace_queue.writer import Queue
+from tests.support.descriptors import open_below
 from tests.support.site import Site
 
 
@@ -58,11 +57,6 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         await queue.close()
 
 
-def descriptors() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
-
-
 async def test_a_remote_without_credentials_is_refused_and_nothing_stays_open(host: Host, tmp_path: Path) -> None:
     """A job that waits is opened again and again."""
     (tmp_path / "data").mkdir()
@@ -71,11 +65,11 @@ async def test_a_remote_without_credentials_is_refused_and_nothing_stays_open(ho
     sessions = Sessions(host)
     with pytest.raises(UsageError, match="BARE_ACCESS_KEY_ID"):
         await sessions.open(job)
-    before = descriptors()
+    before = open_below(tmp_path / "data")
     for _ in range(5):
         with pytest.raises(UsageError):
             await sessions.open(job)
-    assert descriptors() == before
+    assert open_below(tmp_path / "data") == before
     assert sessions.open_jobs == set()
 
 
@@ -86,12 +80,12 @@ async def test_what_opens_is_kept_until_the_job_ends(host: Host, tmp_path: Path)
     sessions = Sessions(host)
     await sessions.open(job)
     await sessions.end(job.id)
-    before = descriptors()
+    before = open_below(tmp_path / "data")
     first = await sessions.open(job)
     assert await sessions.open(job) is first
-    assert descriptors() > before
+    assert open_below(tmp_path / "data") > before
     await sessions.close()
-    assert descriptors() == before
+    assert open_below(tmp_path / "data") == before
 
 
 class _Broken(Sessions):
@@ -139,12 +133,12 @@ async def test_a_missing_destination_is_made_once_and_for_the_first_batch(host: 
     session = await sessions.open(batch.job)
     assert isinstance(session.destination, NoFolder)
     assert not target.parent.exists()
-    before = descriptors()
+    before = open_below(target)
     await asyncio.gather(*(session.batch_run(batch) for _ in range(3)))
-    once = descriptors()
+    once = open_below(target)
     assert target.is_dir()
     await session.batch_run(batch)
-    assert before < descriptors() == once
+    assert before < open_below(target) == once
     await sessions.close()
 
 

@@ -667,6 +667,11 @@ def test_a_large_object_goes_on_after_a_restart(bench: Bench, engine: Engine, tm
     replaced = Multipart(job.id, key, "upload-2", 7, 2, "etag-2", "write-2", (PartRecord(1, 2, "e", "c"),))
     bench.store.begin_multipart(batch.lease, replaced)
     assert bench.store.multipart(job.id, key) == replaced
+    bench.store.end_multipart(job.id, key, "upload-1")  # of a worker that lost its lease: not the one that stands there
+    assert bench.store.multipart(job.id, key) == replaced
+    bench.store.end_multipart(job.id, key, "upload-2")
+    assert bench.store.multipart(job.id, key) is None
+    bench.store.begin_multipart(batch.lease, replaced)
     bench.store.end_multipart(job.id, key)
     assert bench.store.multipart(job.id, key) is None
     bench.store.end_multipart(job.id, key)

@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import os
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from headrace_daemon.demo.process import OwnedProcess, PortClaim, StartFailed, w
 from headrace_daemon.demo.servers import Keys, S3Server, SeaweedFS, answers, program
 from tests.support.acceptor import Acceptor
 from tests.support.buckets import fresh_bucket
+from tests.support.descriptors import sockets_on
 from tests.support.require import missing_parts, require
 
 pytestmark = pytest.mark.server
@@ -162,14 +162,15 @@ async def test_a_server_that_stops_leaves_no_connection_that_just_came() -> None
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    before = len(os.listdir("/proc/self/fd"))
+    ports = []
     for turns in range(12):
         acceptor = Acceptor(silent)
         port = acceptor.start()
+        ports.append(port)
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
         for _ in range(turns):
             await asyncio.sleep(0)
         await acceptor.stop()
         for client in clients:
             client.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sockets_on(ports) == 0

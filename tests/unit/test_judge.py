@@ -30,7 +30,7 @@ from headrace_daemon.transfer.judge import (
 from headrace_daemon.transfer.mover import at_destination, attempt
 from headrace_daemon.transfer.tally import new_tally
 from headrace_queue.config import TransferConfig
-from headrace_queue.errors import HeadraceError, LeaseLost, QueueFull, UsageError
+from headrace_queue.errors import HeadraceError, LeaseLost, QueueError, QueueFull, UsageError
 from headrace_queue.jobs import JobSpec, Kind
 from headrace_queue.store import open_store
 from headrace_queue.writer import Queue
@@ -126,6 +126,14 @@ def test_faults_of_ours_are_not_the_objects() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         judge(fault)
     assert caught.value is fault
+
+
+@pytest.mark.parametrize("error", [LeaseLost("x"), QueueFull("x"), QueueError("x")])
+def test_what_the_queue_refuses_is_no_fault_of_the_object(error: HeadraceError) -> None:
+    """It would be given up at its destination, where another worker may be at it already."""
+    with pytest.raises(type(error)) as caught:
+        judge(error)
+    assert caught.value is error
 
 
 def test_whatever_else_headrace_refuses_fails_the_object() -> None:

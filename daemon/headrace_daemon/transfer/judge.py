@@ -36,7 +36,7 @@ from headrace_daemon.s3.errors import (
 )
 from headrace_daemon.s3.remedies import remedy_for
 from headrace_queue.advice import advised, with_advice
-from headrace_queue.errors import HeadraceError, QueueFull
+from headrace_queue.errors import HeadraceError, LeaseLost, QueueError, QueueFull
 
 
 class Pause(HeadraceError):
@@ -98,6 +98,9 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
 _JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion)
 """What holds for every object of the bucket, and does not pass by itself."""
 
+_OURS = (LeaseLost, QueueError)
+"""Of the queue, and so of no object: what an object has at the destination belongs to whoever goes on with it."""
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOST_MOUNT = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN})
 
@@ -105,9 +108,11 @@ _LOST_MOUNT = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN})
 def judge(error: Exception) -> Verdict:
     """What to do with the object that `error` happened to. A NotFound must be the source's (see `at_destination`).
 
-    Raises Pause or JobFailed where more than the object is concerned, and the error itself where it is none of the
-    known ones: that is a fault of ours, and the batch counts an attempt.
+    Raises Pause or JobFailed where more than the object is concerned; LeaseLost and QueueError as they are; and the
+    error itself where it is none of the known ones: that is a fault of ours, and the batch counts an attempt.
     """
+    if isinstance(error, _OURS):
+        raise error
     for kind, (text, seconds) in _PAUSE.items():
         if isinstance(error, kind):
             raise Pause(waiting_text(error, text), seconds) from error

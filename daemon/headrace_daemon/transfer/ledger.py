@@ -53,9 +53,9 @@ class Ledger:
         return to_text(sums.whole(part_count(size, self.record.part_size), size))
 
     async def end(self) -> None:
-        """The object is complete, or given up: forget it."""
-        job_id, key = self.record.job_id, self.record.key
-        await self._queue.write(lambda store: store.end_multipart(job_id, key))
+        """The object is complete, or given up: forget it. What another worker has begun since then stays."""
+        job_id, key, token = self.record.job_id, self.record.key, self.record.token
+        await self._queue.write(lambda store: store.end_multipart(job_id, key, token))
 
 
 async def open_ledger(
