@@ -259,8 +259,7 @@ def _files_read(path: Path, whole: bool, options: Options) -> FilesEnd:
     folder, name = _folder_and_name(path, whole)
     root = Root.source(folder, links=options.links.value)
     # what a step waited for is known of the disks of this machine only; across a network, many always wait together
-    alone = writers(root.fd)
-    return FilesEnd(root, name, encoded=options.encode_names, reading=Turns(alone, READERS), near=alone == 1)
+    return FilesEnd(root, name, encoded=options.encode_names, reading=Turns(writers(root.fd), READERS))
 
 
 def _files_looked_at(path: Path, whole: bool, options: Options) -> FilesEnd | NoFolder:
@@ -286,4 +285,4 @@ def _files_written(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd:
     root = Root.destination(folder, links=_links_there(options))
     config = host.config.transfer
     landing = Landing(root, job.id, config.fsync, config.direct_io, host.room)
-    return FilesEnd(root, name, landing, encoded=options.encode_names, near=writers(root.fd) == 1)
+    return FilesEnd(root, name, landing, encoded=options.encode_names, writers=writers(root.fd))

@@ -1,4 +1,4 @@
-"""Both HTTP engines: a test that asks for one runs on each."""
+"""All HTTP engines: a test that asks for one runs on each."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -6,9 +6,14 @@ import pytest
 
 from headrace_daemon.s3.engine import Engine, EngineOptions
 from headrace_daemon.s3.engine_aiohttp import AiohttpEngine
+from headrace_daemon.s3.engine_loop import LoopEngine
 from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
 
-ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {"pyreqwest": PyreqwestEngine, "aiohttp": AiohttpEngine}
+ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {
+    "pyreqwest": PyreqwestEngine,
+    "aiohttp": AiohttpEngine,
+    "loop": lambda options: LoopEngine(options, PyreqwestEngine(options)),
+}
 
 
 @pytest.fixture(params=sorted(ENGINES))

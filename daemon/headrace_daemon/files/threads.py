@@ -6,13 +6,12 @@ step has let go of it: otherwise its number could be given to another file, and 
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
-from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from aiofiles.os import wrap
 
@@ -22,27 +21,6 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-_libc: Final = ctypes.PyDLL(None)  # that keeps Python's lock: the call takes less time than giving it away
-_ANY: Final = -1
-
-
-class _Where(threading.local):
-    """The processor that this thread is bound to."""
-
-    processor = _ANY
-
-
-_where: Final = _Where()
-
-
-def _stay_on(processor: int) -> None:
-    """Binds this thread to a processor; once bound it is never asked for any."""
-    if processor != _where.processor:
-        with contextlib.suppress(OSError):  # a processor that was taken away meanwhile: any other does as well
-            os.sched_setaffinity(0, {processor})
-        _where.processor = processor
-
-
 class DaemonPool(Executor):
     """A fixed number of threads that never hold up the end of the process.
 
@@ -50,9 +28,7 @@ class DaemonPool(Executor):
     keep the daemon from ending.
     """
 
-    def __init__(self, size: int, name: str, *, follows: bool = False) -> None:
-        """follows: each step runs on the processor on which it was submitted."""
-        self._follows = follows
+    def __init__(self, size: int, name: str) -> None:
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._closing = False
         self._gate = threading.Lock()
@@ -63,10 +39,8 @@ class DaemonPool(Executor):
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Raises RuntimeError after shutdown."""
         future: Future[T] = Future()
-        processor = _libc.sched_getcpu() if self._follows else _ANY
 
         def step() -> None:
-            _stay_on(processor)
             if not future.set_running_or_notify_cancel():
                 return
             try:
@@ -111,16 +85,10 @@ def fan_out(step: Callable[[A], T], items: Sequence[A], size: int = 8) -> list[T
 
 
 class FileThreads:
-    """`size` threads in which the file work of the daemon runs, and as many for small steps beside the loop.
-
-    A small step (open, write, close: microseconds each) gives Python's lock away and takes it back with every call. On
-    another processor than the loop's that is a wake-up across processors each time, which costs more than the call:
-    measured on two, 5,000 files of 16 KiB take 24 % less time in both directions where small steps share the loop's.
-    """
+    """`size` threads in which the file work of the daemon runs."""
 
     def __init__(self, size: int = 16) -> None:
         self._pool = DaemonPool(size, "files")
-        self._near = DaemonPool(size, "files-near", follows=True)
 
     async def run(self, step: Callable[[*Ts], T], *args: *Ts) -> T:
         """One whole step (open, read, close) as one hop. Raises what the step raises.
@@ -130,17 +98,13 @@ class FileThreads:
         """
         return await wrap(step)(*args, executor=self._pool)
 
-    def begin(self, step: Callable[[*Ts], T], *args: *Ts, near: bool = False) -> "asyncio.Future[T]":
-        """The same, begun: what comes of it belongs to no task that could be cancelled.
-
-        near: on the loop's processor; for small steps on a file system of this machine, that wait for nobody.
-        """
-        return asyncio.get_running_loop().run_in_executor(self._near if near else self._pool, step, *args)
+    def begin(self, step: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
+        """The same, begun: what comes of it belongs to no task that could be cancelled."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, step, *args)
 
     def close(self) -> None:
         """Returns at once: a thread that is stuck in the kernel is left behind."""
         self._pool.shutdown(wait=False)
-        self._near.shutdown(wait=False)
 
 
 class SharedFd:

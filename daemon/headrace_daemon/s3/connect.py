@@ -12,6 +12,7 @@ from headrace_daemon.flow.retry import Retry
 from headrace_daemon.s3.credentials import CredentialSource, Load, loader
 from headrace_daemon.s3.endpoints import Endpoint, Endpoints
 from headrace_daemon.s3.engine import Engine, EngineOptions
+from headrace_daemon.s3.engine_loop import LoopEngine
 from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.pipeline import Pipeline
@@ -52,7 +53,8 @@ def connect(
     profile = profile_for(config.profile, config.endpoint_urls)
     options = options or _engine_options(name, config)
     try:
-        engines = Engines(PyreqwestEngine(options), lambda: _aiohttp(options), pinned=options.ca_pem is not None)
+        fast = LoopEngine(options, PyreqwestEngine(options))
+        engines = Engines(fast, lambda: _aiohttp(options), pinned=options.ca_pem is not None)
     except ValueError as error:
         raise UsageError(f"ca_file of remote {name}", str(error), "It needs certificates in PEM format.") from error
 

@@ -72,10 +72,13 @@ class Engine(Protocol):
     pins_certificates: bool
     """Whether ca_pem is trusted alone and may hold the very certificate that a device presents (see EngineOptions)."""
 
-    async def small(self, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Response:
+    async def small(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
+    ) -> Response:
         """Sends, and reads the whole body before it returns: the cheap way for small objects and for control.
 
-        PUT and POST without a body carry content-length: 0. Raises TransportError, Rejected.
+        expected: bytes of the answer's body as far as they are known before, for an engine that has several ways. PUT
+        and POST without a body carry content-length: 0. Raises TransportError, Rejected.
         """
         ...
 

@@ -53,7 +53,9 @@ class AiohttpEngine:
             self._trusting_context = authority_context(certificates)
             self._pinned_context = pinning_context(certificates)
 
-    async def small(self, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Response:
+    async def small(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
+    ) -> Response:
         """See Engine.small."""
         response = await self._send(method, URL(url, encoded=True), headers, body)
         try:

@@ -65,7 +65,9 @@ class PyreqwestEngine:
         self._streamer: Client = _builder(options, threaded=bulk).read_timeout(read_timeout).build()
         self._uploader: Client = _builder(options, threaded=bulk).build()
 
-    async def small(self, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Response:
+    async def small(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
+    ) -> Response:
         """See Engine.small."""
         upload: Pieces | Source | None = None
         try:

@@ -67,7 +67,7 @@ class Pipeline:
         """Sends, reads the whole answer, and gives it and the endpoint's URL to `interpret` (may raise S3Error)."""
 
         async def exchange(engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> T:
-            response = await engine.small(request.method, url, headers, request.content)
+            response = await engine.small(request.method, url, headers, request.content, request.expected)
             body = await response.read()
             trace.received = len(body)
             self._check(request, response, body, trace)

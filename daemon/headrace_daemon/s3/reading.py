@@ -91,9 +91,10 @@ class Reading(Operations):
         return await self._pipeline.small(request, described)
 
     async def get(
-        self, bucket: str, key: str, *, if_match: str | None = None, version: str = ""
+        self, bucket: str, key: str, *, size: int = 0, if_match: str | None = None, version: str = ""
     ) -> tuple[ObjectInfo, Buffer]:
-        """A small object whole, in one request, its length checked. if_match: an ETag without quotes.
+        """A small object whole, in one request, its length checked. size: in bytes, as far as it is known; another one
+        is no error. if_match: an ETag without quotes.
 
         Raises NotFound, PreconditionFailed where the ETag is another by now, and other S3Errors.
         """
@@ -110,7 +111,7 @@ class Reading(Operations):
             return info, body
 
         return await self._pipeline.small(
-            Request("GetObject", "GET", bucket, key, version_query(version), headers), checked
+            Request("GetObject", "GET", bucket, key, version_query(version), headers, expected=size), checked
         )
 
     async def get_range(

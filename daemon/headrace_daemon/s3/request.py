@@ -15,7 +15,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as the operations mean it. headers: names in lower case. size: bytes of the body."""
+    """One request as the operations mean it. headers: names in lower case. size: bytes of the body. expected: bytes of
+    the answer's body as far as they are known."""
 
     operation: str
     method: str
@@ -25,6 +26,7 @@ class Request:
     headers: Mapping[str, str] | None = None
     body: Body = None
     size: int = 0
+    expected: int = 0
 
     @property
     def content(self) -> Body:

@@ -23,8 +23,6 @@ from headrace_daemon.transfer.tally import Tally, new_tally
 from headrace_queue.jobs import Item, Lease, Links
 
 Writing: TypeAlias = Gathered[Write, Pending | FileError]
-WRITERS = 8
-"""Groups of small files written at once, where the file system can do that to any profit."""
 GROUP = 128
 """Small files written in one step; those of a lane are fewer, and a step off the loop costs as much as four files."""
 
@@ -32,9 +30,7 @@ GROUP = 128
 def write_together(work: Work, target: FilesEnd) -> Writing:
     """What writes the small files of a job: whatever its lanes have fetched while one group is written is the next."""
     write = partial(_landing_of(target).write_many, no_clobber=work.job.spec.options.no_clobber)
-    return Gathered(
-        lambda files: work.threads.begin(write, files, near=target.near), 1 if target.near else WRITERS, GROUP
-    )
+    return Gathered(lambda files: work.threads.begin(write, files), target.writers, GROUP)
 
 
 def _landing_of(target: FilesEnd) -> Landing:
@@ -92,7 +88,9 @@ class Download:
     async def _get(self, item: Item, got: list[tuple[ObjectInfo, Buffer]]) -> Outcome:
         started = time.monotonic()
         remote = self._source.remote
-        info, data = await remote.get(self._source.bucket, self._source.key(item.key), version=self._source.version)
+        info, data = await remote.get(
+            self._source.bucket, self._source.key(item.key), size=item.size, version=self._source.version
+        )
         crc = to_text(crc64nvme(data))
         proof = prove(
             item.key,
@@ -179,7 +177,7 @@ class Download:
                 return
             started = time.monotonic()
             pendings = [pending for _, _, pending, _, _ in written]
-            results = await self._work.threads.begin(self._landing.settle, pendings, near=self._target.near)
+            results = await self._work.threads.begin(self._landing.settle, pendings)
             self._work.facts.synced(time.monotonic() - started, len(written))
             job_id = self._work.job.id
             unsafe: Exception | None = None

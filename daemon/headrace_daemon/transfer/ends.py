@@ -47,7 +47,7 @@ class FilesEnd:
     landing: Landing | None = None  # of a destination
     encoded: bool = False  # --encode-names: paths are what files/encoding makes of keys
     reading: Turns = field(default_factory=lambda: Turns(1, READERS))  # groups of small files read at once
-    near: bool = False  # small steps wait for nobody here: a file system of this machine
+    writers: int = 1  # groups of small files written at once
 
     def key(self, relative: str) -> str:
         """The path of the file that holds this object."""

@@ -49,7 +49,9 @@ class Relay(IntoBucket):
     async def _one(self, item: Item) -> Outcome:
         started = time.monotonic()
         source, target = self._source, self._target
-        info, data = await source.remote.get(source.bucket, source.key(item.key), version=source.version)
+        info, data = await source.remote.get(
+            source.bucket, source.key(item.key), size=item.size, version=source.version
+        )
         crc = to_text(crc64nvme(data))
         self._prove_read(item, info, data, crc)
         brought = await self._attributes.of(item, info)

@@ -45,7 +45,7 @@ class Upload(IntoBucket):
         keys = [(self._source.key(item.key), None) for _, item in group]
         limit = self._work.config.multipart_threshold
         async with self._source.reading:
-            step = self._work.threads.begin(_read_group, self._source.root, keys, limit, near=self._source.near)
+            step = self._work.threads.begin(_read_group, self._source.root, keys, limit)
             reads, waited = await step
             self._source.reading.told(waited=waited)
         tally = new_tally()

@@ -1,0 +1,222 @@
+"""One HTTP/1.1 connection on the event loop: a request at a time, its whole answer in memory."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Final, cast
+
+import httptools
+
+from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.errors import TransportError
+
+HEAD_LIMIT: Final = 512 << 10
+"""Bytes of an answer's head; more are taken for an attack or a fault."""
+_NO_BODY: Final = frozenset({204, 304})
+_NAMES: Final[dict[bytes, str]] = {}
+_MOST_NAMES: Final = 1000
+
+
+class Answer:
+    """A Response that was read to its end."""
+
+    __slots__ = ("_body", "_first", "_headers", "status")
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], first: dict[str, str], body: bytes) -> None:
+        """first: of several headers of a name the first one."""
+        self.status = status
+        self._headers = headers
+        self._first = first
+        self._body = body
+
+    def header(self, name: str) -> str | None:
+        return self._first.get(name)
+
+    def headers(self) -> list[tuple[str, str]]:
+        return self._headers
+
+    async def read(self) -> Buffer:
+        return self._body
+
+    async def chunks(self, size: int) -> AsyncIterator[Buffer]:
+        body = memoryview(self._body)
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+
+class HttpConnection(asyncio.Protocol):
+    """What connects makes it, sends by exchange(), and looks at `reusable` before it does so again.
+
+    active: the loop's time when something last came or went.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[Answer] | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._status = 0
+        self._headers: list[tuple[str, str]] = []
+        self._first: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._head_bytes = 0
+        self._in_head = True
+        self._bodiless = False
+        self._until_end = False
+        self._head_request = False
+        self.reusable = True
+        self.active = loop.time()
+
+    async def exchange(self, head: bytes, body: Buffer | None, *, head_request: bool) -> Answer:
+        """Sends one request, and returns its whole answer. head_request: the method is HEAD, no body will come.
+
+        The connection ends where it is cancelled. Raises TransportError.
+        """
+        assert self._transport is not None
+        self.active = self._loop.time()
+        self._head_request = head_request
+        self._head_bytes = 0
+        self._begin_answer()
+        waiting = self._waiting = self._loop.create_future()
+        if body is None:
+            self._transport.write(head)
+        else:
+            self._transport.writelines((head, memoryview(body)))
+        try:
+            answer: Answer = await waiting
+            return answer
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._waiting = None
+
+    def expire(self, before: float) -> None:
+        """Ends it with `timeout` where a request has waited in silence since `before` or earlier."""
+        if self._waiting is not None and self.active <= before:
+            self._fail("timeout", "no answer in time")
+
+    def abort(self) -> None:
+        """At once, whatever is still to be sent. Its buffers are let go of."""
+        self.reusable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.active = self._loop.time()
+        if self._waiting is None or self._waiting.done():
+            self.abort()  # nobody asked for it: what follows could be taken for an answer to the next request
+            return
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpResponseParser(self)
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail("bad_response", f"no HTTP: {error}")
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT:
+                self._fail("bad_response", f"more than {HEAD_LIMIT >> 10} KiB of headers")
+
+    def eof_received(self) -> None:
+        """The transport closes itself then, and tells connection_lost."""
+        self.reusable = False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reusable = False
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._in_head:
+            self._fail("reset", _reason(error, "the connection ended before its answer"))
+        elif self._until_end and error is None:
+            self._finish()
+        else:
+            self._fail("truncated", _reason(error, "the connection ended within the answer"))
+
+    # -- httptools ----------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._waiting is None or self._waiting.done():
+            self.abort()  # a second answer to one request
+            return
+        self._begin_answer()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        known = _NAMES.get(name)
+        if known is None:
+            known = name.decode("latin-1").lower()
+            if len(_NAMES) < _MOST_NAMES:
+                _NAMES[name] = known
+        self._headers.append((known, value.strip(b" \t").decode("utf-8", "surrogateescape")))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        self._status = self._parser.get_status_code()
+        if self._status < 200:
+            return  # 100 Continue and its like: the answer is still to come
+        self._in_head = False
+        first = self._first = dict(reversed(self._headers))
+        self._bodiless = self._head_request or self._status in _NO_BODY
+        self._until_end = not ("content-length" in first or self._bodiless or "transfer-encoding" in first)
+        if self._head_request:
+            # the parser does not know that no body follows, whatever the length says
+            self._finish()
+            self._parser = None
+
+    def on_body(self, body: bytes) -> None:
+        if self._bodiless or self._waiting is None:
+            self.abort()
+            return
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._status >= 200 and not self._head_request:
+            self._finish()
+
+    # -- the answer ---------------------------------------------------------------------------------------------------
+
+    def _begin_answer(self) -> None:
+        self._status, self._headers, self._pieces = 0, [], []
+        self._in_head, self._until_end, self._bodiless = True, False, False
+
+    def _finish(self) -> None:
+        assert self._parser is not None
+        assert self._transport is not None
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        waiting.set_result(Answer(self._status, self._headers, self._first, body))
+        if self._until_end or not self._keeps():
+            self.reusable = False
+        if self._transport.get_write_buffer_size():
+            self.abort()  # answered before the request was taken: the rest of it means nothing to anybody
+        elif not self.reusable:
+            self._transport.close()
+
+    def _keeps(self) -> bool:
+        """Whether the service keeps the connection. Of HEAD the parser would tell that its body is not here yet."""
+        assert self._parser is not None
+        if not self._head_request:
+            return self._parser.should_keep_alive()
+        said = [value.lower() for name, value in self._headers if name == "connection"]
+        return self._parser.get_http_version() == "1.1" and not any("close" in value for value in said)
+
+    def _fail(self, code: str, message: str) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(TransportError(code, message))
+        self.abort()
+
+
+def _reason(error: Exception | None, otherwise: str) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return otherwise
