@@ -28,7 +28,7 @@ from headrace_queue.jobs import Job
 from headrace_queue.states import FINAL, JobState
 
 MIB = 2**20
-TRIAL_SECONDS = 120.0
+TRIAL_SECONDS = 240.0
 WORK_SECONDS = 3
 """How long a trial's bytes take beyond its strokes: at full speed it would be over before anything strikes."""
 

@@ -35,7 +35,11 @@ class RunFailed(Exception):
 def children(pid: int) -> list[int]:
     """Every process below pid, as far as it still lives."""
     found: list[int] = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        files = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:  # the process ended while we looked
+        return found
+    for file in files:
         try:
             direct = [int(word) for word in file.read_text().split()]
         except OSError:  # the thread ended while we looked

@@ -1,6 +1,7 @@
 """Runs one plan: opens the ends of its job, hands the planner its ports, and says what became of it."""
 
 import asyncio
+import errno
 import stat
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from headrace_daemon.trash import check_trash, trash_below
 from headrace_queue.advice import for_job, with_advice
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
+from headrace_queue.one_file import LINK_LEADS_OUT, copy_what_it_leads_to
 from headrace_queue.writer import Queue
 
 MAX_WAITING = 200
@@ -261,14 +263,17 @@ async def _look(session: Session, end: End | NoFolder) -> Entry | None:
 
 
 def _look_at_file(end: FilesEnd) -> Entry | None:
+    path = Path(end.root.path) / end.prefix
     try:
         status = end.root.status(end.prefix)
         if stat.S_ISLNK(status.st_mode):
             status = end.root.status_beyond(end.prefix)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.EXDEV or not end.root.follow_links:
+            raise
+        raise JobFailure(with_advice(f"{path}: {LINK_LEADS_OUT}", copy_what_it_leads_to(path))) from error
     if not stat.S_ISREG(status.st_mode):
-        raise JobFailure(
-            f"{Path(end.root.path) / end.prefix}: it is no regular file. Use `headrace sync` for a folder."
-        )
+        raise JobFailure(with_advice(f"{path}: it is no regular file", "Use `headrace sync` for a folder."))
     return Entry("", status.st_size, status.st_mtime_ns)

@@ -176,7 +176,10 @@ def retry(
 
     code = _change("retry", job, given.whereabouts_of(context, config), as_json, again)
     if left and not as_json:
-        print(f"{left:,} names of its list were not at the source. To look for them again, enqueue the sync anew.")
+        print(
+            f"{left:,} failures are of its listing: names that were not there or are no text, folders that could not be"
+            " read, objects that are too large. A retry lists nothing; to look again, enqueue the sync anew."
+        )
     return code
 
 

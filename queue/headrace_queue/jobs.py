@@ -253,7 +253,8 @@ class PlanStep:
 
 
 class Failure(NamedTuple):
-    """One object that could not be moved, and why. attempts: how often it was tried."""
+    """One object that could not be moved, and why. attempts: how often it was tried; 0 for what a listing found, which
+    a retry leaves as it is, for it lists nothing."""
 
     item: Item
     error: str  # a short, stable word: access_denied, source_unstable, integrity, …

@@ -28,7 +28,7 @@ MAX_NAME_BYTES: Final = 64 * 1024
 """More than any key (1,024) or path (4,096) has: what is longer is no list."""
 
 MISSING: Final = "missing"
-"""The error of a name in a list that the source does not have. A retry leaves it as it is: nothing is known of it."""
+"""The error of a name in a list that the source does not have. A retry leaves it, as all that a listing finds."""
 
 YOUNG_SECONDS: Final = 3600.0
 """A list that no job names is kept so long: its command may be about to enqueue."""

@@ -7,7 +7,6 @@ import apsw
 
 from headrace_queue.errors import UnknownJob, UsageError
 from headrace_queue.jobs import Action, Failure, Job, JobSpec, Phase, QueueDepth
-from headrace_queue.name_list import MISSING
 from headrace_queue.rules import Standing, back_in_line, ending, pack
 from headrace_queue.sqlite_rows import (
     COUNTERS,
@@ -42,7 +41,7 @@ _START_OVER: Final = f"""
     WHERE id = ?
 """
 _FAILED_STILL: Final = """
-    UPDATE job SET plan_not_before = 0, failed = (SELECT count(*) FROM failure WHERE job_id = ?1 AND error = ?2)
+    UPDATE job SET plan_not_before = 0, failed = (SELECT count(*) FROM failure WHERE job_id = ?1 AND attempts = 0)
     WHERE id = ?1
 """
 _DELETE_ANEW: Final = "UPDATE job SET phase = 'delete', cursor = x'' WHERE id = ? AND phase = 'done'"
@@ -162,10 +161,10 @@ def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
         db.execute(_START_OVER, (job_id,))  # batches from its failures would be transferred in earnest
     else:
         _failures_to_batches(db, job_id, now)
-        db.execute(_FAILED_STILL, (job_id, MISSING))
+        db.execute(_FAILED_STILL, (job_id,))
         if deletes:
             db.execute(_DELETE_ANEW, (job_id,))
-    db.execute("DELETE FROM failure WHERE job_id = ? AND (error <> ? OR ?)", (job_id, MISSING, options.dry_run))
+    db.execute("DELETE FROM failure WHERE job_id = ? AND (attempts > 0 OR ?)", (job_id, options.dry_run))
     settle(db, job_id, now)
     return read_job(db, job_id)
 
@@ -174,9 +173,10 @@ def _failures_to_batches(db: apsw.Connection, job_id: int, now: float) -> None:
     """Reads them as a stream, so that ten million failures need the memory of one batch.
 
     Not the deletions among them: whether their objects are still gone from the source takes two whole listings to say.
-    Nor the names of a list that the source lacks, of which neither size nor time is known.
+    Nor what a listing found and nobody tried: a folder that cannot be read, a name that is no text, one that the source
+    lacks. Nothing is known of what is behind it, and it would count as sent, or as vanished. Only a new listing tells.
     """
-    failed = db.execute("SELECT item FROM failure WHERE job_id = ? AND error <> ? ORDER BY id", (job_id, MISSING))
+    failed = db.execute("SELECT item FROM failure WHERE job_id = ? AND attempts > 0 ORDER BY id", (job_id,))
     items_left = (item for row in failed if (item := decode_item(row[0])).action is Action.COPY)
     for items in pack(items_left):
         insert_batch(db, job_id, items, now)

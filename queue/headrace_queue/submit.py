@@ -20,6 +20,7 @@ from headrace_queue.mounted import refuse_unmounted
 from headrace_queue.name_list import is_location, list_option, take_list
 from headrace_queue.object_headers import UNDESCRIBED, Described
 from headrace_queue.object_options import check_acl, check_version_id
+from headrace_queue.one_file import refuse_as_destination, refuse_as_source
 from headrace_queue.overlap import Relation, Services
 from headrace_queue.refusals import refused
 from headrace_queue.selection import UNBOUNDED, Bounds, folder_rules
@@ -97,8 +98,9 @@ def copy_job(config: "Config", source: str, destination: str, request: Request, 
     _check_apart(config, start, end)
     if end.path is not None:
         _kind_of(end.path, missing_is_wrong=False)
-    if start.path is not None and _kind_of(start.path, missing_is_wrong=True) == stat.S_IFDIR:
-        raise UsageError(str(start), "copy takes exactly one file, and this is a folder", "Use `headrace sync`.")
+        refuse_as_destination(end.path)
+    if start.path is not None:
+        refuse_as_source(start.path, _kind_of(start.path, missing_is_wrong=True))
     return _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
 
 

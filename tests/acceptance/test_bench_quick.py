@@ -27,7 +27,7 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=370)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

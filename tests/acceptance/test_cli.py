@@ -27,6 +27,7 @@ from headrace_queue.jobs import Counters, Failure, Item, Job, PlanStep, Rule, Wo
 from headrace_queue.states import JobState
 from headrace_queue.store import Store, open_store
 from tests.support.buckets import fresh_bucket
+from tests.support.trees import fill_bucket, keys_of
 
 COMMAND = Path(sys.executable).parent / "headrace"
 DEADLINE = 150.0
@@ -511,9 +512,7 @@ def test_a_dry_run_prints_what_would_happen_object_by_object(host: Host, hand: H
 
 def test_a_dry_run_without_a_worker_works_by_itself(host: Host, rclone_s3: RcloneS3) -> None:
     bucket = fresh_bucket(rclone_s3)
-    client = rclone_s3.client()
-    client.put_object(Bucket=bucket, Key="p/same", Body=b"1234")
-    client.put_object(Bucket=bucket, Key="p/extra", Body=b"1234")
+    fill_bucket(rclone_s3, bucket, {"p/same": b"1234", "p/extra": b"1234"})
     for name in ("same", "new"):
         (host.data / name).write_bytes(b"1234")
     keys = host.home / "keys.ini"
@@ -536,8 +535,7 @@ def test_a_dry_run_without_a_worker_works_by_itself(host: Host, rclone_s3: Rclon
         "would transfer         4 B  new",
     ]
     assert "nothing was changed" in lines[-1]
-    kept = {item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]}
-    assert kept == {"p/same", "p/extra"}
+    assert set(keys_of(rclone_s3, bucket)) == {"p/same", "p/extra"}
 
 
 def test_a_dry_run_that_fails_says_why(host: Host) -> None:

@@ -36,6 +36,9 @@ MIB = 2**20
 PART = 5 * MIB
 PARTS = 100
 LARGE_SETTINGS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
+SLOW = 'bandwidth = "80MiB/s"'
+"""What is not to be over before the kill comes, on a fast machine or while this process has to wait for its turn."""
+
 SNOW_KEYS = Keys("SNOWKEY00000001", "snow+secret/0001")
 PART_NUMBER = re.compile(r"PUT .*partNumber=(\d+)")
 
@@ -83,9 +86,11 @@ def recorded_parts(site: Site, job_id: int) -> set[int]:
 
 def crash_in_the_middle(site: Site, job_id: int, count: int) -> set[int]:
     """kill -9 once so many parts are recorded; the numbers of those that are."""
+    site.configure([*LARGE_SETTINGS, SLOW])
     daemon = site.serve()
     site.until_parts(job_id, "large.bin", count)
     daemon.kill()
+    site.configure(LARGE_SETTINGS)
     return recorded_parts(site, job_id)
 
 
@@ -159,9 +164,10 @@ def test_a_download_goes_on_with_what_is_on_the_disk(
             assert len(temporary_files(target)) == 1
             proxy.proxy.requests.clear()
             site.serve()
-            site.finish(job_id)
+            job = site.finish(job_id)
             fetched = [request for request in proxy.proxy.requests if request == f"GET /{large_bucket}/large.bin"]
-            assert len(fetched) == PARTS - len(done)
+            missing = PARTS - len(done)
+            assert missing <= len(fetched) <= missing + job.counters.retries
     assert sha256_of_file(target / "large.bin") == large.sha256
     assert temporary_files(target) == []
 
@@ -173,8 +179,9 @@ def test_an_upload_that_the_service_gave_up_is_begun_anew(tmp_path: Path, seawee
     """By a lifecycle rule for incomplete uploads, say. It is no fault of the object: one attempt is enough."""
     bucket, tree = fresh_bucket(seaweed), tmp_path / "tree"
     sha256 = write_large(tree / "large.bin", 6 * PART // MIB, seed=4)
-    settings = [*LARGE_SETTINGS, "attempts = 1", 'bandwidth = "10MB/s"']
-    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, settings, ['drain_seconds = "0.1s"']) as site:
+    settings = [*LARGE_SETTINGS, "attempts = 1"]
+    slow, lake = [*settings, 'bandwidth = "4MB/s"'], RemoteTable.of(seaweed)
+    with site_of(tmp_path, {"lake": lake}, slow, ['drain_seconds = "0.1s"']) as site:
         job_id = site.enqueue(tree, f"lake://{bucket}/")
         daemon = site.serve()
         site.until_parts(job_id, "large.bin", 2)
@@ -183,6 +190,7 @@ def test_an_upload_that_the_service_gave_up_is_begun_anew(tmp_path: Path, seawee
         (upload,) = open_uploads(seaweed, bucket)
         with closing(seaweed.client()) as client:
             client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        site.configure(settings)
         site.serve()
         job = site.finish(job_id)
         assert (job.counters.done, job.counters.failed) == (1, 0)
@@ -207,8 +215,8 @@ def test_a_source_that_changed_meanwhile_starts_over(direction: str, tmp_path: P
         "relay": (f"lake://{source}/", f"vault://{target}/"),
         "download": (f"lake://{source}/", back),
     }[direction]
-    settings = [*LARGE_SETTINGS, 'bandwidth = "60MiB/s"']
-    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}, settings) as site:
+    slow = [*LARGE_SETTINGS, 'bandwidth = "15MiB/s"']
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}, slow) as site:
         job_id = site.enqueue(*ends)
         daemon = site.serve()
         until(lambda: site.multipart(job_id, "large.bin"))
@@ -217,6 +225,7 @@ def test_a_source_that_changed_meanwhile_starts_over(direction: str, tmp_path: P
         daemon.kill()
         put_file(seaweed, source, "large.bin", new)
         os.replace(new, tree / "large.bin")
+        site.configure(LARGE_SETTINGS)
         site.serve()
         job = site.finish(job_id)
         assert (job.counters.done, job.counters.failed) == (1, 0)

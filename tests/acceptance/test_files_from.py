@@ -102,7 +102,7 @@ def test_a_retry_does_not_turn_what_is_missing_into_success(hub: Hub, tmp_path: 
     job = hub.sync(files, bucket, "--files-from", written(tmp_path, b"a.tif\nlate\n"), code=1)
     files.fill({"late": b"x"})
     said = call(hub.site, "headrace", "retry", job["id"]).out
-    assert "1 names of its list were not at the source" in said
+    assert "1 failures are of its listing" in said
     call(hub.site, "headrace", "wait", job["id"], code=1)
     assert outcomes(hub.lines(job)) == {"a.tif": "transferred", "late": "failed"}
     assert hub.site.job(job["id"]).counters.failed == 1

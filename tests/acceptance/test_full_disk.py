@@ -76,7 +76,7 @@ def test_a_full_disk_below_the_queue_loses_nothing(tmp_path: Path, seaweed: Seaw
     with small_disk(tmp_path / "disk", 8 * MIB) as disk:
         site = Site(tmp_path / "site", {"lake": RemoteTable.of(seaweed)}, ONE_ATTEMPT, state=disk / "state")
         try:
-            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "30kB/s")
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "20kB/s")
             daemon = site.serve()
             site.until_job(job_id, partial(has_done, 100))
             ballast = fill(disk)
@@ -102,7 +102,7 @@ def test_a_large_object_goes_on_where_the_disk_below_the_queue_was_full(
     with small_disk(tmp_path / "disk", 8 * MIB) as disk:
         site = Site(tmp_path / "site", {"lake": RemoteTable.of(seaweed)}, settings, state=disk / "state")
         try:
-            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "20MB/s")
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "8MB/s")
             daemon = site.serve()
             site.until_parts(job_id, "large", 1)
             ballast = fill(disk)

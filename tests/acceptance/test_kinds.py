@@ -91,6 +91,19 @@ def test_links_to_files_inside_are_followed(options: tuple[str, ...], tree: Fold
     assert job["counters"]["excluded"] == len(passed)
 
 
+def test_a_copy_of_a_link_goes_where_a_sync_would(tree: Folder, hub: Hub) -> None:
+    """The client lets pass what only the kernel can tell: this one leads out, and back in."""
+    bucket = hub.prefix("weed")
+    (tree.path / "inside").symlink_to("sub/inner")
+    (tree.path / "around").symlink_to(f"../{tree.path.name}/real")
+    assert hub.copy(f"{tree.url}/inside", f"{bucket.url}/k")["state"] == "done"
+    assert bucket.read() == {"k": b"inner"}
+    job = hub.copy(f"{tree.url}/around", f"{bucket.url}/k", code=4)
+    why, _, remedy = job["error"].partition(" do: ")
+    assert why.startswith(f"{tree.path}/around: it is a symbolic link that leads outside")
+    assert remedy == f"Copy the file itself: {tree.path}/real"
+
+
 def test_links_are_skipped(tree: Folder, hub: Hub) -> None:
     bucket = hub.prefix("weed")
     links = make_links(tree)
@@ -293,7 +306,7 @@ def test_a_file_that_never_stands_still_fails_and_one_that_vanished_does_not(tre
     bucket, busy = hub.prefix("weed"), tree.path / "busy"
     busy.write_bytes(b"x" * 6 * 2**20)
     with always_written(busy):
-        job = hub.sync(tree, bucket, "--bandwidth", "12MiB/s", code=1)
+        job = hub.sync(tree, bucket, "--bandwidth", "6MiB/s", code=1)
     line = by_key(hub.lines(job))["busy"]
     assert (line.outcome, line.error, sent(job)) == ("failed", "source_unstable", (2, 0, 1))
     assert bucket.read() == FILES

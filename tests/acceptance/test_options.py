@@ -323,7 +323,8 @@ def test_the_higher_priority_goes_first(hub: Hub, tmp_path: Path) -> None:
     tree = {f"{number:02}": noise(5000) for number in range(40)}
     bucket = hub.prefix("weed")
     bucket.fill(tree)
-    each_a_batch = ['multipart_threshold = "4096"', 'part_size = "4096"', "objects = 1"]
+    # slowly: one of the two plans may take a moment longer than the other
+    each_a_batch = ['multipart_threshold = "4096"', 'part_size = "4096"', "objects = 1", 'bandwidth = "60kB/s"']
     with site_of(tmp_path, {"weed": remote_of(bucket.server)}, each_a_batch) as site:
         low = site.enqueue(bucket.url, tmp_path / "low", "--priority", -5)
         high = site.enqueue(bucket.url, tmp_path / "high", "--priority", 7)
@@ -556,10 +557,11 @@ def test_a_job_is_watched_to_its_end(hub: Hub, slow: Callable[[], tuple[int, Pla
 
 def test_waiting_shows_progress_and_the_end(hub: Hub, tmp_path: Path) -> None:
     files, bucket = Folder(tmp_path / "files"), hub.prefix("weed")
-    files.fill({"a": b"a" * 2048})
-    said = call(hub.site, "headrace", "sync", files.url, bucket.url, "--wait")
+    files.fill({"a": b"a" * 2048, "b": b"b" * 2048})
+    # it is not over before the command looks for the first time
+    said = call(hub.site, "headrace", "sync", files.url, bucket.url, "--wait", "--bandwidth", "1kB/s")
     assert f"sync {files.url} -> {bucket.url}/" in said.out
-    assert "is done: 1 object, 2.0 KiB in " in said.out
+    assert "is done: 2 objects, 4.0 KiB in " in said.out
     assert "queued" in said.errors or "running" in said.errors
 
 

@@ -51,8 +51,9 @@ def assert_nothing_is_held(site: Site) -> None:
 def test_sigterm_in_the_middle_of_small_objects(tmp_path: Path, seaweed: SeaweedFS) -> None:
     tree = make_tree(seed=1, objects=600)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
-    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "1s"']) as site:
-        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
+    lake = RemoteTable.of(seaweed)
+    with site_of(tmp_path, {"lake": lake}, ['bandwidth = "60kB/s"'], ['drain_seconds = "1s"']) as site:
+        job_id = site.enqueue(files, f"lake://{bucket}/")
         daemon = site.serve()
         site.until_job(job_id, partial(has_done, 50))
         daemon.signal(signal.SIGTERM)
@@ -61,6 +62,7 @@ def test_sigterm_in_the_middle_of_small_objects(tmp_path: Path, seaweed: Seaweed
         before = site.job(job_id)
         assert before.counters.done < len(tree)
         assert len(site.report(job_id)) == before.counters.done
+        site.configure([])
         site.serve()
         job = site.finish(job_id)
         assert (job.counters.done, job.counters.failed) == (len(tree), 0)
@@ -73,15 +75,15 @@ def test_a_drain_lets_objects_in_flight_finish(tmp_path: Path, seaweed: SeaweedF
     tree = make_tree(seed=2, objects=300)
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "60s"']) as site:
-        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "100kB/s")
+        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "50kB/s")
         daemon = site.serve()
-        site.until_job(job_id, partial(has_done, 1))
+        before = site.until_job(job_id, partial(has_done, 1)).counters.done
         daemon.signal(signal.SIGTERM)
         until(lambda: daemon.get("/readyz") is None)
         assert daemon.process.exit_code is None  # it takes no more work, and finishes what it has
         assert daemon.exit_code() == 0
         assert_nothing_is_held(site)
-        assert site.job(job_id).counters.done > 50
+        assert site.job(job_id).counters.done > max(50, before)
         site.run("headraced", "drain")
     assert read_bucket(seaweed, bucket) == tree
 
@@ -101,8 +103,7 @@ def test_sigterm_while_a_huge_object_is_under_way(tmp_path: Path, seaweed: Seawe
             record = site.multipart(job_id, "huge.bin")
             assert record is not None
             proxy.proxy.requests.clear()
-            site.transfer = IN_PARTS
-            site.write_config()
+            site.configure(IN_PARTS)
             site.serve()
             site.finish(job_id)
             # a set: on a slow machine a part may have to be sent again
@@ -128,11 +129,11 @@ def test_a_download_that_is_stopped_goes_on_with_what_it_fetched(tmp_path: Path,
             assert record is not None
             assert record.parts, "what was fetched was thrown away"
             proxy.proxy.requests.clear()
-            site.transfer = IN_PARTS
-            site.write_config()
+            site.configure(IN_PARTS)
             site.serve()
-            site.finish(job_id)
-            assert fetched(proxy, bucket) == HUGE_MIB // 5 - len(record.parts)
+            job = site.finish(job_id)
+            missing = HUGE_MIB // 5 - len(record.parts)
+            assert missing <= fetched(proxy, bucket) <= missing + job.counters.retries
     assert (back / "huge.bin").read_bytes() == (files / "huge.bin").read_bytes()
     assert temporary_files(back) == []
 
@@ -157,8 +158,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path: Path, seaweed: SeaweedFS) ->
         until(lambda: daemon.get("/readyz") is None)
         daemon.signal(signal.SIGTERM)
         assert daemon.exit_code() == 130
-        site.transfer = IN_PARTS
-        site.write_config()
+        site.configure(IN_PARTS)
         site.serve()
         site.finish(job_id)
     assert sha256_of_object(seaweed, bucket, "huge.bin") == sha256
@@ -190,7 +190,7 @@ def test_systemd_hears_of_start_watchdog_and_end(tmp_path: Path, seaweed: Seawee
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
         address = str(tmp_path / "notify")
         systemd.bind(address)
-        systemd.settimeout(60)
+        systemd.settimeout(COMMAND_SECONDS)
         with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "7s"']) as site:
             daemon = site.serve(NOTIFY_SOCKET=address)
             assert next_message(systemd, lambda message: True) == "READY=1"

@@ -27,7 +27,7 @@ def settings(unit: str) -> dict[str, str]:
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
 
 
 def verified(analyze: str, unit: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -116,7 +116,7 @@ def test_who_waits_is_told_why_and_a_drain_gives_up_on_demand(
             running(site, "headrace", "sync", files.url, "lake://b/q", "--wait", "--json") as quiet,
         ):
             until(lambda: len(jobs_of(site)) == 3)
-            drained = call(site, "headraced", "drain", "--give-up-after", "1.5", code=3)
+            drained = call(site, "headraced", "drain", "--give-up-after", "4", code=3)
             for process in (waiting, quiet):
                 process.send_signal(signal.SIGINT)
             texts = [ended(process) for process in (waiting, quiet)]
@@ -287,7 +287,7 @@ def test_an_option_that_a_service_answers_with_500_fails_the_objects_and_nobody_
         assert (line.outcome, line.error, line.attempts > 1) == ("failed", "InternalError", True)
         assert "--sse (x-amz-server-side-encryption: AES256)" in line.message
         assert "InternalError" not in line.message
-    assert hub.site.events("endpoint_set_aside")[since:] == []
+    assert [one for one in hub.site.events("endpoint_set_aside")[since:] if one["endpoint"] in bucket.door] == []
     assert other.read() == files.read()
     (text, *_) = hub.site.run("headrace", "report", job, "--failed").splitlines()
     assert "attempts)" in text
@@ -355,11 +355,11 @@ def test_the_report_tells_what_was_repeated_and_why(seaweed: SeaweedFS, tmp_path
 
 
 def test_how_long_a_silence_may_last_is_a_setting(seaweed: SeaweedFS, files: Folder, tmp_path: Path) -> None:
-    """Of one remote here. What holds for all of them, 50 s, would not end within the deadline."""
+    """Of one remote here. What holds for all of them, 30 min, would not end within the deadline."""
     bucket = fresh_bucket(seaweed)
     with ProxyThread(seaweed.endpoint_urls[0]) as door:
-        remote = remote_of(seaweed, [door.url], 'read_timeout = "0.5s"')
-        with site_of(tmp_path, {"door": remote}, ['read_timeout = "50s"']) as site:
+        remote = remote_of(seaweed, [door.url], 'read_timeout = "2s"')
+        with site_of(tmp_path, {"door": remote}, ['read_timeout = "30m"']) as site:
             door.add(Fault(Kind.STALL, match=f"PUT /{bucket}/a", direction=Direction.UP))
             job = site.enqueue(files.url, f"door://{bucket}/")
             site.run("headraced", "drain")

@@ -1,10 +1,12 @@
 """The stand-in for a Snowball device is as limited as the device, and checks signatures as a service does."""
 
 import hashlib
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.config
 import botocore.session
@@ -12,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, SSLError
 
 from headrace_daemon.demo.servers import Keys, Tls
+from tests.support.descriptors import sockets_on
 from tests.support.snow import FakeSnow
 
 KEYS = Keys("SNOWKEY0000001", "snow+secret/0001")
@@ -192,8 +195,21 @@ def test_both_endpoints_are_one_device(snow: FakeSnow, s3: Any) -> None:
     s3.put_object(Bucket="bkt", Key="k", Body=b"x")
     second = snow.client(1)
     assert second.get_object(Bucket="bkt", Key="k")["Body"].read() == b"x"
+    refused(second.get_object, "NoSuchKey", Key="other")
     second.close()
-    refused(client_of(snow).get_object, "NoSuchKey", Key="other")
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_device_that_is_switched_off_leaves_no_connection_behind(secure: bool, device_tls: Tls) -> None:
+    """Neither one that sends nothing nor one in the middle of its handshake: the collector would complain of it later,
+    in whatever test runs then."""
+    with FakeSnow(KEYS, tls=device_tls if secure else None) as snow:
+        address = urlsplit(snow.endpoint_urls[0])
+        assert address.port is not None
+        clients = [socket.create_connection(("127.0.0.1", address.port)) for _ in range(5)]
+    for client in clients:
+        client.close()
+    assert sockets_on([address.port]) == 0
 
 
 def test_the_device_certificate_has_to_be_pinned(device_tls: Tls) -> None:

@@ -387,7 +387,7 @@ def traced(tmp_path: Path) -> Callable[..., Traced]:
         child = [sys.executable, "-c", _CHILD, str(tmp_path / "root"), mode, grouped, what]
         trace = "trace=pwrite64,fsync,fdatasync,syncfs,close,renameat,renameat2,rename,ftruncate,utimensat,unlinkat"
         command = [strace, "-f", "-y", "-o", str(log), "-e", trace, *options, *child]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
         assert done.returncode == 0, done.stderr
         lines = [re.sub(r"^\d+ +", "", line) for line in log.read_text().splitlines()]
         return Traced(done.stdout, [line for line in lines if str(tmp_path / "root") in line])

@@ -169,7 +169,7 @@ async def planned(host: Host, source: str, destination: Path) -> Job:
 
 
 async def job_when(host: Host, job_id: int, holds: Callable[[Job, dict[BatchState, int]], bool]) -> Job:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while True:
             job, depth = await host.queue.read(lambda store: (store.job(job_id), store.depth().batches))
             if holds(job, depth):

@@ -1,4 +1,4 @@
-"""What every engine has to pass: a retry leaves the names of a list that the source lacks, and tells how many."""
+"""What every engine has to pass: a retry leaves what only a listing can tell, and tells how many."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,28 +22,34 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 ABSENT = Failure(Item("none", 0, 0), MISSING, "it is not at the source", attempts=0)
 DENIED = Failure(Item("closed", 7, 1), "access_denied", "no")
+CLOSED = Failure(Item("closed/", 0, 0), "access_denied", "a folder: nobody knows what is in it", attempts=0)
 
 
 @pytest.mark.parametrize(
     ("failures", "sent", "left"),
-    [((ABSENT,), [], 1), ((ABSENT, DENIED), ["closed"], 1), ((DENIED,), ["closed"], 0)],
-    ids=["missing", "both", "denied"],
+    [
+        ((ABSENT,), [], [ABSENT]),
+        ((ABSENT, DENIED), ["closed"], [ABSENT]),
+        ((DENIED,), ["closed"], []),
+        ((CLOSED, DENIED, ABSENT), ["closed"], [CLOSED, ABSENT]),
+    ],
+    ids=["missing", "both", "denied", "folder"],
 )
 def test_a_retry_sends_nothing_of_which_nothing_is_known(
-    failures: tuple[Failure, ...], sent: list[str], left: int, bench: Bench
+    failures: tuple[Failure, ...], sent: list[str], left: list[Failure], bench: Bench
 ) -> None:
     job = bench.job(options=Options(files_from="0" * 64))
     bench.store.commit_plan(
         bench.plan_lease(job), PlanStep((tuple(items(1)),), "z", Counters(), failures, finished=True)
     )
     assert bench.finish(bench.claim()).state is JobState.INCOMPLETE
-    assert bench.store.retry(job.id).counters.failed == left
+    assert bench.store.retry(job.id).counters.failed == len(left)
     batches = bench.store.claim("w1", 9)
     assert [item.key for batch in batches for item in batch.items] == sent
     for batch in batches:
         bench.finish(batch)
     assert bench.store.job(job.id).state is (JobState.INCOMPLETE if left else JobState.DONE)
-    assert [failure for _, failure in bench.store.failures(job.id)] == [ABSENT] * left
+    assert [failure for _, failure in bench.store.failures(job.id)] == left
 
 
 def test_a_dry_run_looks_for_them_again(bench: Bench) -> None:

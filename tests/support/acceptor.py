@@ -5,22 +5,21 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-class Acceptor:
-    """Serves each connection in a task of its own; stop() leaves no task and no socket behind.
+class Listener:
+    """Handles each connection in a task of its own; stop() leaves no task and no socket behind.
 
     asyncio.start_server has moments in which a connection is nobody's: accepted, but not yet shown to the handler. One
     that came while the server ended stayed open there, until the collector complained of it in whatever test ran then.
     """
 
-    def __init__(self, serve: Serve, *, tls: ssl.SSLContext | None = None, limit: int = 64 * 1024) -> None:
-        self._serve = serve
-        self._tls = tls
-        self._limit = limit
+    def __init__(self, handle: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
+        self._handle_it = handle
         self._listener: socket.socket | None = None
         self._served: dict[asyncio.Task[None], socket.socket] = {}
 
@@ -51,9 +50,19 @@ class Acceptor:
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
             connection, _ = listener.accept()
             connection.setblocking(False)
-            task = asyncio.get_running_loop().create_task(self._handle(connection))
+            task = asyncio.get_running_loop().create_task(self._handle_it(connection))
             self._served[task] = connection
             task.add_done_callback(lambda task: self._served.pop(task, None))
+
+
+class Acceptor(Listener):
+    """Serves each connection as a pair of streams, which are closed when `serve` returns."""
+
+    def __init__(self, serve: Serve, *, tls: ssl.SSLContext | None = None, limit: int = 64 * 1024) -> None:
+        super().__init__(self._handle)
+        self._serve = serve
+        self._tls = tls
+        self._limit = limit
 
     async def _handle(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()

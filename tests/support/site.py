@@ -109,8 +109,8 @@ class Daemon:
         return self.process.log.read_text(errors="replace")
 
     def events(self) -> list[dict[str, Any]]:
-        """Its log, line by line."""
-        lines = (line for line in self.log().splitlines() if line.startswith("{"))
+        """Its log, line by line; without one that it is about to write."""
+        lines = (line for line in self.log().split("\n")[:-1] if line.startswith("{"))
         return [json.loads(line) for line in lines]
 
 
@@ -152,6 +152,11 @@ class Site:
                 *remote.lines,
             ]
         self.config.write_text("\n".join(lines) + "\n")
+
+    def configure(self, transfer: Sequence[str]) -> None:
+        """Other lines of that section, for every daemon and command that starts from here on."""
+        self.transfer = transfer
+        self.write_config()
 
     # -- commands -------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ import asyncio
 import hashlib
 import itertools
 import secrets
+import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -23,6 +24,7 @@ from aiohttp import web
 
 from headrace_daemon.demo.process import PortClaim
 from headrace_daemon.demo.servers import Keys, S3Server, Tls
+from tests.support.acceptor import Listener
 from tests.support.sigv4 import Refused, verify
 from tests.support.snow_answers import Stored, error, named_parts, read, xml
 
@@ -39,6 +41,37 @@ class Upload:
     key: str
     content_type: str
     parts: dict[int, Stored] = field(default_factory=dict)
+
+
+class _Server(web.Server):
+    """aiohttp's side of connections that somebody else accepts."""
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], tls: ssl.SSLContext | None):
+        super().__init__(handle)
+        self._tls = tls
+        self._over: dict[web.RequestHandler, asyncio.Future[None]] = {}
+
+    async def serve(self, connection: socket.socket) -> None:
+        """One connection, to its end; cancelled, it is reset."""
+        loop = asyncio.get_running_loop()
+        handler = self()
+        over = self._over[handler] = loop.create_future()
+        transport: asyncio.BaseTransport | None = None
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: handler, connection, ssl=self._tls)
+            await over
+        except OSError:  # the client left, or would not have the certificate
+            return
+        finally:
+            del self._over[handler]
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        over = self._over.get(handler)
+        if over is not None and not over.done():
+            over.set_result(None)
 
 
 class FakeSnow(S3Server):
@@ -64,7 +97,8 @@ class FakeSnow(S3Server):
         self._clock = clock
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-snow")
-        self._runner: web.ServerRunner | None = None
+        self._server: _Server | None = None
+        self._listeners: list[Listener] = []
         self._claim: PortClaim | None = None
         self._serial = itertools.count(1)
         self.buckets: dict[str, dict[str, Stored]] = {}
@@ -89,20 +123,18 @@ class FakeSnow(S3Server):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
         self._claim = PortClaim(self._endpoints)
-        self._runner = web.ServerRunner(web.Server(self._handle))
-        await self._runner.setup()
+        self._server = _Server(self._handle, context)
         for port in self._claim.ports:
-            await web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=context).start()
+            self._listeners.append(Listener(self._server.serve))
+            self._listeners[-1].start(port)
         self.endpoint_urls = tuple(self._url(port) for port in self._claim.ports)
 
     async def _close(self) -> None:
         """The end of the device, without goodbye: an orderly end of TLS would wait for clients that left."""
-        if self._runner is not None and self._runner.server is not None:
-            for connection in self._runner.server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
-            await self._runner.cleanup()
-        await asyncio.sleep(0)  # sockets close one turn of the loop after their transports
+        for listener in self._listeners:
+            await listener.stop()
+        if self._server is not None:
+            await self._server.shutdown(30)
 
     def make_bucket(self, name: str) -> None:
         """On the device itself: the adapter has no CreateBucket."""

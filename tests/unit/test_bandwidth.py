@@ -1,7 +1,6 @@
 """Bandwidth limits, with a clock that only moves when somebody sleeps."""
 
 import asyncio
-import time
 
 import pytest
 from hypothesis import given
@@ -96,8 +95,14 @@ def test_every_limit_that_applies_is_passed() -> None:
 
 async def test_jobs_that_share_a_limit_pass_by_turns() -> None:
     """One that has a hundred pieces in line holds up none that has one; who leaves the line holds up nobody."""
-    bandwidth = Bandwidth(10**6, time.monotonic)
+    time, all_here = Time(), asyncio.Event()
     order: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        await all_here.wait()
+        await time.sleep(seconds)
+
+    bandwidth = Bandwidth(10**6, time.clock, sleep)
 
     async def piece(name: str, job: int) -> None:
         await bandwidth.take(20_000, job)
@@ -109,6 +114,7 @@ async def test_jobs_that_share_a_limit_pass_by_turns() -> None:
     few = [asyncio.create_task(piece(f"few {number}", 2)) for number in range(2)]
     await asyncio.sleep(0)
     many[1].cancel()
+    all_here.set()
     await asyncio.gather(*many, *few, return_exceptions=True)
     # the first one pays already when the others come
     assert order[:5] == ["many 0", "many 2", "few 0", "many 3", "few 1"]

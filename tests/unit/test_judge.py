@@ -69,6 +69,7 @@ OF_FILES: dict[type[FileError], Verdict | str] = {
     names.FileFault: Failed("file_fault"),
     names.DurabilityLost: Again("not_durable"),
     names.RootLost: PAUSES,
+    names.RootRemoved: ENDS_JOB,
 }
 
 

@@ -47,7 +47,7 @@ def promtool() -> str:
 
 
 def accepted(*command: str) -> None:
-    verdict = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    verdict = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert verdict.returncode == 0, verdict.stdout + verdict.stderr
 
 

@@ -1,7 +1,6 @@
 """Reports: whole lines whatever happens, none lost, several daemons on one file."""
 
 import json
-import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.observe.report import MAX_OPEN, ReportWriter
 from headrace_queue.jobs import Item
 from headrace_queue.report_file import parse_line, read_report, report_path
+from tests.support.descriptors import open_below
 
 
 def outcome(state: str = "transferred", **fields: str) -> Outcome:
@@ -103,15 +103,14 @@ def test_several_writers_interleave_whole_lines(tmp_path: Path) -> None:
 
 def test_many_jobs_keep_few_files_open(tmp_path: Path) -> None:
     writer = ReportWriter(tmp_path)
-    before = len(os.listdir("/proc/self/fd"))
     for job in range(1, 3 * MAX_OPEN):
         writer.write(job, Item("first", 1, 0), outcome())
         writer.flush(job)
-    assert len(os.listdir("/proc/self/fd")) - before <= MAX_OPEN
+    assert 0 < open_below(tmp_path) <= MAX_OPEN
     writer.write(1, Item("second", 1, 0), outcome())
     writer.close()
     assert keys(tmp_path, 1) == ["first", "second"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == 0
 
 
 def test_an_error_keeps_the_lines(tmp_path: Path) -> None:
@@ -155,12 +154,12 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_loses_none(tmp_path: Path) ->
 
 
 def test_closing_on_a_full_disk_closes_everything_and_says_so(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     writer = ReportWriter(tmp_path)
     for job in (1, 2):
         writer.write(job, Item("a", 1, 0), outcome())
         writer.flush(job)
         writer.write(job, Item("b" * 500, 1, 0), outcome())
+    assert open_below(tmp_path) == 2
     with files_of_at_most(400), pytest.raises(OSError, match="too large"):
         writer.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == 0

@@ -143,6 +143,33 @@ def test_a_path_must_be_there_and_of_the_right_kind(config: Config, tmp_path: Pa
     assert copy_job(config, str(file), "s3://b/k/", Request()).destination == "s3://b/k/file"
 
 
+def test_a_copy_takes_links_that_stay_in_their_folder(config: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "file").write_bytes(b"x")
+    (tmp_path / "outside").write_bytes(b"x")
+    taken = {"near": "below/file", "chain": "near"}
+    refused = {"far": "../outside", "absolute": str(folder / "below" / "file"), "chained": "far"}
+    for name, target in {**taken, **refused}.items():
+        (folder / name).symlink_to(target)
+    (tmp_path / "entry").symlink_to("folder")  # the folder itself may be reached by a link
+    for name in taken:
+        assert copy_job(config, str(tmp_path / "entry" / name), "s3://b/", Request()).destination == f"s3://b/{name}"
+    for name in refused:
+        with pytest.raises(UsageError, match="leads outside its folder") as caught:
+            copy_job(config, str(folder / name), "s3://b/", Request())
+        assert caught.value.remedy.startswith(f"Copy the file itself: {tmp_path}/")
+
+
+def test_a_copy_takes_no_folders_place(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    (tmp_path / "link").symlink_to("big")
+    with pytest.raises(UsageError, match="a folder stands here"):
+        copy_job(config, "s3://b/big", str(tmp_path), Request())
+    assert copy_job(config, "s3://b/big", str(tmp_path / "big"), Request()).destination == f"{tmp_path}/big/big"
+    assert copy_job(config, "s3://b/link", str(tmp_path), Request()).destination == f"{tmp_path}/link"
+
+
 def test_a_dataset_is_a_sync_with_its_rules_first(config: Config, tmp_path: Path) -> None:
     spec = dataset_job(config, "tiles", Request(rules=(Rule(False, "old*"),), labels=["a=b"]), tmp_path)
     assert (spec.source, spec.destination) == ("s3://b/tiles/", str(tmp_path / "tiles"))

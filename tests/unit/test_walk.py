@@ -16,6 +16,7 @@ from headrace_daemon.files.encoding import encode_path
 from headrace_daemon.files.names import RootLost, raw_name, temp_name
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.walk import FileEntry, Manner, Problem, walk
+from tests.support.descriptors import open_below
 
 _COMPONENT = st.text(st.sampled_from("ab-./0!~ \n\x7fé\uffff\U00010000"), min_size=1, max_size=3).filter(
     lambda name: "/" not in name and name not in (".", "..")
@@ -182,9 +183,9 @@ def test_a_deep_tree_takes_no_recursion_and_few_descriptors(tmp_path: Path) -> N
     try:
         root.make_folder(deep)
         os.close(root.open(f"{deep}/f", os.O_CREAT | os.O_WRONLY))
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_below(tmp_path)
         assert _keys(root) == [f"{deep}/f"]
-        assert len(os.listdir("/proc/self/fd")) - before < 300
+        assert open_below(tmp_path) - before < 300
     finally:
         root.close()
         subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)  # pytest's own clean-up is recursive

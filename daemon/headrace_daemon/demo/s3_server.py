@@ -16,7 +16,7 @@ import botocore.session
 
 from headrace_queue.errors import UsageError
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 REGION = "us-east-1"
 
 

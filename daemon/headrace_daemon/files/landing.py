@@ -207,7 +207,7 @@ class Landing:
             self._folding.check_folder(key, folder)
             self.root.make_folder(folder)
         except OSError as error:
-            raise file_error(error, key) from error
+            raise self.root.write_error(error, key) from error
         if self.fsync != "off":
             for lost in self.root.sync_folders([folder]).values():
                 raise sync_error(lost, key)
@@ -259,7 +259,7 @@ class Landing:
             self._folding.check_folder(place.key, place.folder)
             status = self.root.within(place.folder, step, make=True)
         except OSError as error:
-            raise file_error(error, place.key) from error
+            raise self.root.write_error(error, place.key) from error
         second = status.st_mtime_ns // 10**9
         return Pending(place, status.st_size, status.st_ino, second, no_clobber, 0, grouped=False, waiting=None)
 
@@ -279,7 +279,7 @@ class Landing:
             self._folding.check_folder(place.key, place.folder)
             return self.root.within(place.folder, step, make=True)
         except OSError as error:
-            raise file_error(error, place.key) from error
+            raise self.root.write_error(error, place.key) from error
 
     def _reopen(self, place: Place, size: int, reuse: str) -> int | None:
         try:
@@ -287,7 +287,7 @@ class Landing:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ELOOP):
                 return None  # gone, or a link that somebody put there
-            raise file_error(error, place.key) from error
+            raise self.root.write_error(error, place.key) from error
         if mounts.lasting_identity(fd) == reuse and os.fstat(fd).st_size == size:
             return fd
         os.close(fd)
@@ -340,7 +340,7 @@ class Landing:
             yield
         except OSError as error:
             self.throw_away(place, shared)
-            raise file_error(error, place.key) from error
+            raise self.root.write_error(error, place.key) from error
         except BaseException:
             self.throw_away(place, shared)
             raise

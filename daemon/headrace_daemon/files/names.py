@@ -93,6 +93,12 @@ class RootLost(FileError):
     code = "root_lost"
 
 
+class RootRemoved(FileError):
+    """The folder that is written to was removed, and with it what had arrived: no object of the job can arrive."""
+
+    code = "root_removed"
+
+
 _LEAVES: Final[dict[int, type[FileError]]] = {
     errno.ENOENT: SourceVanished,
     errno.EEXIST: AlreadyThere,

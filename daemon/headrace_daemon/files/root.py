@@ -17,7 +17,9 @@ from headrace_daemon.files import mounts
 from headrace_daemon.files.names import (
     Blocked,
     FileError,
+    FileFault,
     RootLost,
+    RootRemoved,
     file_error,
     is_marker,
     raw_name,
@@ -25,6 +27,7 @@ from headrace_daemon.files.names import (
     split_key,
 )
 from headrace_daemon.files.threads import SharedFd, fan_out
+from headrace_queue.advice import with_advice
 from headrace_queue.errors import UsageError
 
 T = TypeVar("T")
@@ -94,6 +97,18 @@ class Root:
             raise RootLost(self.path, f"the directory is gone ({error.strerror})") from error
         if f"{status.st_dev}:{status.st_ino}" != self.identity:
             raise RootLost(self.path, "another directory is there now; was a file system unmounted?")
+
+    def write_error(self, error: OSError, key: str) -> FileError:
+        """What an error of the kernel means for something that is made here. Where a file that is read has vanished,
+        it need not be moved any more; one that is written has nowhere to go."""
+        if error.errno != errno.ENOENT:
+            return file_error(error, key)
+        try:
+            self.check()
+        except RootLost as lost:
+            why = f"it was removed while the job wrote to it ({lost.reason})"
+            return RootRemoved(self.path, with_advice(why, "What had arrived is gone: enqueue the sync anew."))
+        return FileFault(key, "its folder was removed while it was written")
 
     def close(self) -> None:
         """Closes everything; steps under way end first."""

@@ -87,7 +87,7 @@ class CopyPlan:
                 draft.excluded += 1
             elif above is not None:
                 message = f"{shown(above)} is an object too, and a tree holds either that file or a folder of its name"
-                draft.fail(Failure(to_item(entry), "blocked", message, attempts=0))
+                draft.fail(Failure(to_item(entry), "blocked", message))  # a retry may find the other one gone
             else:
                 self._transfer(entry, decision.reason)
         for problem in segment.problems:

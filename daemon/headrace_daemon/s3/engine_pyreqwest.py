@@ -1,9 +1,9 @@
-"""The engine of the hot path: pyreqwest, that is Rust's hyper and rustls on threads of their own.
+"""The engine of large bodies: pyreqwest, that is Rust's hyper and rustls on threads of their own.
 
-Small requests share one such thread with all engines of the process, because handing them about between threads costs
-more than it brings. Streams and uploads above SHORT have `threads` of them, for one core decrypts little more than a
-GiB a second. Measured on two cores, 2 GiB over TLS: 10 % less time with two threads; 5,000 objects of 16 KiB: 15 % more
-CPU.
+Requests up to SHORT share one such thread with all engines of the process, because handing them about between threads
+costs more than it brings (the smallest do not even come here, see engine_loop). Streams and uploads above SHORT have
+`threads` of them, for one core decrypts little more than a GiB a second: on two cores, 2 GiB over TLS take 10 % less
+time with two.
 
 What this library cannot do, and what stands in for it:
 - It folds `.` and `..` in paths (the WHATWG URL rules), and trusts ca_pem beside the system's roots; rustls refuses a

@@ -13,6 +13,7 @@ from headrace_daemon.files.names import (
     FileFault,
     NameRefused,
     RootLost,
+    RootRemoved,
     SourceChanged,
     SourceVanished,
 )
@@ -95,8 +96,8 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
     DestinationFull: ("the destination is full", 30.0),
     RootLost: ("the file system is not there", 30.0),
 }
-_JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion)
-"""What holds for every object of the bucket, and does not pass by itself."""
+_JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion, RootRemoved)
+"""What holds for every object of the bucket or tree, and does not pass by itself."""
 
 _OURS = (LeaseLost, QueueError)
 """Of the queue, and so of no object: what an object has at the destination belongs to whoever goes on with it."""
