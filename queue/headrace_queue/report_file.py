@@ -1,7 +1,9 @@
 """Reading the report of a job: `reports/JOB.jsonl` in the state directory, one JSON object a line.
 
 The daemon appends and never rewrites. A restart may write an object twice and a retry writes it again: the last line of
-a key counts. A crash may leave a torn line: it is passed over, because its object is written again.
+a key counts. What a listing found and nobody tried (attempts 0) has a line of its own: its key is only a picture of a
+name that is no text, and an object may really have that key. A crash may leave a torn line: it is passed over, because
+its object is written again.
 """
 
 import json
@@ -21,9 +23,9 @@ class ReportEntry:
 
     outcome: transferred, copied, deleted, trashed, created, vanished, skipped, unchanged (compared by content), failed,
     and for a dry run would_transfer, would_delete and would_trash. proof names what showed that both ends hold the same
-    bytes; error is a short, stable word. attempts: 1 and how often the object or a request for it was repeated;
-    last_error: why that was done last, a short word too. lost: what of it besides its bytes did not get there (tags,
-    website_redirect, metadata, acl, or a header's name), separated by commas.
+    bytes; error is a short, stable word. attempts: 1 and how often the object or a request for it was repeated, 0 where
+    nobody tried; last_error: why that was done last, a short word too. lost: what of it besides its bytes did not get
+    there (tags, website_redirect, metadata, acl, or a header's name), separated by commas.
     """
 
     key: str
@@ -45,6 +47,11 @@ class ReportEntry:
     @property
     def failed(self) -> bool:
         return self.outcome == "failed"
+
+    @property
+    def subject(self) -> tuple[str, bool]:
+        """What the line is about: of several lines about one, the last one counts."""
+        return self.key, self.attempts == 0
 
 
 class Tally(TypedDict):
@@ -115,7 +122,7 @@ def read_report(path: Path) -> Iterator[ReportEntry]:
     size = path.stat().st_size
     last = _last_lines(path, size)
     for offset, entry in _entries(path, size):
-        if last.get(entry.key, offset) == offset:
+        if last.get(entry.subject, offset) == offset:
             yield entry
 
 
@@ -157,7 +164,7 @@ def _entries(path: Path, size: int) -> Iterator[tuple[int, ReportEntry]]:
             offset += len(line)
 
 
-def _last_lines(path: Path, size: int) -> dict[str, int]:
+def _last_lines(path: Path, size: int) -> dict[tuple[str, bool], int]:
     """The offset of the last line of every key that stands there more than once, and of few others.
 
     A Bloom filter holds the keys met so far. It never misses one that came before, so a key that is not in the result
@@ -165,12 +172,12 @@ def _last_lines(path: Path, size: int) -> dict[str, int]:
     """
     bits = max(_MIN_FILTER_BITS, int(size * _BITS_PER_BYTE_OF_REPORT))
     seen = bytearray(bits // 8 + 1)
-    last: dict[str, int] = {}
+    last: dict[tuple[str, bool], int] = {}
     for offset, entry in _entries(path, size):
-        digest = hash(entry.key)
+        digest = hash(entry.subject)
         first, second = (digest & 0xFFFFFFFF) % bits, (digest >> 32 & 0xFFFFFFFF) % bits
         if seen[first >> 3] >> (first & 7) & 1 and seen[second >> 3] >> (second & 7) & 1:
-            last[entry.key] = offset
+            last[entry.subject] = offset
         seen[first >> 3] |= 1 << (first & 7)
         seen[second >> 3] |= 1 << (second & 7)
     return last

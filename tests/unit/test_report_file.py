@@ -46,6 +46,13 @@ def test_the_last_line_of_a_key_counts_and_torn_lines_are_passed_over(tmp_path: 
     assert [(entry.key, entry.outcome) for entry in read_report(path)] == [("b", "transferred"), ("a", "transferred")]
 
 
+def test_what_only_looks_like_a_key_takes_no_line_from_the_object(tmp_path: Path) -> None:
+    """A name that is no text is shown by the text that another file may really have for its name."""
+    path = tmp_path / "1.jsonl"
+    path.write_bytes(line("caf\\xe9", "failed", attempts=0) * 2 + line("caf\\xe9"))
+    assert [(entry.outcome, entry.attempts) for entry in read_report(path)] == [("failed", 0), ("transferred", 1)]
+
+
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 9)), max_size=60))
 def test_reading_agrees_with_a_dictionary(lines: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
