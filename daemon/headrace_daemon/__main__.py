@@ -1,176 +1,20 @@
-"""`headraced`: what runs on the host. Each command imports what it needs, so that --help is quick."""
+"""The entry point of `headraced`, quick to load: what the commands need is imported when it can be interrupted."""
 
-import asyncio
+import signal
 import sys
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
-from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
-from headrace_queue.config import Config, load_config
-from headrace_queue.errors import HeadraceError
-from headrace_queue.refusals import refused
-from headrace_queue.units import parse_duration
-
-app = typer.Typer(
-    name="headraced",
-    help="The Headrace daemon: works through the queue, moves the data, proves it.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="The config.toml to read.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.callback()
-def _before(
-    context: typer.Context,
-    config: ConfigFile = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
-) -> None:
-    context.obj = config
-    if version:
-        print_version("headraced")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(USAGE_EXIT)
-
-
-def _config(context: typer.Context, given: Path | None) -> Config:
-    return load_config(given or context.obj)
-
-
-def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    import gc
-
-    import uvloop
-
-    # measured with 5,000 small objects: 4 % of the CPU went into looking for cycles among objects that have none
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
-    return uvloop.run(work())
-
-
-@app.command()
-def serve(context: typer.Context, config: ConfigFile = None) -> int:
-    """Work through the queue until SIGTERM, then finish what is in flight."""
-    from headrace_daemon.service import serve as work
-
-    loaded = _config(context, config)
-    return _run(lambda: work(loaded))
-
-
-@app.command()
-def drain(
-    context: typer.Context,
-    job: Annotated[int | None, typer.Option("--job", help="Work on this job only.")] = None,
-    give_up_after: Annotated[
-        str | None,
-        typer.Option(
-            "--give-up-after",
-            metavar="SECONDS",
-            help="End once every job that is left has only waited for so long, such as 90 or 10m. [never]",
-        ),
-    ] = None,
-    config: ConfigFile = None,
-) -> int:
-    """Work until nothing is left to do; the exit code is that of the worst job."""
-    from headrace_daemon.service import drain as work
-
-    loaded = _config(context, config)
-    seconds = _seconds(give_up_after, "--give-up-after")
-    return _run(lambda: work(loaded, job, seconds))
-
-
-def _seconds(text: str | None, option: str) -> float | None:
-    """Raises UsageError."""
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise refused(f"{option} {text}", str(error)) from None
-
-
-@app.command()
-def doctor(
-    context: typer.Context,
-    locations: Annotated[
-        list[str] | None, typer.Argument(metavar="[LOCATION]…", help="To be tried, too: s3://bucket/prefix or a path.")
-    ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="Write and delete a trial object or file at each LOCATION.")
-    ] = False,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> int:
-    """Look for what would keep Headrace from working here, each with a remedy. Exit code 0, or 1 for a problem."""
-    from headrace_daemon.doctor.run import run_doctor
-
-    work = run_doctor(config or context.obj, as_json=as_json, locations=locations or (), write=write)
-    return asyncio.run(work)
-
-
-@app.command()
-def verify(
-    context: typer.Context,
-    source: str,
-    destination: str,
-    encode_names: Annotated[
-        bool, typer.Option("--encode-names", help="Names in a folder are as a sync with --encode-names writes them.")
-    ] = False,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> int:
-    """Compare two locations object by object, by checksum. Exit code 0 where they hold the same, 1 where not."""
-    from headrace_daemon.verify.run import run_verify
-
-    loaded = _config(context, config)
-    return _run(lambda: run_verify(loaded, source, destination, as_json=as_json, encode_names=encode_names))
-
-
-@app.command(hidden=True)
-def match(context: typer.Context, request: str, config: ConfigFile = None, as_json: AsJson = False) -> int:
-    """What `headrace match` becomes; request: its MatchRequest as text."""
-    from headrace_daemon.matching import run_match
-    from headrace_queue.commands_match import MatchRequest
-
-    sys.argv[0] = "headrace"  # a complaint names the command that was typed
-    loaded = _config(context, config)
-    return _run(lambda: run_match(loaded, MatchRequest.from_text(request)))
-
-
-@app.command()
-def demo(
-    keep: Annotated[Path | None, typer.Option("--keep", help="Keep everything in this directory.")] = None,
-) -> int:
-    """Start real S3 servers, move sample data through all of Headrace, and prove that it arrived."""
-    from headrace_daemon.demo.run import run_demo
-
-    return run_demo(keep)
 
 
 def main() -> int:
-    """The entry point; the exit code."""
-    try:
-        code: object = app(standalone_mode=False)
-    except (HeadraceError, CommandLineError) as error:
-        return complain(error, as_json="--json" in sys.argv)
-    except BaseExceptionGroup as group:
-        ours, others = group.split(HeadraceError)
-        if others is not None or ours is None:
-            raise
-        return complain(_first(ours), as_json="--json" in sys.argv)
-    return code if isinstance(code, int) else 0
+    """The exit code."""
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so below nohup and its like
+    if interruptible:
+        # Ctrl-C while Python loads modules ends the program, which has begun nothing, without a traceback of them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from headrace_daemon.commands import run
 
-
-def _first(group: BaseExceptionGroup[HeadraceError]) -> HeadraceError:
-    """The error that ended the worker's tasks; the others followed from it."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return run()
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ async def drain(config: Config, only_job: int | None = None, give_up_after: floa
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
         await worker.janitor.sweep()
         jobs = await worker.queue.read(lambda store: [store.job(job_id) for job_id in worker.dispatcher.touched])
+        if stop.is_set():  # perhaps before it had a part in any
+            jobs += await worker.queue.read(lambda store: _unfinished(store, only_job))
     return max(worst(jobs), worst(given_up))
 
 

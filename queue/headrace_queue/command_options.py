@@ -8,6 +8,7 @@ from typer.core import TyperCommand
 
 from headrace_queue.jobs import Links, Rule, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
+from headrace_queue.refusals import job_number
 from headrace_queue.selection import RULE_OPTIONS, rules_from
 from headrace_queue.whereabouts import Whereabouts, whereabouts
 
@@ -17,7 +18,7 @@ ConfigFile: TypeAlias = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The configuration, instead of the one that is found.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON with stable fields.")]
-JobId: TypeAlias = Annotated[int, typer.Argument(metavar="JOB", min=1, max=2**63 - 1, help="The number of a job.")]
+JobId: TypeAlias = Annotated[int, typer.Argument(metavar="JOB", parser=job_number, help="The number of a job.")]
 Source: TypeAlias = Annotated[str, typer.Argument(metavar="SRC", help="s3://bucket/prefix, NAME://… or a path.")]
 Destination: TypeAlias = Annotated[str, typer.Argument(metavar="DST", help="s3://bucket/prefix, NAME://… or a path.")]
 

@@ -33,7 +33,7 @@ from headrace_queue.job_json import failure_json, job_json, to_text
 from headrace_queue.jobs import Job
 from headrace_queue.name_list import drop_lists
 from headrace_queue.overlap import Services
-from headrace_queue.refusals import refused
+from headrace_queue.refusals import job_number, refused
 from headrace_queue.render import (
     JOB_COLUMNS,
     RIGHT_COLUMNS,
@@ -58,7 +58,9 @@ def jobs(
     context: typer.Context,
     state: Annotated[list[JobState] | None, typer.Option("--state", help="Only these; may be repeated.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
-    before: Annotated[int | None, typer.Option("--before", metavar="JOB", min=1, help="Only older ones.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="JOB", parser=job_number, help="Only older ones.")
+    ] = None,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
@@ -103,7 +105,7 @@ def status(
 
 def watch(
     context: typer.Context,
-    job: Annotated[int | None, typer.Argument(metavar="[JOB]", min=1, max=2**63 - 1, help="Default: all.")] = None,
+    job: Annotated[int | None, typer.Argument(metavar="[JOB]", parser=job_number, help="Default: all.")] = None,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
@@ -118,7 +120,7 @@ def watch(
 
 def wait(
     context: typer.Context,
-    job: Annotated[list[int], typer.Argument(metavar="JOB…", min=1, max=2**63 - 1, help="Numbers of jobs.")],
+    job: Annotated[list[int], typer.Argument(metavar="JOB…", parser=job_number, help="Numbers of jobs.")],
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:

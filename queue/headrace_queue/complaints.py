@@ -57,5 +57,8 @@ def print_version(program: str) -> None:
 def _of_command_line(error: Any) -> Complaint:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "headrace"
-    why = error.format_message().replace("Value error, ", "").rstrip(".")
+    why = error.format_message().replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
+    # typer and newer versions of click each suggest a command
+    said, *suggested = why.split(" Did you mean")
+    why = " Did you mean".join([said, *suggested[:1]])
     return Complaint(command, why, f"`{command} --help` shows what it takes.")

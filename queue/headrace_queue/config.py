@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from headrace_queue.config_faults import fault_of
+from headrace_queue.config_faults import fault_of, unknown_variable
 from headrace_queue.config_source import read_source
 from headrace_queue.free_space import Reserve, parse_reserve
 from headrace_queue.locations import REMOTE_NAME
@@ -223,6 +223,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     surroundings = os.environ if environ is None else environ
     source = read_source(path, surroundings)
     values = {"state_dir": default_state_dir(surroundings), "remotes": {}, **source.values}
+    if source.unread:
+        raise unknown_variable(source, Config)
     try:
         return Config.model_validate(values)
     except ValidationError as error:

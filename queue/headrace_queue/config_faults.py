@@ -1,11 +1,11 @@
 """What is wrong with a configuration, as three short sentences. No message repeats a value: it may be a secret."""
 
 from difflib import get_close_matches
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from headrace_queue.config_source import Source
+from headrace_queue.config_source import Source, variable_of
 from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
 from headrace_queue.units import format_bytes, parse_rate, parse_size
@@ -24,12 +24,38 @@ def fault_of(error: ValidationError, source: Source, model: type[BaseModel]) -> 
     first = error.errors(include_input=False, include_url=False)[0]
     keys = tuple(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return _unknown_key(source.name_of(keys), keys, model)
+        return _unknown_key(source.name_of_unknown(keys), keys, model)
     if first["type"] == "missing":
         return UsageError(source.name_of(keys), "it is missing", f"Add {keys[-1]} to that section.")
     if first["type"] in _BOUNDS:
         return _out_of_bounds(source.name_of(keys), keys, first["type"], first["ctx"], model)
     return refused(source.name_of(keys), first["msg"].removeprefix("Value error, "))
+
+
+def unknown_variable(source: Source, model: type[BaseModel]) -> UsageError:
+    """The first of the variables that nobody reads, with the nearest one that exists."""
+    name = source.unread[0]
+    known = {variable_of(keys).replace("__", "_"): variable_of(keys) for keys in _settings((), model, source.values)}
+    if near := get_close_matches(name, known, n=1, cutoff=0.9):
+        remedy = f"Did you mean {known[near[0]]}?"
+    else:
+        remedy = "Remove it. Settings are HEADRACE_SECTION__KEY with two underscores: HEADRACE_TRANSFER__PART_SIZE."
+    return UsageError(name, "Headrace reads no such variable", remedy)
+
+
+def _settings(section: tuple[str, ...], model: type[BaseModel], values: Any) -> list[tuple[str, ...]]:
+    """Every key that can be set: those of each section, and of each named one that the values have."""
+    found: list[tuple[str, ...]] = []
+    for key, field in model.model_fields.items():
+        keys, table = (*section, key), values.get(key) if isinstance(values, dict) else None
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += _settings(keys, field.annotation, table)
+        elif get_origin(field.annotation) is dict:
+            for name in table or {}:
+                found += _settings((*keys, name), get_args(field.annotation)[-1], table[name] if table else None)
+        else:
+            found.append(keys)
+    return found
 
 
 def _unknown_key(what: str, keys: tuple[str, ...], model: type[BaseModel]) -> UsageError:

@@ -15,17 +15,25 @@ from headrace_queue.errors import UsageError
 SYSTEM_FILE: Final = Path("/etc/headrace/config.toml")
 _PREFIX: Final = "HEADRACE_"
 _TOP_LEVEL: Final = {"HEADRACE_STATE_DIR": "state_dir", "HEADRACE_QUEUE": "queue"}
-_READ_ELSEWHERE: Final = frozenset({"HEADRACE_CONFIG"})
+_READ_ELSEWHERE: Final = frozenset({"HEADRACE_CONFIG", "HEADRACE_REQUIRE"})  # the second by our own tests
+_OF_KUBERNETES: Final = re.compile(r"HEADRACE_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_[A-Z]+(_[A-Z]+)?)?)")
+"""What it sets in every pod beside a Service called headrace, asked or not:
+https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables"""
+_CREDENTIALS: Final = ("_ACCESS_KEY_ID", "_SECRET_ACCESS_KEY", "_SESSION_TOKEN")
 _PASSWORD_IN_URL: Final = re.compile(r"\w+://[^/@\s]*:[^/@\s]+@|[?&]password=")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Raw values, the file they were read from, and which variable set a key: the path of the key -> its name."""
+    """Raw values, the file they were read from, and which variable set a key: the path of the key -> its name.
+
+    unread: variables that begin as ours do, that set no key and that no remote names for its credentials.
+    """
 
     values: dict[str, Any]
     file: Path | None
     variables: dict[tuple[str, ...], str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
     def name_of(self, keys: tuple[str, ...]) -> str:
         """A setting as a person finds it again: by its variable, or by its key in the file."""
@@ -35,18 +43,42 @@ class Source:
                 return f"{variable} ({setting})"
         return f"{setting} in {self.file}" if self.file is not None else setting
 
+    def name_of_unknown(self, keys: tuple[str, ...]) -> str:
+        """As name_of(), for a key that does not exist: a variable that sets something below it made it, too."""
+        below = next((variable for path, variable in self.variables.items() if path[: len(keys)] == keys), None)
+        return f"{below} ({'.'.join(keys)})" if below is not None else self.name_of(keys)
+
 
 def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
     """The file's values with the environment's over them. Raises UsageError for a file that cannot be used."""
     file = _find(path, environ)
     values = _read(file) if file is not None else {}
     variables: dict[tuple[str, ...], str] = {}
-    for name in sorted(environ):
+    unread: list[str] = []
+    ours = [name for name in sorted(environ) if name.startswith(_PREFIX) and name not in _READ_ELSEWHERE]
+    for name in [name for name in ours if name not in _credential_variables(values)]:
         keys = _keys_of(name, values)
         if keys:
             _put(values, keys, environ[name], name)
             variables[keys] = name
-    return Source(values, file, variables)
+        elif not _OF_KUBERNETES.fullmatch(name):
+            unread.append(name)
+    # asked again: a variable may have named the remote's prefix
+    return Source(values, file, variables, tuple(name for name in unread if name not in _credential_variables(values)))
+
+
+def variable_of(keys: tuple[str, ...]) -> str:
+    """transfer, part_size -> HEADRACE_TRANSFER__PART_SIZE."""
+    return _PREFIX + "__".join(keys).upper()
+
+
+def _credential_variables(values: Mapping[str, Any]) -> frozenset[str]:
+    """What remotes read by `credentials.env`; of values that nobody has checked yet."""
+    remotes = values.get("remotes")
+    tables = remotes.values() if isinstance(remotes, dict) else ()
+    given = [table.get("credentials") for table in tables if isinstance(table, dict)]
+    prefixes = [credentials.get("env") for credentials in given if isinstance(credentials, dict)]
+    return frozenset(f"{prefix}{end}" for prefix in prefixes for end in _CREDENTIALS if isinstance(prefix, str))
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -87,12 +119,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _keys_of(variable: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """HEADRACE_REMOTES__SNOW__REGION -> remotes, snow, region; () for a variable that is not ours.
+    """HEADRACE_REMOTES__SNOW__REGION -> remotes, snow, region; () for a variable that names no key.
 
-    Names below a section are found whatever their case, because variables are written in capitals.
+    Names below a section are found whatever their case, because variables are written in capitals. Raises UsageError
+    for a variable that is nearly one of those which say where the queue is.
     """
-    if not variable.startswith(_PREFIX) or variable in _READ_ELSEWHERE:
-        return ()
     if "__" not in variable:
         if variable not in _TOP_LEVEL and (near := get_close_matches(variable, _TOP_LEVEL, n=1, cutoff=0.9)):
             raise UsageError(variable, "Headrace reads no such variable", f"Did you mean {near[0]}?")

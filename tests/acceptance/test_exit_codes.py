@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -103,6 +105,70 @@ def test_3_is_cancelled(hub: Hub, quiet: Site, tmp_path: Path) -> None:
     for name in ("wait", "watch"):
         assert "was cancelled" in quiet.run("headrace", name, job, code=3)
     quiet.run("headraced", "drain", code=0)  # it had no part in that
+
+
+def test_3_is_for_a_drain_that_was_stopped_before_it_had_a_part_in_a_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """The job waits for a service, and its turn comes again after the signal."""
+    (tmp_path / "tree").mkdir()
+    with site_of(tmp_path, {"far": RemoteTable.of(seaweed, ["http://127.0.0.1:9"])}) as site:
+        site.enqueue(tmp_path / "tree", "far://bucket/")
+        site.run("headraced", "drain", "--give-up-after", "1", code=3)
+        with site.popen("headraced", "drain") as drain:
+            until(lambda: catches(drain.pid, signal.SIGTERM))
+            drain.terminate()
+            drain.communicate(timeout=COMMAND_SECONDS)
+        assert drain.returncode == 3
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process handles a signal by now (proc(5), SigCgt)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def test_ctrl_c_while_a_program_loads_ends_it_quietly(quiet: Site) -> None:
+    """The signal comes in the middle of an import, which would end in a traceback of it."""
+    script = """
+import os, signal, sys
+class Stroke:
+    def find_spec(self, name, *_):
+        if name == "asyncio" and "headrace_daemon.commands" in sys.modules:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stroke())
+from headrace_daemon.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "drain"],
+        env=quiet.environment(),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_reader_that_goes_away_ends_a_program_quietly(quiet: Site, tmp_path: Path) -> None:
+    """By the signal that ends every other filter."""
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    for folder in (full, empty):
+        folder.mkdir()
+    for number in range(1000):  # more than a pipe holds
+        (full / f"{number:0200d}").touch()
+    for form in ((), ("--json",)):
+        with subprocess.Popen(
+            [program("headraced"), "verify", full, empty, *form],
+            env=quiet.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as verify:
+            assert verify.stdout is not None
+            assert verify.stderr is not None
+            verify.stdout.readline()
+            verify.stdout.close()
+            assert verify.stderr.read() == b""
+            assert verify.wait(COMMAND_SECONDS) == -signal.SIGPIPE
 
 
 def test_3_is_for_whoever_waits(hub: Hub, tmp_path: Path) -> None:

@@ -125,6 +125,14 @@ def test_links_are_stored_and_come_back(tree: Folder, hub: Hub, tmp_path: Path) 
     assert {name: os.readlink(back.path / name) for name in links} == links
     assert {name: (back.path / name).read_bytes() for name in FILES} == FILES
     assert sent(hub.sync(bucket, back, "--links", "store")) == (0, len(links) + 2, 0)
+    for folder in (tree, back):
+        said = hub.site.run("headraced", "verify", folder.url, bucket.url, "--links", "store")
+        assert f"same: {len(links) + 2} objects" in said
+    (back.path / "good").unlink()
+    (back.path / "good").symlink_to("reel")  # as long as it was
+    said = hub.site.run("headraced", "verify", back.url, bucket.url, "--links", "store", code=1)
+    assert "content differs good" in said
+    assert "differences: 1 content differs" in said
 
 
 def test_a_link_keeps_its_time_and_owner(tree: Folder, hub: Hub, tmp_path: Path) -> None:
@@ -347,6 +355,13 @@ def test_options_without_effect_are_refused(
 ) -> None:
     what, _, _ = complaint(hub.site, "headrace", "sync", source, destination, *options)
     assert what == named
+
+
+def test_links_are_none_of_two_buckets_when_they_are_compared(hub: Hub, tree: Folder) -> None:
+    bucket = hub.prefix("weed")
+    for places in ((bucket.url, hub.prefix("weed").url), (tree.path / "real", f"{bucket.url}/real")):
+        said = complaint(hub.site, "headraced", "verify", *places, "--links", "store")
+        assert (said[0], said[2]) == ("--links store", "Leave out --links store.")
 
 
 def test_a_policy_nobody_knows(hub: Hub) -> None:

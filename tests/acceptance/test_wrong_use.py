@@ -88,6 +88,13 @@ CASES = {
     "unknown variable": Case(
         SYNC, "HEADRACE_STATEDIR", "reads no such", "HEADRACE_STATE_DIR?", environ=["HEADRACE_STATEDIR=/x"]
     ),
+    "a variable with one underscore": Case(
+        SYNC,
+        "HEADRACE_TRANSFER_PART_SIZE",
+        "reads no such",
+        "TRANSFER__PART",
+        environ=["HEADRACE_TRANSFER_PART_SIZE=1MiB"],
+    ),
     "a secret in the file": wrong_config(
         "[remotes.lake.credentials]\nsecret_access_key = 'S3CRET'",
         "remotes.lake.credentials.secret",
@@ -128,7 +135,15 @@ CASES = {
     "a folder as file of a copy": Case(
         "headrace copy folder lake://b/", "{d}/folder", "this is a folder", "headrace sync"
     ),
+    "a pipe as file of a copy": Case("headrace copy pipe lake://b/", "{d}/pipe", "a named pipe", "into a file first"),
+    "a device as file of a copy": Case("headrace copy /dev/null lake://b/", "/dev/null", "this is a device", "a file"),
+    "a link that leads outside": Case(
+        "headrace copy out lake://b/", "{d}/out", "link that leads outside", "Copy the file itself: /etc/passwd"
+    ),
     # the destination
+    "a folder in the place of a copy": Case(
+        "headrace copy lake://b/folder .", "{d}/folder", "a folder stands here", "Name the destination file in full"
+    ),
     "a file as destination": Case("headrace sync lake://b/ file", "{d}/file", "this is a file", "Name a folder"),
     "a destination below a file": Case(
         "headrace sync lake://b/ file/x/y", "{d}/file/x/y", "{d}/file is a file", "Correct"
@@ -154,6 +169,12 @@ CASES = {
     ),
     "an unknown option": Case(f"{SYNC} --colour", "headrace sync", "--colour", "`headrace sync --help`"),
     "an unknown command": Case("headrace frobnicate", "headrace", "frobnicate", "`headrace --help`"),
+    "a command with a typing error": Case(
+        "headrace snyc", "headrace", "No such command 'snyc'. Did you mean 'sync'?", "`headrace --help`"
+    ),
+    "a number with a typing error": Case(
+        "headrace jobs --limit 1O", "headrace jobs", "'1O' is not a whole number", "`headrace jobs --help`"
+    ),
     "no destination": Case("headrace sync lake://b", "headrace sync", "DST", "`headrace sync --help`"),
     # jobs and the daemon's commands
     "no queue": Case("headrace status 1", "{d}/state/queue.db", "there is no queue yet", "made when the first job"),
@@ -162,7 +183,7 @@ CASES = {
 
 @dataclass
 class Desk:
-    """Where somebody works: a configuration, a file, a folder, a link to it, a pipe; no daemon and no service."""
+    """Where somebody works: a configuration, a file, a folder, links, a pipe; no daemon and no service."""
 
     site: Site
     home: Path
@@ -175,6 +196,7 @@ class Desk:
         (self.home / "file").write_bytes(b"x")
         (self.home / "folder").mkdir()
         (self.home / "link").symlink_to("folder")
+        (self.home / "out").symlink_to("/etc/passwd")
         os.mkfifo(self.home / "pipe")
         self.before = self.everything()
 
@@ -271,6 +293,15 @@ def test_a_job_that_there_is_not(desk: Desk) -> None:
     for name in ("status", "wait", "watch", "report", "cancel", "pause", "resume", "retry"):
         said = complaint(desk.site, "headrace", name, 99)
         assert said == ("job 99", "no such job", "`headrace jobs` lists those that exist.")
+
+
+def test_a_job_that_is_no_number(desk: Desk) -> None:
+    queue_of(desk)
+    for name in ("status", "wait", "watch", "report", "cancel", "pause", "resume", "retry"):
+        for text in ("abc", "1.5", "0", str(2**63)):
+            said = complaint(desk.site, "headrace", name, text)
+            assert said == (f"job {text!r}", "this is no number of a job", "`headrace jobs` lists those that exist.")
+    assert complaint(desk.site, "headraced", "drain", "--job", "abc")[1] == "this is no number of a job"
 
 
 def test_what_the_system_refuses_is_told_in_the_same_form(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from headrace_daemon.content import sums_of
 from headrace_daemon.demo.servers import RcloneS3, S3Server
 from headrace_daemon.s3.digests import digest_of
 from headrace_daemon.verify.pairs import LANES
-from headrace_daemon.verify.run import run_verify
+from headrace_daemon.verify.run import TreeOptions, run_verify
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.errors import UsageError
 from tests.support.buckets import fresh_bucket
@@ -47,12 +47,13 @@ class Verifier:
 
     async def text(self, source: object, destination: object) -> tuple[int, str]:
         config = Config(state_dir=self._directory, remotes=self._remotes)
-        code = await run_verify(config, str(source), str(destination), as_json=False, encode_names=False)
+        code = await run_verify(config, str(source), str(destination), TreeOptions(), as_json=False)
         return code, "".join(self._capsys.readouterr())
 
     async def __call__(self, source: object, destination: object, *, encode_names: bool = False) -> Result:
         config = Config(state_dir=self._directory, remotes=self._remotes)
-        code = await run_verify(config, str(source), str(destination), as_json=True, encode_names=encode_names)
+        trees = TreeOptions(encode_names)
+        code = await run_verify(config, str(source), str(destination), trees, as_json=True)
         self.events = [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
         starts = [index for index, event in enumerate(self.events) if event["event"] == "restarted"]
         since = self.events[starts[-1] + 1 :] if starts else self.events

@@ -219,12 +219,61 @@ def test_a_remote_with_endpoints_is_generic_unless_it_says_otherwise(load: Load)
         ({"HEADRACE_TRANSFER__PART_SIZE": "x"}, "HEADRACE_TRANSFER__PART_SIZE"),
         ({"HEADRACE_STATEDIR": "/x"}, "HEADRACE_STATEDIR"),
         ({"HEADRACE_STATE_DIR__X": "/x"}, "HEADRACE_STATE_DIR__X"),
+        ({"HEADRACE_FOO": "1"}, "HEADRACE_FOO"),
+        ({"HEADRACE_FOO__BAR": "1"}, "HEADRACE_FOO__BAR (foo)"),
+        ({"HEADRACE_": "1"}, "HEADRACE_"),
+        ({"HEADRACE_LAKE_ACCESS_KEY_ID": "S3CRET"}, "HEADRACE_LAKE_ACCESS_KEY_ID"),  # no remote names it
     ],
 )
 def test_a_wrong_variable_is_named(load: Load, environ: dict[str, str], what: str) -> None:
     with pytest.raises(UsageError) as caught:
         load("state_dir = '/y'", **environ)
     assert caught.value.what.startswith(what)
+    assert "S3CRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("HEADRACE_TRANSFER_PART_SIZE", "Did you mean HEADRACE_TRANSFER__PART_SIZE?"),
+        ("HEADRACE_TRANSFER_PARTSIZE", "Did you mean HEADRACE_TRANSFER__PART_SIZE?"),
+        ("HEADRACE_DAEMON_LISTEN", "Did you mean HEADRACE_DAEMON__LISTEN?"),
+        ("HEADRACE_REMOTES_SNOW_REGION", "Did you mean HEADRACE_REMOTES__SNOW__REGION?"),
+        ("HEADRACE_REMOTES_SNOW_CREDENTIALS_FILE", "Did you mean HEADRACE_REMOTES__SNOW__CREDENTIALS__FILE?"),
+        ("HEADRACE_STATEDIR", "Did you mean HEADRACE_STATE_DIR?"),
+        ("HEADRACE_FOO", "Remove it. Settings are HEADRACE_SECTION__KEY"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_refused_with_the_nearest_one(load: Load, variable: str, meant: str) -> None:
+    with pytest.raises(UsageError, match="reads no such variable") as caught:
+        load(SAMPLE, **{variable: "x"})
+    assert (caught.value.what, caught.value.remedy[: len(meant)]) == (variable, meant)
+
+
+@pytest.mark.parametrize("prefix", ["HEADRACE_LAKE", "HEADRACE_LAKE__KEYS"])
+def test_variables_that_a_remote_names_for_its_credentials_pass(load: Load, prefix: str) -> None:
+    ends = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+    named = {f"{prefix}_{end}": "x" for end in ends}
+    assert (
+        load(f"[remotes.lake]\ncredentials = {{ env = '{prefix}' }}", **named).remotes["lake"].credentials.env == prefix
+    )
+    with pytest.raises(UsageError, match=f"{prefix}_SECRET"):
+        load(f"[remotes.lake]\ncredentials = {{ env = '{prefix}' }}", **named, **{f"{prefix}_SECRET": "x"})
+
+
+def test_a_variable_may_name_the_variables_of_credentials(load: Load) -> None:
+    names = {"HEADRACE_REMOTES__LAKE__CREDENTIALS__ENV": "HEADRACE_LAKE", "HEADRACE_LAKE_ACCESS_KEY_ID": "x"}
+    assert load("", **names).remotes["lake"].credentials.env == "HEADRACE_LAKE"
+
+
+def test_what_kubernetes_sets_beside_a_service_of_this_name_passes(load: Load) -> None:
+    ends = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_METRICS", "PORT", "PORT_9411_TCP", "PORT_9411_TCP_ADDR")
+    assert load("state_dir = '/a'", **{f"HEADRACE_{end}": "x" for end in ends}).state_dir == Path("/a")
+
+
+def test_a_variable_that_nobody_reads_hides_no_queue(load: Load, tmp_path: Path) -> None:
+    load("state_dir = '/a'")
+    assert whereabouts(tmp_path / "given.toml", {"HEADRACE_FOO": "1"}).state_dir == Path("/a")
 
 
 @pytest.mark.parametrize(("mode", "refused"), [(0o600, False), (0o640, True), (0o604, True)])

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any, Final
 
-from headrace_daemon.ended_early import ended_early
+from headrace_daemon.ended_early import end_without_reader, ended_early
 from headrace_daemon.planner.entries import Problem
 from headrace_daemon.planner.plan import PASSED_OVER
 from headrace_daemon.s3.digests import KINDS
@@ -109,4 +109,7 @@ class Report:
         return lines
 
     def _print(self, text: str, event: dict[str, Any]) -> None:
-        print(to_text(event) if self._as_json else text)
+        try:
+            print(to_text(event) if self._as_json else text)
+        except BrokenPipeError:
+            end_without_reader()  # nothing is changed by looking, so that nothing has to be put away

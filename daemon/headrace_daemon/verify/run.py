@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,29 +28,45 @@ from headrace_daemon.verify.pairs import Comparison, Pair, Side
 from headrace_daemon.verify.report import Report
 from headrace_queue.config import Config
 from headrace_queue.errors import UsageError
+from headrace_queue.jobs import Links
 from headrace_queue.locations import Location
 from headrace_queue.states import EXIT_CODE, JobState
 
 FILE_THREADS: Final = 16
 """Files read at once; each holds one block of `content.BLOCK` bytes."""
 
-_LEAVE_OUT: Final = "Leave out --encode-names."
 _CANNOT_GO_ON: Final = (Pause, JobFailed, JobFailure, S3Error, FileError, OSError)
 
 
-async def run_verify(config: Config, source: str, destination: str, *, as_json: bool, encode_names: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """How trees of files are read: as a sync with the same options read or wrote them. links None: not given."""
+
+    encode_names: bool = False
+    links: Links | None = None
+
+    def refuse(self, why_names: str, why_links: str) -> None:
+        """Where an option would be without effect. Raises UsageError."""
+        for option, given, why in (
+            ("--encode-names", self.encode_names, why_names),
+            (f"--links {self.links}", self.links, why_links),
+        ):
+            if given:
+                raise UsageError(option, why, f"Leave out {option}.")
+
+
+async def run_verify(config: Config, source: str, destination: str, trees: TreeOptions, *, as_json: bool) -> int:
     """Prints every difference and a summary; JSON Lines with as_json, one object a line, told apart by `event`.
 
     A location that names an object or a file means that one alone, and a destination that is a folder then takes its
     name, as with `copy`; anything else means everything below it. The exit code: 0 equal, 1 differences, 4 where a
-    side cannot be compared at all. encode_names: the names in a tree are what --encode-names makes of keys.
-    Raises UsageError.
+    side cannot be compared at all. Raises UsageError.
     """
     report = Report(source, destination, as_json=as_json)
     threads = FileThreads(FILE_THREADS)
     remotes = Remotes(config, Facts())
     try:
-        return await _Verification(config, remotes, threads, report, encode_names).run(source, destination)
+        return await _Verification(config, remotes, threads, report, trees).run(source, destination)
     except UsageError:
         raise
     except _CANNOT_GO_ON as error:
@@ -64,20 +81,21 @@ async def run_verify(config: Config, source: str, destination: str, *, as_json: 
 class _Verification:
     """One run: from two texts to two ends, from these to pairs of entries."""
 
-    def __init__(self, config: Config, remotes: Remotes, threads: FileThreads, report: Report, encoded: bool) -> None:
+    def __init__(
+        self, config: Config, remotes: Remotes, threads: FileThreads, report: Report, trees: TreeOptions
+    ) -> None:
         self._remotes = remotes
         self._threads = threads
         self._report = report
-        self._encoded = encoded
+        self._trees = trees
         self._scratch = config.state_dir if os.access(config.state_dir, os.W_OK) else None
 
     async def run(self, source: str, destination: str) -> int:
         start, end = Location.parse(source), Location.parse(destination)
-        if self._encoded and start.path is None and end.path is None:
-            raise UsageError("--encode-names", "between two buckets every name is a key", _LEAVE_OUT)
+        if start.path is None and end.path is None:
+            self._trees.refuse("between two buckets every name is a key", "buckets have no symbolic links")
         if await self._is_one(start):
-            if self._encoded:
-                raise UsageError("--encode-names", f"{source} is one object, and you name both yourself", _LEAVE_OUT)
+            self._trees.refuse(f"{source} is one object, and you name both yourself", f"{source} is one object")
             return await self._compare_one(start, _named(end, destination, start.name))
         start, end = start.as_folder(), end.as_folder()
         if start == end:
@@ -122,8 +140,9 @@ class _Verification:
     async def _tree(self, location: Location) -> End:
         if location.path is None:
             return await self._bucket(location)
-        root = await self._threads.run(Root.source, str(location.path))
-        return FilesEnd(root, "", encoded=self._encoded)
+        links = self._trees.links or Links.FOLLOW
+        root = await self._threads.run(lambda: Root.source(str(location.path), links=links.value))
+        return FilesEnd(root, "", encoded=self._trees.encode_names)
 
     async def _bucket(self, location: Location) -> BucketEnd:
         remote = self._remotes.get(location.remote or "s3")
