@@ -115,11 +115,14 @@ def status_lines(job: Job, failures: Sequence[Failure], now: float, *, live_work
     if failures:
         lines.append(f"Failed objects ({min(len(failures), job.counters.failed):,} of {job.counters.failed:,}):")
         lines += [f"  {_name(item.key)}  {_reason(error, text)}" for item, error, text, _ in failures]
-    return lines + next_steps(job)
+    return lines + next_steps(job, failures)
 
 
-def next_steps(job: Job) -> list[str]:
-    """What to type next, if anything."""
+def next_steps(job: Job, failures: Sequence[Failure] = ()) -> list[str]:
+    """What to type next, if anything. failures: as many of the job's as are known here."""
+    all_known = len(failures) == job.counters.failed > 0
+    if job.state is JobState.INCOMPLETE and all_known and not any(failure.attempts for failure in failures):
+        return ["Look again:       enqueue the sync anew; a retry lists nothing"]
     steps = {
         JobState.PAUSED: [f"Go on:            headrace resume {job.id}"],
         JobState.INCOMPLETE: [

@@ -80,8 +80,8 @@ def test_an_empty_source_empties_only_on_demand(hub: Hub, ends: tuple[Place, Pla
 # -- when ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_failure_holds_deletions_up_until_a_retry(hub: Hub, tmp_path: Path) -> None:
-    """A name that is no UTF-8 cannot be sent: the job fails for it and deletes nothing."""
+def test_a_failure_of_the_listing_holds_deletions_up_until_a_new_job(hub: Hub, tmp_path: Path) -> None:
+    """A name that is no UTF-8 cannot be sent: the job fails for it and deletes nothing, nor does a retry of it."""
     files, bucket = Folder(tmp_path / "files"), hub.prefix("clone")
     files.fill({"a": b"a", "b": b"b"})
     bucket.fill({"a": b"a", "gone": b"gone"})
@@ -95,7 +95,9 @@ def test_a_failure_holds_deletions_up_until_a_retry(hub: Hub, tmp_path: Path) ->
     assert "1 only at the destination not deleted" in shown
     os.unlink(odd)
     hub.site.run("headrace", "retry", job["id"])
-    hub.site.run("headrace", "wait", job["id"])
+    hub.site.run("headrace", "wait", job["id"], code=1)
+    assert bucket.read().keys() == {"a", "b", "gone"}
+    hub.sync(files, bucket, "--delete")
     assert bucket.read().keys() == {"a", "b"}
 
 

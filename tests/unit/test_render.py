@@ -226,6 +226,14 @@ def test_next_steps(state: JobState, step: str | None) -> None:
     assert any(step in line for line in next_steps(make(state))) if step else not next_steps(make(state))
 
 
+@pytest.mark.parametrize(("attempts", "failed", "again"), [((0, 0), 2, False), ((0, 1), 2, True), ((0, 0), 3, True)])
+def test_a_retry_is_proposed_where_it_may_help(attempts: tuple[int, ...], failed: int, again: bool) -> None:
+    """What a listing found stays as it is; of more failures than are known here some may be others."""
+    failures = [Failure(Item("k/", 0, 0), "access_denied", "", tries) for tries in attempts]
+    text = "\n".join(status_lines(make(JobState.INCOMPLETE, Phase.DONE, failed=failed), failures, NOW))
+    assert ("headrace retry 7" in text, "enqueue the sync anew" in text) == (again, not again)
+
+
 def test_a_dry_run_says_so_and_that_nothing_was_changed() -> None:
     job = make(JobState.DONE, Phase.DONE, dry_run=True, listed=5, planned=2, planned_bytes=1024, unchanged=3)
     assert state_text(job) == "dry run done"
