@@ -79,7 +79,7 @@ def test_a_dead_remote_waits_alone_and_goes_on(tmp_path: Path, seaweed: SeaweedF
     with doors(seaweed, 2) as (left, right):
         lake = RemoteTable.of(seaweed, [left.url, right.url])
         with site_of(tmp_path, {"lake": lake, "vault": RemoteTable.of(seaweed)}, ONE_ATTEMPT) as site:
-            stuck = site.enqueue(files, f"lake://{first}/", "--bandwidth", "100kB/s")
+            stuck = site.enqueue(files, f"lake://{first}/", "--bandwidth", "250kB/s")
             site.serve()
             site.until_job(stuck, lambda job: job.counters.done >= 50)
             left.stop()

@@ -93,7 +93,7 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
     RemoteDown: ("no endpoint answers", 5.0),
     CredentialsExpired: ("credentials are not accepted", 30.0),
     Throttled: ("the service asks to slow down", 5.0),
-    DestinationFull: ("the destination is full", 30.0),
+    DestinationFull: ("the destination is full", 10.0),
     RootLost: ("the file system is not there", 30.0),
 }
 _JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion, RootRemoved)
@@ -187,7 +187,7 @@ def _judge_os(error: OSError) -> Verdict:
     if error.errno in _LOST_MOUNT:
         raise Pause(f"the file system is not there ({error})", 30.0) from error
     if disk_full(error):
-        raise Pause(f"the destination is full ({error})", 30.0) from error
+        raise Pause(f"the destination is full ({error})", 10.0) from error
     return Failed(errno.errorcode.get(error.errno or 0, "os_error").lower())
 
 
