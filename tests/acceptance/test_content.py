@@ -127,7 +127,7 @@ def test_metadata_stands_beside_that_of_preserve(remote: str, hub: Hub, tmp_path
     files, bucket = Folder(tmp_path), hub.prefix(remote)
     files.fill({SMALL: b"few bytes"})
     hub.sync(files, bucket, "--preserve", "--metadata", "project=glacier", "--metadata", "stage=a=b c")
-    posix = {"file-permissions", "file-owner", "file-group", "file-mtime"}
+    posix = {"file-permissions", "file-owner", "file-group", "file-mtime", "file-atime"}
     (found,) = metadata(bucket, SMALL)
     assert found.keys() == posix | {"project", "stage"}
     assert (found["project"], found["stage"]) == ("glacier", "a=b c")

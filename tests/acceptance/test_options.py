@@ -422,11 +422,13 @@ def test_posix_metadata_is_preserved(hub: Hub, tmp_path: Path) -> None:
         metadata = bucket.head(key)["Metadata"]
         assert int(metadata["file-permissions"], 8) & 0o7777 == mode
         assert metadata["file-mtime"] == f"{10**18 + 123_456_789}ns"
+        assert metadata["file-atime"] == f"{10**18}ns", "as it was before it was read"
         assert (metadata["file-owner"], metadata["file-group"]) == (str(os.getuid()), str(os.getgid()))
     hub.sync(bucket, back, "--preserve")
     for key, mode in (("small", 0o640), ("large", 0o751)):
         status = (back.path / key).stat()
         assert (status.st_mode & 0o7777, status.st_mtime_ns) == (mode, 10**18 + 123_456_789)
+        assert status.st_atime_ns == 10**18
 
 
 def test_without_preserve_files_say_nothing(hub: Hub, tmp_path: Path) -> None:

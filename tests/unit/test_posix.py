@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from headrace_daemon.files.posix import NOTHING, Posix, from_metadata, give, to_metadata
 
-KEYS = ["file-permissions", "file-owner", "file-group", "file-mtime"]
+KEYS = ["file-permissions", "file-owner", "file-group", "file-mtime", "file-atime"]
 MODES = st.integers(0, 0o177777)
 IDS = st.integers(0, 2**32 - 2)
 TIMES = st.integers(-(2**63), 2**63 - 1)
-POSIX = st.builds(Posix, *(st.none() | numbers for numbers in (MODES, IDS, IDS, TIMES)))
+POSIX = st.builds(Posix, *(st.none() | numbers for numbers in (MODES, IDS, IDS, TIMES, TIMES)))
 
 
 @given(POSIX)
@@ -30,8 +30,9 @@ def test_the_form_is_the_one_that_fsx_writes() -> None:
         "file-owner": "500",
         "file-group": "500",
         "file-mtime": "1595002920000000000ns",
+        "file-atime": "1595002921000000001ns",
     }
-    posix = Posix(0o100664, 500, 500, 1595002920 * 10**9)
+    posix = Posix(0o100664, 500, 500, 1595002920 * 10**9, 1595002921 * 10**9 + 1)
     assert to_metadata(posix) == metadata
     assert from_metadata(metadata) == posix
 

@@ -250,7 +250,7 @@ class Landing:
             os.symlink(target, place.temp, dir_fd=dir_fd)
             give_link(dir_fd, place.temp, posix)
             if mtime_ns is not None:
-                os.utime(place.temp, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+                os.utime(place.temp, ns=posix.times(mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
             return os.stat(place.temp, dir_fd=dir_fd, follow_symlinks=False)
 
         if not target or b"\0" in target:
@@ -309,7 +309,7 @@ class Landing:
         """
         give(shared.fd, posix)
         if mtime_ns is not None:
-            os.utime(shared.fd, ns=(mtime_ns, mtime_ns))
+            os.utime(shared.fd, ns=posix.times(mtime_ns))
         status = os.fstat(shared.fd)
         # another file system may be mounted below the root: the group sync does not reach it
         grouped = self._group is not None and generation is not None and status.st_dev == self.root.device

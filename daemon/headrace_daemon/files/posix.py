@@ -10,6 +10,7 @@ _MODE = "file-permissions"
 _OWNER = "file-owner"
 _GROUP = "file-group"
 _MTIME = "file-mtime"
+_ATIME = "file-atime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,11 @@ class Posix:
     uid: int | None = None
     gid: int | None = None
     mtime_ns: int | None = None
+    atime_ns: int | None = None
+
+    def times(self, mtime_ns: int) -> tuple[int, int]:
+        """Of access and of change, as os.utime() takes them; without a word on the first both are the second."""
+        return (mtime_ns if self.atime_ns is None else self.atime_ns), mtime_ns
 
     @property
     def is_link(self) -> bool:
@@ -45,6 +51,7 @@ def to_metadata(posix: Posix) -> dict[str, str]:
         _OWNER: None if posix.uid is None else str(posix.uid),
         _GROUP: None if posix.gid is None else str(posix.gid),
         _MTIME: None if posix.mtime_ns is None else f"{posix.mtime_ns}ns",
+        _ATIME: None if posix.atime_ns is None else f"{posix.atime_ns}ns",
     }
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -59,6 +66,7 @@ def from_metadata(metadata: dict[str, str]) -> Posix:
         uid=_within(_IDS, _number(metadata.get(_OWNER), 10)),
         gid=_within(_IDS, _number(metadata.get(_GROUP), 10)),
         mtime_ns=_within(_TIMES, _time(metadata.get(_MTIME))),
+        atime_ns=_within(_TIMES, _time(metadata.get(_ATIME))),
     )
 
 

@@ -34,6 +34,12 @@ class ReadFile(NamedTuple):
     mode: int
     uid: int
     gid: int
+    atime_ns: int  # before it was read
+
+
+def _as_read(data: bytes, status: os.stat_result) -> ReadFile:
+    times = status.st_mtime_ns, status.st_atime_ns
+    return ReadFile(data, fingerprint(status), times[0], status.st_mode, status.st_uid, status.st_gid, times[1])
 
 
 def fingerprint(status: os.stat_result) -> str:
@@ -51,8 +57,7 @@ def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> R
         return _read_folder(root, key)
     try:
         if root.links == "store" and (link := root.link_target(key)) is not None:
-            text, status = link
-            return ReadFile(text, fingerprint(status), status.st_mtime_ns, status.st_mode, status.st_uid, status.st_gid)
+            return _as_read(*link)
         fd = root.open(key, _READ)
         try:
             before = _regular(os.fstat(fd), key, expected_size)
@@ -64,7 +69,7 @@ def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> R
             os.close(fd)
     except OSError as error:
         raise _reason(root, key, error) from error
-    return ReadFile(data, fingerprint(before), before.st_mtime_ns, before.st_mode, before.st_uid, before.st_gid)
+    return _as_read(data, before)
 
 
 def _read_folder(root: Root, key: str) -> ReadFile:
@@ -77,7 +82,7 @@ def _read_folder(root: Root, key: str) -> ReadFile:
             os.close(fd)
     except OSError as error:
         raise _reason(root, key, error) from error
-    return ReadFile(b"", fingerprint(status), status.st_mtime_ns, status.st_mode, status.st_uid, status.st_gid)
+    return _as_read(b"", status)
 
 
 def read_many(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[ReadFile | FileError]:
@@ -119,6 +124,7 @@ class OpenSource:
         self.key = key
         self.size = self._status.st_size
         self.mtime_ns = self._status.st_mtime_ns
+        self.atime_ns = self._status.st_atime_ns
         self.mode = self._status.st_mode
         self.uid = self._status.st_uid
         self.gid = self._status.st_gid

@@ -111,7 +111,7 @@ class Upload(IntoBucket):
         is_link = stat.S_ISLNK(read.mode)
         posix = to_metadata(LINK) if is_link else {}
         if options.preserve:
-            posix = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns))
+            posix = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns, read.atime_ns))
         return described(options, target.remote.profile, target.key(item.key), posix, is_link=is_link)
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
