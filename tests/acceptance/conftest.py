@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS
-from tests.support.commands import Hub
+from tests.support.commands import Hub, remote_of
+from tests.support.site import Site, site_of
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,10 @@ def hub(
         yield host
     finally:
         host.close()
+
+
+@pytest.fixture
+def quiet(hub: Hub, tmp_path: Path) -> Iterator[Site]:
+    """A site without a daemon, with the hub's servers."""
+    with site_of(tmp_path, {name: remote_of(server) for name, server in hub.servers.items()}) as site:
+        yield site

@@ -3,14 +3,13 @@
 import os
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Bucket, Folder, Hub, Place, complaint, json_lines, outcomes, remote_of
+from tests.support.commands import Bucket, Folder, Hub, Place, complaint, json_lines, outcomes
 from tests.support.require import require
-from tests.support.site import Site, site_of
+from tests.support.site import Site
 from tests.support.trees import Tree
 
 pytestmark = pytest.mark.server
@@ -24,13 +23,6 @@ def ends(request: pytest.FixtureRequest, hub: Hub, tmp_path: Path) -> tuple[Plac
     """Source and destination of each direction."""
     start, end = request.param
     return hub.place(start, tmp_path), hub.place(end, tmp_path)
-
-
-@pytest.fixture
-def quiet(hub: Hub, tmp_path: Path) -> Iterator[Site]:
-    """A site without a daemon, with the hub's servers."""
-    with site_of(tmp_path, {name: remote_of(server) for name, server in hub.servers.items()}) as site:
-        yield site
 
 
 # -- how many --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """How commands end: their exit codes, and what they say when something is wrong."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from headrace_daemon.demo.servers import Keys, SeaweedFS, program
 from tests.support.commands import Folder, Hub, call, complaint, json_lines, noise, remote_of
-from tests.support.require import require
+from tests.support.rights import drain_without_privilege
 from tests.support.site import COMMAND_SECONDS, RemoteTable, Site, site_of, until
 
 pytestmark = pytest.mark.server
@@ -352,20 +351,3 @@ def test_a_destination_that_may_not_be_written_fails_the_job(hub: Hub, quiet: Si
     job = quiet.enqueue(bucket.url, target)
     drain_without_privilege(quiet, code=4)
     assert str(target) in quiet.status(job)["error"]
-
-
-def drain_without_privilege(site: Site, *, code: int) -> None:
-    """Root may read and write everything; a daemon is seldom root."""
-    words: list[str] = []
-    if os.getuid() == 0:
-        dropped = "-dac_override,-dac_read_search"
-        words = [require("setpriv"), f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
-    ended = subprocess.run(
-        [*words, program("headraced"), "drain"],
-        env=site.environment(),
-        cwd=site.directory,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS,
-    )
-    assert ended.returncode == code, ended

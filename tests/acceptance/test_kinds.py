@@ -12,6 +12,9 @@ import pytest
 
 from headrace_queue.report_file import ReportEntry
 from tests.support.commands import Folder, Hub, call, complaint, outcomes, sent
+from tests.support.rights import drain_without_privilege
+from tests.support.site import Site
+from tests.support.trees import keys_of
 
 pytestmark = pytest.mark.server
 
@@ -324,16 +327,28 @@ def test_a_file_that_never_stands_still_fails_and_one_that_vanished_does_not(tre
     assert hub.site.report(job["id"])["busy"].outcome == "vanished"
 
 
-def test_an_unreadable_file_is_one_failure(tree: Folder, hub: Hub) -> None:
-    bucket = hub.prefix("weed")
-    secret = tree.path / "secret"
-    secret.write_bytes(b"secret")
+def test_what_cannot_be_read_fails_until_it_can(tree: Folder, hub: Hub, quiet: Site) -> None:
+    """A retry sends the file. What is in the folder nobody knows before it is listed anew."""
+    bucket, secret, shut = hub.prefix("weed"), tree.path / "secret", tree.path / "shut"
+    tree.fill({"secret": b"secret", "shut/inner": b"inner"})
     secret.chmod(0)
-    if os.access(secret, os.R_OK):
-        pytest.skip("missing part: a user who may not read everything")
-    job = hub.sync(tree, bucket, code=1)
-    line = by_key(hub.lines(job))["secret"]
-    assert (line.outcome, line.error, sent(job)) == ("failed", "access_denied", (2, 0, 1))
+    shut.chmod(0)
+    job = quiet.enqueue(tree.url, bucket.url)
+    drain_without_privilege(quiet, code=1)
+    lines = quiet.report(job)
+    failed = {key: (line.error, line.attempts) for key, line in lines.items() if line.failed}
+    assert failed == {"secret": ("access_denied", 1), "shut/": ("access_denied", 0)}
+    assert bucket.read() == FILES
+
+    secret.chmod(0o600)
+    shut.chmod(0o700)
+    quiet.run("headrace", "retry", job)
+    quiet.run("headraced", "drain", code=1)
+    assert [line.key for line in quiet.report(job).values() if line.failed] == ["shut/"]
+    assert bucket.read() == FILES | {"secret": b"secret"}
+    assert bucket.prefix + "shut/" not in set(keys_of(bucket.server, bucket.name, bucket.prefix))
+    hub.sync(tree, bucket)
+    assert bucket.read() == tree.read()
 
 
 # -- wrong use --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from headrace_daemon.demo.servers import Keys, program
 from headrace_queue.errors import TRY_AGAIN_EXIT
 from headrace_queue.jobs import Job, JobSpec, Kind
 from headrace_queue.sqlite import SqliteStore
+from tests.support import rights
 from tests.support.commands import call, complaint
 from tests.support.require import require
 from tests.support.site import COMMAND_SECONDS, RemoteTable, Site, site_of
@@ -333,17 +334,14 @@ def test_a_configuration_that_may_not_be_read(desk: Desk) -> None:
 
 
 def without_privilege(desk: Desk, *words: str, owner: Path) -> subprocess.CompletedProcess[str]:
-    """A command by a user who may not look at `owner`: root too may be that, without two of its rights."""
-    prefix: list[str] = []
+    """A command by a user who may not look at `owner`."""
     if os.geteuid() == 0:
         os.chown(owner, 12345, 12345)
-        dropped = "-dac_override,-dac_read_search"
-        prefix = [require("setpriv"), f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
     else:
         owner.chmod(0)
     try:
         return subprocess.run(
-            [*prefix, program(words[0]), *words[1:]],
+            [*rights.without_privilege(), program(words[0]), *words[1:]],
             env=desk.site.environment(),
             cwd=desk.home,
             capture_output=True,

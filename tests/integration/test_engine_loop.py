@@ -106,6 +106,17 @@ async def test_heads_that_two_readers_may_read_in_two_ways_are_refused(engine: L
     assert caught.value.code == "bad_response"
 
 
+async def test_a_trailer_says_nothing_of_the_object(engine: LoopEngine) -> None:
+    """Whoever sends one could take back what the head said."""
+    data = OK + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-amz-meta-a: b\r\n\r\n"
+    async with serving(answering(data)) as server:
+        for _ in range(2):
+            response = await engine.small("GET", server.url + "/", {})
+            assert await whole(response) == b"abc"
+            assert response.headers() == [("transfer-encoding", "chunked")]
+        assert server.accepted == 1
+
+
 async def test_endless_interim_answers_are_refused(engine: LoopEngine) -> None:
     async def script(connection: Connection) -> None:
         await connection.head()

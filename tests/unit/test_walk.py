@@ -154,13 +154,6 @@ def test_what_is_no_file_is_reported_in_its_place(tmp_path: Path) -> None:
     assert not [problem for page in walk(Root.source(str(tmp_path)), "z") for problem in page.problems]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; see the test with a dropped user in test_root")
-def test_an_unreadable_directory_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0)
-    (page,) = walk(Root.source(str(tmp_path)))
-    assert [problem[:2] for problem in page.problems] == [("closed/", "access_denied")]
-
-
 def test_a_root_that_vanishes_never_passes_for_a_smaller_tree(tmp_path: Path) -> None:
     root_path = tmp_path / "mount"
     root_path.mkdir()

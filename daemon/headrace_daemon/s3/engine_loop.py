@@ -136,6 +136,9 @@ class LoopEngine:
                 )
         except (OSError, UnicodeError) as error:
             raise _translated(error, tls=origin.tls) from error
+        if self._closed:  # while it connected
+            connection.abort()
+            raise TransportError("closed", "the engine was closed")
         return connection
 
     def _context(self) -> ssl.SSLContext:

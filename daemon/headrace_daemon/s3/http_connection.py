@@ -149,6 +149,8 @@ class HttpConnection(asyncio.Protocol):
         self._begin_answer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: what is said of an object stands before its bytes
         known = _NAMES.get(name)
         if known is None:
             known = name.decode("latin-1").lower()
