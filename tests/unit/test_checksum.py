@@ -37,6 +37,13 @@ def test_agrees_with_plain_python(data: bytes, cut: int) -> None:
     assert combine(crc64nvme(first), crc64nvme(second), len(second)) == plain_crc64nvme(data)
 
 
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 8192, 16 * 2**10, 64 * 2**10, 64 * 2**10 + 1])
+def test_pieces_that_are_summed_one_by_one_give_the_sum_of_all(size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    assert crc64nvme(data) == plain_crc64nvme(data)
+    assert crc64nvme(data[100:], crc64nvme(data[:100])) == crc64nvme(data)
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, Bytes])
 def test_every_buffer_without_a_copy(kind: type[Buffer]) -> None:
     data = random.Random(1).randbytes(8 << 20)
