@@ -1,11 +1,23 @@
 """The entry point of `headraced`, quick to load: what the commands need is imported when it can be interrupted."""
 
+import gc
 import signal
 import sys
+
+_FEW_COLLECTIONS = 50_000
+"""Allocations between two looks for cycles while Python loads modules, whose objects all stay."""
 
 
 def main() -> int:
     """The exit code."""
+    gc.set_threshold(_FEW_COLLECTIONS)
+    try:
+        return _main()
+    finally:
+        gc.freeze()  # Python ends with a look for cycles among everything, which finds only what ends anyway
+
+
+def _main() -> int:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so below nohup and its like
     if interruptible:
         # Ctrl-C while Python loads modules ends the program, which has begun nothing, without a traceback of them

@@ -6,17 +6,57 @@ Exit codes: 0 done; 1 done, but objects failed; 2 wrong use or configuration; 3 
 
 import signal
 import sys
-from typing import Annotated, TextIO
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from headrace_queue import command_options as given
-from headrace_queue import commands_jobs, commands_match, commands_submit
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.errors import HeadraceError
 
+_SUBMIT: Final = ("sync", "copy", "run")
+_JOBS: Final = ("jobs", "status", "watch", "wait", "cancel", "pause", "resume", "retry", "report", "purge")
+_COMMANDS: Final = (*_SUBMIT, "match", *_JOBS)
+_WITH_RULES: Final = ("sync", "run", "match")
+
+
+class _BuiltWhenCalled(TyperGroup):
+    """Loads and builds one command, not fourteen: typer looks at each option of each, which costs every call 15 ms."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # all of them for a name that there is not: what is offered in its place comes from these
+        for name in [cmd_name] if cmd_name in _COMMANDS else _COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _build(name)
+        return self.commands.get(cmd_name)
+
+
+def _build(name: str) -> Any:
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name, cls=given.RulesInOrder if name in _WITH_RULES else None)(_function(name))
+    return typer.main.get_command(alone)
+
+
+def _function(name: str) -> Callable[..., int]:
+    module: Any
+    if name in _SUBMIT:
+        from headrace_queue import commands_submit as module
+    elif name in _JOBS:
+        from headrace_queue import commands_jobs as module
+    else:
+        from headrace_queue import commands_match as module
+    function: Callable[..., int] = getattr(module, name)
+    return function
+
+
 app = typer.Typer(
     name="headrace",
+    cls=_BuiltWhenCalled,
     help="Moves data between S3 and parallel file systems, and between buckets, through a durable queue.",
     invoke_without_command=True,
     rich_markup_mode=None,  # rich would cost every call 60 ms
@@ -37,22 +77,6 @@ def _before(
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(USAGE_EXIT)
-
-
-app.command(cls=given.RulesInOrder)(commands_submit.sync)
-app.command()(commands_submit.copy)
-app.command(cls=given.RulesInOrder)(commands_submit.run)
-app.command(cls=given.RulesInOrder)(commands_match.match)
-app.command()(commands_jobs.jobs)
-app.command()(commands_jobs.status)
-app.command()(commands_jobs.watch)
-app.command()(commands_jobs.wait)
-app.command()(commands_jobs.cancel)
-app.command()(commands_jobs.pause)
-app.command()(commands_jobs.resume)
-app.command()(commands_jobs.retry)
-app.command()(commands_jobs.report)
-app.command()(commands_jobs.purge)
 
 
 def main() -> int:

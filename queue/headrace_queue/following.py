@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from headrace_queue.client import POLL_SECONDS, any_live_worker, follow, named_jobs
-from headrace_queue.drain_child import DrainChild
 from headrace_queue.dry_run_room import room_json, room_lines
 from headrace_queue.errors import HeadraceError, IllegalTransition, QueueError
 from headrace_queue.free_space import Reserve
@@ -21,6 +20,9 @@ from headrace_queue.render import report_line, shown, summary_lines
 from headrace_queue.report_file import ReportSummary, ReportTail, entry_json, report_path, summary_json
 from headrace_queue.states import EXIT_CODE, FINAL
 from headrace_queue.store import Store
+
+if TYPE_CHECKING:
+    from headrace_queue.drain_child import DrainChild
 
 INTERRUPTED: Final = 130
 
@@ -103,6 +105,8 @@ def show_dry_run(
     reserve: what stays free at the destination.
     Raises UsageError, QueueError where the child fails.
     """
+    from headrace_queue.drain_child import DrainChild  # what it needs costs 2 ms, and only a dry run has a child
+
     run = _DryRun(store, state_dir, job, reserve, as_json)
     child: DrainChild | None = None
     try:
@@ -166,7 +170,7 @@ class _DryRun:
         self._summary = ReportSummary()
         self._waits = _waits_only()
 
-    def follow(self, child: DrainChild | None) -> None:
+    def follow(self, child: "DrainChild | None") -> None:
         """To the end of the job. Raises UsageError, QueueError where the child ends before it."""
 
         def pause() -> None:

@@ -5,7 +5,6 @@ What is read from a file or stdin is kept before the job is enqueued, sorted and
 bucket is read by the daemon, which has the credentials: the job names its location.
 """
 
-import hashlib
 import os
 import sys
 import time
@@ -188,6 +187,8 @@ def keep(state_dir: Path, names: Iterable[bytes]) -> str:
 
 def write_list(path: Path, names: Iterable[bytes]) -> str:
     """A new file of NUL-separated names, synced; its SHA-256. Raises OSError; then no file is left."""
+    import hashlib  # loads OpenSSL, which costs every command 4 ms, and few have a list
+
     seen = hashlib.sha256()
     with open(open_new(path, os.O_WRONLY), "wb") as file:
         try:

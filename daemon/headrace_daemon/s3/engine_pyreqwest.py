@@ -61,9 +61,11 @@ class PyreqwestEngine:
         self._read_timeout = options.read_timeout
         read_timeout = timedelta(seconds=options.read_timeout)
         bulk = options.threads > 1
-        self._client: Client = _builder(options, threaded=False).read_timeout(read_timeout).build()
-        self._streamer: Client = _builder(options, threaded=bulk).read_timeout(read_timeout).build()
-        self._uploader: Client = _builder(options, threaded=bulk).build()
+        self._client = _Built(lambda: _builder(options, threaded=False).read_timeout(read_timeout))
+        self._streamer = _Built(lambda: _builder(options, threaded=bulk).read_timeout(read_timeout))
+        self._uploader = _Built(lambda: _builder(options, threaded=bulk))
+        if options.ca_pem is not None:
+            self._client.get()  # what is wrong with certificates that were given is said at once
 
     async def small(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
@@ -114,7 +116,7 @@ class PyreqwestEngine:
             await client.close()
 
     def _request(
-        self, client: Client, method: str, url: str, headers: Mapping[str, str], body: Body
+        self, client: "_Built", method: str, url: str, headers: Mapping[str, str], body: Body
     ) -> tuple[RequestBuilder, Pieces | Source | None]:
         if self._closed:
             raise TransportError("closed", "the engine was closed")
@@ -124,9 +126,9 @@ class PyreqwestEngine:
             return self._upload(method, url, headers, length).body_stream(source.pieces()), source
         if body is None or len(body) == 0:
             complete = announced(headers, 0) if method in ("PUT", "POST") else headers
-            return client.request(method, url).headers(complete), None
+            return client.get().request(method, url).headers(complete), None
         if len(body) <= SHORT:
-            return client.request(method, url).headers(headers).body_bytes(_plain(body)), None
+            return client.get().request(method, url).headers(headers).body_bytes(_plain(body)), None
         if len(body) <= WHOLE:
             return self._upload(method, url, headers, len(body)).body_bytes(_plain(body)), None
         pieces = Pieces(body, PIECE)
@@ -135,7 +137,26 @@ class PyreqwestEngine:
 
     def _upload(self, method: str, url: str, headers: Mapping[str, str], size: int) -> RequestBuilder:
         total = timedelta(seconds=answer_seconds(self._read_timeout, size))
-        return self._uploader.request(method, url).headers(headers).timeout(total)
+        return self._uploader.get().request(method, url).headers(headers).timeout(total)
+
+
+class _Built:
+    """A client that is built when it is first asked for: that costs 10 ms, for each reads the system's certificates."""
+
+    __slots__ = ("_builder", "_client")
+
+    def __init__(self, builder: Callable[[], ClientBuilder]) -> None:
+        self._builder = builder
+        self._client: Client | None = None
+
+    def get(self) -> Client:
+        if self._client is None:
+            self._client = self._builder().build()
+        return self._client
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
 
 
 class _Answer:
