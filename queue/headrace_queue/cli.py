@@ -1,9 +1,11 @@
-"""`headrace`: the command. It talks to the queue alone, so it works whether or not a daemon runs.
+"""`headrace`: the command. It talks to the queue alone, so it works whether or not a daemon runs; with --url it talks
+to a daemon on another host.
 
 Exit codes: 0 done; 1 done, but objects failed; 2 wrong use or configuration; 3 cancelled; 4 the job failed as a whole;
 75 the queue cannot be used just now; 130 left with Ctrl-C while a job goes on.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -14,12 +16,15 @@ from typer.core import TyperGroup
 
 from headrace_queue import command_options as given
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
-from headrace_queue.errors import HeadraceError
+from headrace_queue.errors import HeadraceError, UsageError
 
-_SUBMIT: Final = ("sync", "copy", "run")
+_SUBMIT: Final = ("sync", "copy", "archive", "run")
 _JOBS: Final = ("jobs", "status", "watch", "wait", "cancel", "pause", "resume", "retry", "report", "purge")
-_COMMANDS: Final = (*_SUBMIT, "match", *_JOBS)
-_WITH_RULES: Final = ("sync", "run", "match")
+_BY_URL: Final = ("upload", "download")
+_COMMANDS: Final = (*_SUBMIT, "match", *_JOBS, *_BY_URL, "transfers")
+_ANYWHERE: Final = frozenset({"sync", "copy", *_JOBS, *_BY_URL}) - {"purge"}
+"""What a daemon on another host can be asked for."""
+_WITH_RULES: Final = ("sync", "archive", "run", "match")
 
 
 class _BuiltWhenCalled(TyperGroup):
@@ -48,6 +53,10 @@ def _function(name: str) -> Callable[..., int]:
         from headrace_queue import commands_submit as module
     elif name in _JOBS:
         from headrace_queue import commands_jobs as module
+    elif name in _BY_URL:
+        from headrace_queue import commands_transfer as module
+    elif name == "transfers":
+        from headrace_queue import commands_transfers as module
     else:
         from headrace_queue import commands_match as module
     function: Callable[..., int] = getattr(module, name)
@@ -68,15 +77,26 @@ app = typer.Typer(
 def _before(
     context: typer.Context,
     config: given.ConfigFile = None,
+    url: given.Url = None,
+    token_file: given.TokenFile = None,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
 ) -> None:
     context.obj = config
+    given.remember_server(context, url, token_file)
     if version:
         print_version("headrace")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(USAGE_EXIT)
+    _refuse_from_afar(context.invoked_subcommand, url)
+
+
+def _refuse_from_afar(command: str, url: str | None) -> None:
+    named = "--url" if url is not None else "HEADRACE_URL" if os.environ.get("HEADRACE_URL") else ""
+    if named and command in _COMMANDS and command not in _ANYWHERE and "--help" not in sys.argv:
+        why = f"it works on this host's own queue and files, and {named} names a daemon on another one"
+        raise UsageError(f"headrace {command}", why, f"Call it on that host, or without {named}.")
 
 
 def main() -> int:
@@ -87,6 +107,10 @@ def main() -> int:
         _never_fail_on_a_character(stream)
     try:
         code: object = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # only where --url had SIGPIPE ignored
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (HeadraceError, CommandLineError, OSError) as error:
         return complain(error, as_json="--json" in sys.argv)
     return code if isinstance(code, int) else 0

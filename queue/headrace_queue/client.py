@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from headrace_queue.job_source import JobSource
 from headrace_queue.jobs import Job, Worker
 from headrace_queue.states import FINAL, JobState
-from headrace_queue.store import Store
 
 HEARTBEAT_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.1
@@ -34,7 +34,7 @@ def live_workers(
     ]
 
 
-def any_live_worker(store: Store, now: float) -> bool:
+def any_live_worker(store: JobSource, now: float) -> bool:
     """Whether somebody will take up what is enqueued now."""
     host = os.uname().nodename  # what socket.gethostname() says, without 3 ms for that module
     return bool(live_workers(store.workers(), now, host, process_started))
@@ -51,7 +51,7 @@ def process_started(pid: int) -> int | None:
     return None if state == "Z" else int(fields[18])
 
 
-def follow(store: Store, pick: Callable[[], list[Job]], pause: Callable[[], None]) -> Iterator[list[Job]]:
+def follow(store: JobSource, pick: Callable[[], list[Job]], pause: Callable[[], None]) -> Iterator[list[Job]]:
     """The jobs that pick reads, then again after every change, until all of them are over.
 
     pause is called between two looks. Raises UnknownJob, also when a job is purged meanwhile.
@@ -69,12 +69,12 @@ def follow(store: Store, pick: Callable[[], list[Job]], pause: Callable[[], None
         pause()
 
 
-def named_jobs(store: Store, job_ids: Sequence[int]) -> Callable[[], list[Job]]:
+def named_jobs(store: JobSource, job_ids: Sequence[int]) -> Callable[[], list[Job]]:
     """Reads these jobs."""
     return lambda: [store.job(job_id) for job_id in job_ids]
 
 
-def unfinished_jobs(store: Store) -> Callable[[], list[Job]]:
+def unfinished_jobs(store: JobSource) -> Callable[[], list[Job]]:
     """Reads all jobs that are not over, and those that it has read before, oldest first."""
     met: set[int] = set()
     unfinished = [state for state in JobState if state not in FINAL]

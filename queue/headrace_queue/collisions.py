@@ -20,10 +20,18 @@ _OPEN: Final = tuple(state for state in JobState if state not in FINAL)
 _PAGE: Final = 1000
 
 
+class Collision(UsageError):
+    """other: the job that is in the way."""
+
+    def __init__(self, what: str, why: str, remedy: str, other: Job) -> None:
+        super().__init__(what, why, remedy)
+        self.other = other
+
+
 def enqueue_all(store: Store, specs: Sequence[JobSpec], services: Services) -> list[tuple[Job, bool]]:
     """Every job and whether it is new, as Store.enqueue gives it, in one commit: all of them or none.
 
-    Raises UsageError where one of them would be in the way of another, or of a job that is not over.
+    Raises Collision where one of them would be in the way of another, or of a job that is not over.
     """
     entries: list[tuple[Job, bool]] = []
     with store.group():
@@ -36,7 +44,7 @@ def enqueue_all(store: Store, specs: Sequence[JobSpec], services: Services) -> l
 
 
 def refuse_collision(store: Store, job: Job, services: Services, with_it: Collection[int] = ()) -> None:
-    """with_it: jobs of the same call, whose numbers nobody knows yet. Raises UsageError that names the other job."""
+    """with_it: jobs of the same call, whose numbers nobody knows yet. Raises Collision."""
     if job.spec.options.dry_run:
         return
     place = Location.parse(job.spec.destination)
@@ -56,7 +64,7 @@ def _open_jobs(store: Store) -> Iterator[Job]:
         before = page[-1].id
 
 
-def _refused(job: Job, other: Job, relation: Relation, *, together: bool) -> UsageError:
+def _refused(job: Job, other: Job, relation: Relation, *, together: bool) -> Collision:
     what = f"{job.spec.source} -> {job.spec.destination}"
     route = f"{other.spec.source} -> {other.spec.destination}"
     whose = f"the same call ({route})" if together else f"job {other.id}, which is {other.state} ({route}),"
@@ -66,6 +74,6 @@ def _refused(job: Job, other: Job, relation: Relation, *, together: bool) -> Usa
         lies = "inside" if relation is Relation.INSIDE else "around"
         why = f"its destination lies {lies} that of {whose} and --delete would remove what the other brings"
     if together:
-        return UsageError(what, why, "Enqueue one of them with --wait, and then the other.")
+        return Collision(what, why, "Enqueue one of them with --wait, and then the other.", other)
     first = f"`headrace wait {other.id}` waits for its end, `headrace cancel {other.id}` ends it"
-    return UsageError(what, why, f"First one, then the other: {first}.")
+    return Collision(what, why, f"First one, then the other: {first}.", other)

@@ -1,7 +1,9 @@
 """The options and arguments of `headrace`, each declared once."""
 
+import os
+import signal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 from typer.core import TyperCommand
@@ -12,10 +14,21 @@ from headrace_queue.refusals import job_number
 from headrace_queue.selection import RULE_OPTIONS, rules_from
 from headrace_queue.whereabouts import Whereabouts, whereabouts
 
+if TYPE_CHECKING:
+    from headrace_queue.over_http import Server
+    from headrace_queue.reach import Reach
+
 _RULES: str = "headrace.rules"
+_SERVER: str = "headrace.server"
 
 ConfigFile: TypeAlias = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The configuration, instead of the one that is found.")
+]
+Url: TypeAlias = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="A daemon's API on another host, or set HEADRACE_URL.")
+]
+TokenFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="With your token for --url; or set HEADRACE_TOKEN.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON with stable fields.")]
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="JOB", parser=job_number, help="The number of a job.")]
@@ -162,6 +175,31 @@ def config_file(context: typer.Context, after: Path | None) -> Path | None:
     """The file of --config, after or before the subcommand; None where it is to be searched."""
     before: Path | None = context.obj
     return after or before
+
+
+def server_of(context: typer.Context) -> "Server | None":
+    """The daemon on another host that --url or HEADRACE_URL names. Raises UsageError."""
+    url, token_file = context.meta.get(_SERVER, (None, None))
+    if url is None and token_file is None and not os.environ.get("HEADRACE_URL"):
+        return None  # without the 20 ms that the library of HTTP takes
+    from headrace_queue.over_http import server_of as named
+
+    # a server that hangs up is an error to be told; at the other end of a pipe nobody is left to tell, see `cli.main`
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return named(url, token_file, os.environ)
+
+
+def remember_server(context: typer.Context, url: str | None, token_file: Path | None) -> None:
+    """What stood before the subcommand."""
+    context.meta[_SERVER] = (url, token_file)
+
+
+def reach_of(context: typer.Context, after: Path | None) -> "Reach":
+    """Where the jobs are, for the commands that look at them and steer them. Raises UsageError."""
+    from headrace_queue.reach import Here, There
+
+    server = server_of(context)
+    return Here(whereabouts_of(context, after)) if server is None else There(server)
 
 
 def whereabouts_of(context: typer.Context, after: Path | None) -> Whereabouts:

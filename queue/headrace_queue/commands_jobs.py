@@ -1,10 +1,10 @@
 """`headrace jobs`, `status`, `watch`, `wait`, `cancel`, `pause`, `resume`, `retry`, `report` and `purge`."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,6 @@ from headrace_queue.client import (
     any_live_worker,
     follow,
     named_jobs,
-    queue_exists,
     unfinished_jobs,
 )
 from headrace_queue.collisions import refuse_collision
@@ -30,26 +29,30 @@ from headrace_queue.following import (
     warn,
 )
 from headrace_queue.job_json import failure_json, job_json, to_text
+from headrace_queue.job_source import JobSource
 from headrace_queue.jobs import Job
 from headrace_queue.name_list import drop_lists
 from headrace_queue.overlap import Services
+from headrace_queue.reach import Here, Reach
 from headrace_queue.refusals import job_number, refused
 from headrace_queue.render import (
     JOB_COLUMNS,
-    RIGHT_COLUMNS,
+    count,
     job_row,
-    plain_table,
     report_line,
     state_text,
     status_lines,
     stranded,
     summary_lines,
 )
-from headrace_queue.report_file import entry_json, read_report, report_path, summarise, summary_json
+from headrace_queue.report_file import entry_json, report_path, summarise, summary_json
 from headrace_queue.states import FINAL, JobState
-from headrace_queue.store import Store, open_for_a_look, open_store
+from headrace_queue.store import Store, open_store
+from headrace_queue.tables import print_table
 from headrace_queue.units import parse_duration
-from headrace_queue.whereabouts import Whereabouts
+
+if TYPE_CHECKING:
+    from headrace_queue.over_http_jobs import RemoteJobs
 
 _FAILURES_SHOWN = 10
 
@@ -65,11 +68,11 @@ def jobs(
     as_json: given.AsJson = False,
 ) -> int:
     """List jobs, newest first."""
-    places, now = given.whereabouts_of(context, config), time.time()
+    reach, now = given.reach_of(context, config), time.time()
     found: list[Job] = []
     alive = False
-    if queue_exists(places.queue_url):
-        with closing(open_for_a_look(places.queue_url)) as store:
+    if reach.exists():
+        with closing(reach.look()) as store:
             found = store.jobs(state or [], limit, before)
             alive = any_live_worker(store, now)
     if as_json:
@@ -77,7 +80,7 @@ def jobs(
     elif not found:
         print("No jobs.")
     else:
-        _print_table([job_row(job, now, live_worker=alive) for job in found])
+        print_table(JOB_COLUMNS, [job_row(job, now, live_worker=alive) for job in found])
         if any(stranded(job, alive) for job in found):
             hint_how_to_start(given.config_file(context, config))
     return 0
@@ -87,8 +90,8 @@ def status(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Show one job: state, counters, what failed, and what to do next."""
-    places, now = given.whereabouts_of(context, config), time.time()
-    with closing(open_for_a_look(places.queue_url)) as store:
+    reach, now = given.reach_of(context, config), time.time()
+    with closing(reach.look()) as store:
         row = store.job(job)
         failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
         alive = any_live_worker(store, now)
@@ -110,10 +113,10 @@ def watch(
     as_json: given.AsJson = False,
 ) -> int:
     """Show progress until the job, or every job, is over. The exit code is that of the worst of them."""
-    places = given.whereabouts_of(context, config)
-    if job is None and not queue_exists(places.queue_url):
+    reach = given.reach_of(context, config)
+    if job is None and not reach.exists():
         return 0
-    with closing(open_store(places.queue_url, read_only=True)) as store:
+    with closing(reach.follow()) as store:
         pick = unfinished_jobs(store) if job is None else named_jobs(store, [job])
         return _watch_json(store, pick) if as_json else _wait_and_tell(store, pick)
 
@@ -125,7 +128,7 @@ def wait(
     as_json: given.AsJson = False,
 ) -> int:
     """Wait until jobs are over. The exit code is that of the worst of them."""
-    with closing(open_store(given.whereabouts_of(context, config).queue_url, read_only=True)) as store:
+    with closing(given.reach_of(context, config).follow()) as store:
         pick = named_jobs(store, list(dict.fromkeys(job)))
         if not as_json:
             return _wait_and_tell(store, pick)
@@ -141,48 +144,68 @@ def pause(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Start nothing more of a job; what is in flight finishes."""
-    return _change("pause", job, given.whereabouts_of(context, config), as_json, lambda store: store.pause(job))
+    return _change("pause", job, given.reach_of(context, config), as_json, lambda store: store.pause(job))
 
 
 def resume(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Go on with a paused job."""
-    return _change("resume", job, given.whereabouts_of(context, config), as_json, lambda store: store.resume(job))
+    return _change("resume", job, given.reach_of(context, config), as_json, lambda store: store.resume(job))
 
 
 def cancel(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """End a job; objects that are there already stay."""
-    return _change("cancel", job, given.whereabouts_of(context, config), as_json, lambda store: store.cancel(job))
+    return _change("cancel", job, given.reach_of(context, config), as_json, lambda store: store.cancel(job))
 
 
 def retry(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Try again, but only what failed or was never reached."""
-    # the models cost 80 ms to import, and of these commands only this one has to know which remotes are one service
-    from headrace_queue.config import load_config
-
-    services = Services(load_config(given.config_file(context, config)).remotes)
     left = 0
 
-    def again(store: Store) -> Job:
+    def again(store: JobSource) -> Job:
         nonlocal left
-        with store.group():
-            row = store.retry(job)
-            left = row.counters.failed
-            refuse_collision(store, row, services)
+        row = retried(store)
+        left = row.counters.failed
         return row
 
-    code = _change("retry", job, given.whereabouts_of(context, config), as_json, again)
+    reach = given.reach_of(context, config)
+    retried = _retry_here(context, job, config) if isinstance(reach, Here) else _retry_there(job)
+    code = _change("retry", job, reach, as_json, again)
     if left and not as_json:
         print(
             f"{left:,} failures are of its listing: names that were not there or are no text, folders that could not be"
             " read, objects that are too large. A retry lists nothing; to look again, enqueue the sync anew."
         )
     return code
+
+
+def _retry_here(context: typer.Context, job: int, config: Path | None) -> Callable[[Any], Job]:
+    # the models cost 80 ms to import, and of these commands only this one has to know which remotes are one service
+    from headrace_queue.config import load_config
+
+    services = Services(load_config(given.config_file(context, config)).remotes)
+
+    def again(store: Store) -> Job:
+        with store.group():
+            row = store.retry(job)
+            refuse_collision(store, row, services)
+        return row
+
+    return again
+
+
+def _retry_there(job: int) -> Callable[[Any], Job]:
+    """The daemon looks for jobs that are in the way itself."""
+
+    def again(jobs: "RemoteJobs") -> Job:
+        return jobs.retry(job)
+
+    return again
 
 
 def report(
@@ -194,10 +217,10 @@ def report(
     as_json: given.AsJson = False,
 ) -> int:
     """Print what became of every object of a job."""
-    places = given.whereabouts_of(context, config)
-    with closing(open_for_a_look(places.queue_url)) as store:
+    reach = given.reach_of(context, config)
+    with closing(reach.look()) as store:
         warn([store.job(job)])
-    entries = (entry for entry in read_report(report_path(places.state_dir, job)) if entry.failed or not failed)
+    entries = (entry for entry in reach.report(job) if entry.failed or not failed)
     if not summary:
         for entry in entries:
             print(to_text(entry_json(entry)) if as_json else report_line(entry))
@@ -214,20 +237,26 @@ def purge(
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
-    """Remove jobs that ended that long ago, and their reports."""
+    """Remove jobs that ended that long ago, and their reports; and transfers that did."""
     places = given.whereabouts_of(context, config)
     try:
         finished_before = time.time() - parse_duration(older_than)
     except ValueError as error:
         raise refused(f"--older-than {older_than}", str(error)) from None
     removed: list[int] = []
+    transfers: list[int] = []
     with closing(open_store(places.queue_url)) as store:
+        while gone := store.purge_transfers(finished_before):
+            transfers += gone
         while found := store.purge(finished_before):
             for job_id in found:
                 report_path(places.state_dir, job_id).unlink(missing_ok=True)
             removed += found
         drop_lists(places.state_dir, removed, _lists(store), time.time())
-    print(to_text({"purged": removed}) if as_json else f"Removed {len(removed):,} jobs.")
+    if as_json:
+        print(to_text({"purged": removed, "transfers": transfers}))
+    else:
+        print(f"Removed {count(len(removed), 'job')} and {count(len(transfers), 'transfer')}.")
     return 0
 
 
@@ -239,10 +268,10 @@ def _lists(store: Store) -> Iterator[str]:
         before = page[-1].id
 
 
-def _change(event: str, job_id: int, places: Whereabouts, as_json: bool, act: Callable[[Store], Job]) -> int:
+def _change(event: str, job_id: int, reach: Reach, as_json: bool, act: Callable[[JobSource], Job]) -> int:
     """One move of a job, and how it stands then; the exit code."""
     try:
-        with closing(open_store(places.queue_url)) as store:
+        with closing(reach.change()) as store:
             job = act(store)
     except IllegalTransition as error:
         raise UsageError(f"{event} {job_id}", str(error), f"`headrace status {job_id}` shows how it stands.") from None
@@ -253,7 +282,7 @@ def _change(event: str, job_id: int, places: Whereabouts, as_json: bool, act: Ca
     return 0
 
 
-def _wait_and_tell(store: Store, pick: Callable[[], list[Job]]) -> int:
+def _wait_and_tell(store: JobSource, pick: Callable[[], list[Job]]) -> int:
     pick()  # a job that there is not is told before anything else
     hint_without_worker(store, None)
     ended = wait_for(store, pick)
@@ -263,7 +292,7 @@ def _wait_and_tell(store: Store, pick: Callable[[], list[Job]]) -> int:
     return exit_code(ended)
 
 
-def _watch_json(store: Store, pick: Callable[[], list[Job]]) -> int:
+def _watch_json(store: JobSource, pick: Callable[[], list[Job]]) -> int:
     """One line of JSON for each job at first, then for each that changed."""
     last: dict[int, Job] = {}
     try:
@@ -277,21 +306,3 @@ def _watch_json(store: Store, pick: Callable[[], list[Job]]) -> int:
         say_they_go_on([job for job in last.values() if job.state not in FINAL])
         return INTERRUPTED
     return exit_code(list(last.values()))
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    if not sys.stdout.isatty():
-        for line in plain_table(JOB_COLUMNS, rows):
-            print(line)
-        return
-    # rich costs 60 ms to import, and only a terminal needs it
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for column in JOB_COLUMNS:
-        table.add_column(column, justify="right" if column in RIGHT_COLUMNS else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)

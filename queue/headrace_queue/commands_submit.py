@@ -1,51 +1,24 @@
-"""`headrace sync`, `copy` and `run`: jobs go into the queue, whether or not a daemon runs."""
+"""`headrace sync`, `copy`, `archive` and `run`: jobs go into the queue, whether or not a daemon runs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace_queue import command_options as given
-from headrace_queue.client import any_live_worker, named_jobs
-from headrace_queue.collisions import enqueue_all
+from headrace_queue.enqueueing import manner_of, submit, submit_one
 from headrace_queue.errors import UsageError
-from headrace_queue.following import (
-    INTERRUPTED,
-    exit_code,
-    hint_without_worker,
-    print_endings,
-    show_dry_run,
-    wait_for,
-)
-from headrace_queue.job_json import job_json, to_text
-from headrace_queue.jobs import Compare, Job, JobSpec, Via
+from headrace_queue.jobs import Compare, Via
 from headrace_queue.name_list import refuse_stdin
 from headrace_queue.object_headers import described
-from headrace_queue.overlap import Services
-from headrace_queue.render import shown
 from headrace_queue.selection import bounds_of
-from headrace_queue.store import Store, open_store
-from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
+from headrace_queue.store import open_store
+from headrace_queue.submit import Request, archive_job, copy_job, dataset_job, sync_job
 
 if TYPE_CHECKING:
     from headrace_queue.config import Config
-
-Shape: TypeAlias = Callable[[list[dict[str, Any]]], dict[str, Any]]
-"""From the JSON of each job to what is printed: one object for `sync` and `copy`, a list in one for `run`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the command goes on once the jobs are made."""
-
-    config: "Config"
-    file: Path | None
-    wait: bool
-    as_json: bool
 
 
 def sync(
@@ -97,7 +70,7 @@ def sync(
     as_json: given.AsJson = False,
 ) -> int:
     """Bring everything below SRC to DST; what is there in the same size is left alone."""
-    manner = _manner(context, config, wait, as_json)
+    manner = manner_of(context, config, wait, as_json)
     request = Request(
         rules=given.rules_of(context),
         bounds=bounds_of(min_size=min_size, max_size=max_size, min_age=min_age, max_age=max_age, now=time.time()),
@@ -136,7 +109,7 @@ def sync(
         submission_id=submission_id,
         labels=label,
     )
-    return _submit_one(sync_job(manner.config, source, destination, request), manner)
+    return submit_one(sync_job, source, destination, request, manner)
 
 
 def copy(
@@ -171,7 +144,7 @@ def copy(
     as_json: given.AsJson = False,
 ) -> int:
     """Bring exactly one object or file from SRC to DST, whatever is there; into a folder DST under its own name."""
-    manner = _manner(context, config, wait, as_json)
+    manner = manner_of(context, config, wait, as_json)
     request = Request(
         compare=Compare(compare) if compare else None,
         no_clobber=no_clobber,
@@ -199,7 +172,39 @@ def copy(
         submission_id=submission_id,
         labels=label,
     )
-    return _submit_one(copy_job(manner.config, source, destination, request), manner)
+    return submit_one(copy_job, source, destination, request, manner)
+
+
+def archive(
+    context: typer.Context,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder of this host.")],
+    destination: Annotated[str, typer.Argument(metavar="DST", help="s3://bucket/key.tar, or NAME://….")],
+    include: given.Include = [],  # noqa: B006 - typer copies defaults
+    exclude: given.Exclude = [],  # noqa: B006
+    include_folder: given.IncludeFolder = [],  # noqa: B006
+    exclude_folder: given.ExcludeFolder = [],  # noqa: B006
+    wait: given.Wait = False,
+    priority: given.Priority = 0,
+    bandwidth: given.Bandwidth = None,
+    submission_id: given.SubmissionId = None,
+    label: given.Labels = [],  # noqa: B006
+    storage_class: given.StorageClass = None,
+    sse: given.Encryption = None,
+    config: given.ConfigFile = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Bring everything below DIR to DST as one tar, without a copy on a disk; below s3://bucket/ as DIR's name.tar."""
+    manner = manner_of(context, config, wait, as_json)
+    request = Request(
+        rules=given.rules_of(context),
+        bandwidth=bandwidth,
+        storage_class=storage_class,
+        sse=sse,
+        priority=priority,
+        submission_id=submission_id,
+        labels=label,
+    )
+    return submit_one(archive_job, folder, destination, request, manner)
 
 
 def run(
@@ -248,7 +253,7 @@ def run(
     as_json: given.AsJson = False,
 ) -> int:
     """Sync datasets of config.toml by name; rules given here come after the dataset's own."""
-    manner = _manner(context, config, wait, as_json)
+    manner = manner_of(context, config, wait, as_json)
     request = Request(
         rules=given.rules_of(context),
         bounds=bounds_of(min_size=min_size, max_size=max_size, min_age=min_age, max_age=max_age, now=time.time()),
@@ -290,15 +295,7 @@ def run(
     # every dataset is checked before the first one is enqueued: all of them or none
     specs = [dataset_job(manner.config, name, request) for name in chosen]
     with closing(open_store(manner.config.queue_url)) as store:
-        return _submit(store, specs, manner, lambda entries: {"jobs": entries})
-
-
-def _manner(context: typer.Context, config: Path | None, wait: bool, as_json: bool) -> Manner:
-    # the models cost 80 ms to import, and only these commands need them
-    from headrace_queue.config import load_config
-
-    file = given.config_file(context, config)
-    return Manner(load_config(file), file, wait, as_json)
+        return submit(store, specs, manner, lambda entries: {"jobs": entries})
 
 
 def _chosen(config: "Config", names: Sequence[str], all_datasets: bool) -> list[str]:
@@ -311,55 +308,3 @@ def _chosen(config: "Config", names: Sequence[str], all_datasets: bool) -> list[
         known = f"There are: {', '.join(config.datasets) or 'none yet'}."
         raise UsageError("run", "it takes either names of datasets or --all", known)
     return list(dict.fromkeys(names))
-
-
-def _submit_one(spec: JobSpec, manner: Manner) -> int:
-    with closing(open_store(manner.config.queue_url)) as store:
-        return _submit(store, [spec], manner, lambda entries: entries[0])
-
-
-def _submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape) -> int:
-    """Enqueues all of them in one commit, and goes on as asked; the exit code."""
-    entries = enqueue_all(store, specs, Services(manner.config.remotes))
-    jobs = [job for job, _ in entries]
-    if specs[0].options.dry_run:
-        return max(
-            show_dry_run(
-                store,
-                manner.config.state_dir,
-                manner.file,
-                job,
-                manner.config.transfer.min_free,
-                created=created,
-                as_json=manner.as_json,
-            )
-            for job, created in entries
-        )
-    live_worker = any_live_worker(store, time.time())
-    if not manner.as_json:
-        for job, created in entries:
-            print(_enqueued_line(job, created), flush=True)
-        hint_without_worker(store, manner.file)
-    if manner.wait:
-        ended = wait_for(store, named_jobs(store, [job.id for job in jobs]), quiet=manner.as_json)
-        if ended is None:
-            return INTERRUPTED
-        jobs = ended
-    if manner.as_json:
-        created_ids = {job.id for job, created in entries if created}
-        print(to_text(shape([_entry_json(job, job.id in created_ids, live_worker) for job in jobs])))
-    elif manner.wait:
-        print_endings(jobs)
-    return exit_code(jobs) if manner.wait else 0
-
-
-def _entry_json(job: Job, created: bool, live_worker: bool) -> dict[str, Any]:
-    """job; created: false where the submission id had it already; live_worker: whether one was there to take it."""
-    return {"job": job_json(job, time.time()), "created": created, "live_worker": live_worker}
-
-
-def _enqueued_line(job: Job, created: bool) -> str:
-    route = f"{shown(job.spec.source)} -> {shown(job.spec.destination)}"
-    if created:
-        return f"job {job.id}: {job.spec.kind} {route}"
-    return f"job {job.id} has this submission id already and is {job.state}: {route}"

@@ -7,28 +7,35 @@ Finding and reading the file and the environment is in `config_source`; what is 
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from headrace_queue.config_api import ApiConfig, StagingConfig, SystemConfig, UserConfig, refuse_incomplete_api
 from headrace_queue.config_faults import fault_of, unknown_variable
+from headrace_queue.config_section import (
+    AbsolutePath,
+    Patterns,
+    Rate,
+    Room,
+    Seconds,
+    Section,
+    Size,
+    Timeout,
+    Urls,
+    plain_url,
+)
 from headrace_queue.config_source import read_source
-from headrace_queue.free_space import Reserve, parse_reserve
+from headrace_queue.free_space import Reserve
 from headrace_queue.locations import REMOTE_NAME
-from headrace_queue.units import parse_duration, parse_rate, parse_size
-from headrace_queue.whereabouts import absolute_path, default_queue, default_state_dir, known_queue
+from headrace_queue.whereabouts import default_queue, default_state_dir, known_queue
 
 __all__ = [
     "Config",
@@ -43,29 +50,6 @@ __all__ = [
 
 _RESERVED_NAMES: Final = frozenset({"http", "https", "file"})
 _LISTEN: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
-
-
-def _listed(value: object, separator: str | None = None) -> object:
-    """One text where a list is expected; the environment has only texts."""
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip() for part in value.split(separator) if part.strip()) if separator else (value,)
-
-
-Size = Annotated[int, BeforeValidator(parse_size)]
-Rate = Annotated[int, BeforeValidator(parse_rate)]
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
-Timeout = Annotated[float, BeforeValidator(parse_duration), Field(ge=0.1, le=86_400)]
-Room = Annotated[Reserve, BeforeValidator(parse_reserve)]
-AbsolutePath = Annotated[Path, AfterValidator(absolute_path)]
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Urls = Annotated[tuple[str, ...], BeforeValidator(partial(_listed, separator=","))]
-
-
-class Section(BaseModel):
-    """The base of every section: frozen, and no key that nobody reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CredentialsConfig(Section):
@@ -115,7 +99,7 @@ class RemoteConfig(Section):
         if not urls:
             # taken for AWS, it would send another service's data there
             raise ValueError("it names no endpoint; write https://HOST:PORT, or leave the key out where AWS is meant")
-        plain = tuple(_plain_url(url) for url in urls)
+        plain = tuple(plain_url(url) for url in urls)
         if len(set(plain)) < len(plain):
             raise ValueError("an endpoint stands there twice; name each once")
         return plain
@@ -187,8 +171,12 @@ class Config(Section):
     )  # default: sqlite:// in state_dir; may hold a password
     daemon: DaemonConfig = DaemonConfig()
     transfer: TransferConfig = TransferConfig()
-    remotes: dict[str, RemoteConfig] = {}
-    datasets: dict[str, DatasetConfig] = {}
+    remotes: dict[str, RemoteConfig] = Field(default_factory=dict)
+    datasets: dict[str, DatasetConfig] = Field(default_factory=dict)
+    api: ApiConfig | None = None  # None: there is no HTTP API
+    staging: StagingConfig | None = None  # None: the API hands out no presigned transfers
+    systems: dict[str, SystemConfig] = Field(default_factory=dict)
+    users: dict[str, UserConfig] = Field(default_factory=dict)
 
     def remote(self, name: str) -> RemoteConfig:
         """A remote with what it leaves to [transfer] filled in. Raises KeyError for a name that is not configured."""
@@ -199,6 +187,11 @@ class Config(Section):
                 "read_timeout": own.read_timeout or general.read_timeout,
             }
         )
+
+    @model_validator(mode="after")
+    def _usable_api(self) -> "Config":
+        refuse_incomplete_api(self.api, self.staging, self.systems, self.users, self.remotes)
+        return self
 
     @property
     def queue_url(self) -> str:
@@ -229,21 +222,3 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         return Config.model_validate(values)
     except ValidationError as error:
         raise fault_of(error, source, Config) from None
-
-
-def _plain_url(url: str) -> str:
-    """An endpoint without its trailing slash. Messages leave out what may be a password."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError("an endpoint URL has a malformed host or port; write https://HOST:PORT") from None
-    if "@" in url:
-        raise ValueError("an endpoint URL holds credentials; move them into `credentials`")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"endpoint {url!r} has no http:// or https:// in front")
-    if not parts.hostname or port == 0 or any(character.isspace() for character in url):
-        raise ValueError(f"endpoint {url!r} names no host; write https://HOST:PORT")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or url.rstrip("/").endswith(("?", "#")):
-        raise ValueError(f"endpoint {url.partition('?')[0]!r} has a path or a query; write only https://HOST:PORT")
-    return f"{parts.scheme}://{parts.netloc}"

@@ -1,6 +1,7 @@
 """What is wrong with a configuration, as three short sentences. No message repeats a value: it may be a secret."""
 
 from difflib import get_close_matches
+from types import NoneType
 from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -23,6 +24,9 @@ def fault_of(error: ValidationError, source: Source, model: type[BaseModel]) -> 
     """The first fault of a validation, told by the key's name in the file or by the variable that set it."""
     first = error.errors(include_input=False, include_url=False)[0]
     keys = tuple(str(part) for part in first["loc"])
+    if not keys:  # what only all sections together show: the text names the key
+        what = f"configuration {source.file}" if source.file is not None else "the configuration"
+        return refused(what, first["msg"].removeprefix("Value error, "))
     if first["type"] == "extra_forbidden":
         return _unknown_key(source.name_of_unknown(keys), keys, model)
     if first["type"] == "missing":
@@ -48,8 +52,9 @@ def _settings(section: tuple[str, ...], model: type[BaseModel], values: Any) -> 
     found: list[tuple[str, ...]] = []
     for key, field in model.model_fields.items():
         keys, table = (*section, key), values.get(key) if isinstance(values, dict) else None
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += _settings(keys, field.annotation, table)
+        inner = _without_none(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += _settings(keys, inner, table)
         elif get_origin(field.annotation) is dict:
             for name in table or {}:
                 found += _settings((*keys, name), get_args(field.annotation)[-1], table[name] if table else None)
@@ -92,8 +97,14 @@ def _section_of(section: tuple[str, ...], model: type[BaseModel]) -> type[BaseMo
     current: Any = model
     for name in section:
         if isinstance(current, type) and issubclass(current, BaseModel):
-            current = current.model_fields[name].annotation
+            current = _without_none(current.model_fields[name].annotation)
         else:
             current = get_args(current)[-1]
     found: type[BaseModel] = current
     return found
+
+
+def _without_none(annotation: Any) -> Any:
+    """The model of a section that may be missing."""
+    inner = [one for one in get_args(annotation) if one is not NoneType] if NoneType in get_args(annotation) else []
+    return inner[0] if len(inner) == 1 else annotation

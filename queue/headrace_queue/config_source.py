@@ -15,7 +15,8 @@ from headrace_queue.errors import UsageError
 SYSTEM_FILE: Final = Path("/etc/headrace/config.toml")
 _PREFIX: Final = "HEADRACE_"
 _TOP_LEVEL: Final = {"HEADRACE_STATE_DIR": "state_dir", "HEADRACE_QUEUE": "queue"}
-_READ_ELSEWHERE: Final = frozenset({"HEADRACE_CONFIG", "HEADRACE_REQUIRE"})  # the second by our own tests
+_OF_A_SERVER: Final = ("HEADRACE_URL", "HEADRACE_TOKEN", "HEADRACE_TOKEN_FILE", "HEADRACE_CA_FILE")  # see `over_http`
+_READ_ELSEWHERE: Final = frozenset({"HEADRACE_CONFIG", "HEADRACE_REQUIRE", *_OF_A_SERVER})  # the second by our tests
 _OF_KUBERNETES: Final = re.compile(r"HEADRACE_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_[A-Z]+(_[A-Z]+)?)?)")
 """What it sets in every pod beside a Service called headrace, asked or not:
 https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables"""

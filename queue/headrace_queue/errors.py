@@ -55,6 +55,18 @@ class UnknownJob(HeadraceError):
         self.job_id = job_id
 
 
+class UnknownTransfer(HeadraceError):
+    """There is no transfer of this number, or it is another user's: look at the list of transfers."""
+
+    def __init__(self, transfer_id: int) -> None:
+        super().__init__(f"transfer {transfer_id}: no such transfer.")
+        self.transfer_id = transfer_id
+
+
+class TooManyTransfers(HeadraceError):
+    """This user has as many transfers under way as they may: wait for one to end, or cancel one."""
+
+
 class IllegalTransition(HeadraceError):
     """The state table has no such move: read the state again and decide anew."""
 

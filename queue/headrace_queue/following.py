@@ -14,6 +14,7 @@ from headrace_queue.dry_run_room import room_json, room_lines
 from headrace_queue.errors import HeadraceError, IllegalTransition, QueueError
 from headrace_queue.free_space import Reserve
 from headrace_queue.job_json import job_json, to_text, warning_of
+from headrace_queue.job_source import JobSource
 from headrace_queue.jobs import Job
 from headrace_queue.progress import Waits, closing_lines, display_for
 from headrace_queue.render import report_line, shown, summary_lines
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = 130
 
 
-def wait_for(store: Store, pick: Callable[[], list[Job]], *, quiet: bool = False) -> list[Job] | None:
+def wait_for(store: JobSource, pick: Callable[[], list[Job]], *, quiet: bool = False) -> list[Job] | None:
     """The jobs at their end, with progress on stderr until then; None where the user left with Ctrl-C.
 
     quiet: no progress, but what a job waits for is said all the same.
@@ -60,7 +61,7 @@ def say_they_go_on(jobs: Sequence[Job]) -> None:
             print(f"\njob {job.id} stays in the queue and goes on without you: {hint}", file=sys.stderr)
 
 
-def hint_without_worker(store: Store, file: Path | None) -> None:
+def hint_without_worker(store: JobSource, file: Path | None) -> None:
     """Says how to start a worker where none is there to take the job up."""
     if not any_live_worker(store, time.time()):
         hint_how_to_start(file)

@@ -1,9 +1,10 @@
 """What `--json` prints of a job. These names are a contract: fields are added, never renamed or taken away.
 
-id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value); options as in `Options`,
-`rules` as a list of {include, pattern}, `headers` and `metadata` as name -> value; counters as in `Counters`; created,
-started, finished (seconds since the epoch or null); error, waiting and warning (text or null); seconds (how long it ran
-so far) and bytes_per_second (null before it started); exit_code (what `wait` gives, null while it is not over).
+id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value), user (whose it is where it
+came through the API, else null); options as in `Options`, `rules` as a list of {include, pattern}, `headers` and
+`metadata` as name -> value; counters as in `Counters`; created, started, finished (seconds since the epoch or null);
+error, waiting and warning (text or null); seconds (how long it ran so far) and bytes_per_second (null before it
+started); exit_code (what `wait` gives, null while it is not over).
 """
 
 import json
@@ -27,6 +28,7 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
         "priority": spec.priority,
         "submission_id": spec.submission_id,
         "labels": dict(spec.labels),
+        "user": spec.owner.user if spec.owner is not None else None,
         "options": options_json(spec.options),
         "counters": asdict(job.counters),
         "created": job.created,
@@ -39,6 +41,12 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
         "bytes_per_second": average_rate(job, now),
         "exit_code": EXIT_CODE.get(job.state),
     }
+
+
+def entry_json(job: Job, now: float, *, created: bool, live_worker: bool) -> dict[str, Any]:
+    """What enqueueing prints. created: false where the submission id had it already; live_worker: whether one was there
+    to take it."""
+    return {"job": job_json(job, now), "created": created, "live_worker": live_worker}
 
 
 def options_json(options: Options) -> dict[str, Any]:

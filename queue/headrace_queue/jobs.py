@@ -19,6 +19,7 @@ class Kind(StrEnum):
 
     SYNC = "sync"  # everything below the source, compared with what the destination has
     COPY = "copy"  # exactly one object or file
+    ARCHIVE = "archive"  # everything below a folder, as one tar object
 
 
 class Compare(StrEnum):
@@ -98,6 +99,21 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose job it is, where the HTTP API enqueued it. What the job may touch is what they may.
+
+    root: the folder beneath which the job's path is resolved, so that no link leads out of it; '' where no side is a
+    path. uid, gid, groups: of the account with whose rights files are read and written; None: with the daemon's.
+    """
+
+    user: str
+    root: str = ""
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job as it is enqueued. source and destination are location texts, paths absolute."""
 
@@ -108,6 +124,7 @@ class JobSpec:
     priority: int = 0  # higher goes first
     submission_id: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    owner: Owner | None = None  # of a job that came through the HTTP API
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,18 +85,20 @@ def sync_locations(source: str, destination: str, cwd: Path | None = None) -> tu
     return start, end
 
 
-def copy_locations(source: str, destination: str, cwd: Path | None = None) -> tuple[Location, Location]:
+def copy_locations(
+    source: str, destination: str, cwd: Path | None = None, *, look: bool = True
+) -> tuple[Location, Location]:
     """Source and destination of a copy, both as the exact object or file.
 
-    A destination that ends in '/', is a whole bucket or an existing folder takes the source's name. Raises UsageError
-    also for sides that cannot go together.
+    A destination that ends in '/', is a whole bucket or an existing folder takes the source's name. look: whether a
+    folder exists there. Raises UsageError also for sides that cannot go together.
     """
     start, end = Location.parse(source, cwd), Location.parse(destination, cwd)
     _refuse_two_paths(start, end)
     if start.path is None and not start.name:
         why = "copy takes exactly one object, and this is a folder or a bucket"
         raise UsageError(source, why, "Name the object, or use `headrace sync`.")
-    if _takes_name(end, destination):
+    if _takes_name(end, destination, look=look):
         if end.path is not None and start.name in (".", ".."):
             raise UsageError(source, f"{start.name!r} is no file name", "Name the destination file in full.")
         end = end.child(start.name)
@@ -105,9 +107,25 @@ def copy_locations(source: str, destination: str, cwd: Path | None = None) -> tu
     return start, end
 
 
-def _takes_name(end: Location, written: str) -> bool:
+def archive_locations(source: str, destination: str, cwd: Path | None = None) -> tuple[Location, Location]:
+    """The folder and the object that an archive of it becomes.
+
+    A destination that ends in '/' or is a whole bucket takes the folder's name, with `.tar`. Raises UsageError also for
+    sides that cannot go together.
+    """
+    start, end = Location.parse(source, cwd), Location.parse(destination, cwd)
+    if start.path is None or not start.name:
+        why = "archive takes a folder with a name, which everything in the archive begins with"
+        raise UsageError(source, why, "Name a folder of this host, such as /fsx/run7.")
     if end.path is not None:
-        return written.endswith("/") or end.path.is_dir()
+        why = "an archive becomes an object of a bucket, and the destination is a path"
+        raise UsageError(f"{source} -> {destination}", why, "Write s3://bucket/key.tar, or use tar.")
+    return start, end if end.name else end.child(f"{start.name}.tar")
+
+
+def _takes_name(end: Location, written: str, *, look: bool) -> bool:
+    if end.path is not None:
+        return written.endswith("/") or (look and end.path.is_dir())
     return not end.name
 
 

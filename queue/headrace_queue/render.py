@@ -13,7 +13,7 @@ from headrace_queue.states import FINAL, JobState
 from headrace_queue.units import format_bytes, format_duration, format_rate
 
 JOB_COLUMNS: Final = ("JOB", "STATE", "PROGRESS", "SIZE", "RATE", "AGE", "SOURCE", "DESTINATION")
-RIGHT_COLUMNS: Final = frozenset({"JOB", "SIZE", "RATE", "AGE"})
+RIGHT_COLUMNS: Final = frozenset({"JOB", "TRANSFER", "SIZE", "RATE", "AGE"})
 _LIVE: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING})
 _MOVING: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 _OUTCOME_WIDTH: Final = 14
@@ -48,6 +48,14 @@ def state_text(job: Job) -> str:
     if failed and job.state in _LIVE:
         return f"{dry}{job.state}, {failed:,} failed"
     return f"{dry}{job.state}"
+
+
+def enqueued_line(job: Job, *, created: bool) -> str:
+    """What became of a job that was submitted. created: whether it is a new one."""
+    route = f"{shown(job.spec.source)} -> {shown(job.spec.destination)}"
+    if created:
+        return f"job {job.id}: {job.spec.kind} {route}"
+    return f"job {job.id} has this submission id already and is {job.state}: {route}"
 
 
 def progress_text(job: Job) -> str:
@@ -105,6 +113,7 @@ def status_lines(job: Job, failures: Sequence[Failure], now: float, *, live_work
         ("times", _times_text(job, now)),
         ("labels", shown(", ".join(f"{name}={value}" for name, value in spec.labels))),
         ("submission", spec.submission_id or ""),
+        ("user", shown(spec.owner.user) if spec.owner is not None else ""),
         ("waiting", shown(job.waiting or "")),
         ("warning", shown(warning_of(job) or "")),
         ("error", shown(split_advice(job.error or "")[0])),
@@ -247,16 +256,17 @@ def _bytes_text(job: Job, now: float) -> str:
 
 
 def _times_text(job: Job, now: float) -> str:
-    text = f"enqueued {_clock(job.created)}"
+    text = f"enqueued {clock(job.created)}"
     if job.started is not None:
-        text += f", started {_clock(job.started)}"
+        text += f", started {clock(job.started)}"
     if job.finished is not None:
-        text += f", ended {_clock(job.finished)}"
+        text += f", ended {clock(job.finished)}"
     seconds = running_seconds(job, now)
     return text if seconds is None else f"{text} ({format_duration(seconds)})"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time of the queue, in the time zone of whoever looks."""
     return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")
 
 

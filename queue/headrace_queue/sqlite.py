@@ -11,6 +11,7 @@ from headrace_queue import sqlite_parts as large_objects
 from headrace_queue import sqlite_plans as plans
 from headrace_queue import sqlite_roots as roots
 from headrace_queue import sqlite_rows as rows
+from headrace_queue import sqlite_transfers as transfers
 from headrace_queue import sqlite_workers as workers
 from headrace_queue.jobs import (
     Batch,
@@ -29,6 +30,7 @@ from headrace_queue.jobs import (
 from headrace_queue.sqlite_connection import Transaction, open_database, open_snapshot, snapshot
 from headrace_queue.sqlite_errors import translated
 from headrace_queue.states import JobState
+from headrace_queue.transfers import NO_CHANGES, Changes, Transfer, TransferSpec, TransferState
 
 
 class SqliteStore:
@@ -76,9 +78,15 @@ class SqliteStore:
         with translated(self._path):
             return rows.read_job(self._db, job_id)
 
-    def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]:
+    def jobs(
+        self,
+        states: Sequence[JobState] = (),
+        limit: int = 100,
+        before: int | None = None,
+        user: str | None = None,
+    ) -> list[Job]:
         with translated(self._path):
-            return jobs.list_jobs(self._db, states, limit, before)
+            return jobs.list_jobs(self._db, states, limit, before, user)
 
     def pause(self, job_id: int) -> Job:
         with self._transaction:
@@ -115,6 +123,46 @@ class SqliteStore:
     def depth(self) -> QueueDepth:
         with translated(self._path), snapshot(self._db):
             return jobs.depth(self._db, self._clock())
+
+    # -- transfers ------------------------------------------------------------------------------------------------
+
+    def add_transfer(self, spec: TransferSpec, limit: int | None = None) -> Transfer:
+        with self._transaction:
+            return transfers.add(self._db, spec, limit, self._clock())
+
+    def transfer(self, transfer_id: int, user: str | None = None) -> Transfer:
+        with translated(self._path):
+            return transfers.read(self._db, transfer_id, user)
+
+    def transfers(
+        self,
+        user: str | None = None,
+        states: Sequence[TransferState] = (),
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[Transfer]:
+        with translated(self._path):
+            return transfers.page(self._db, user, states, limit, before)
+
+    def move_transfer(self, transfer_id: int, event: str, changes: Changes = NO_CHANGES) -> Transfer:
+        with self._transaction:
+            return transfers.move(self._db, transfer_id, event, changes, self._clock())
+
+    def change_transfer(self, transfer_id: int, changes: Changes) -> Transfer:
+        with self._transaction:
+            return transfers.change(self._db, transfer_id, changes)
+
+    def due_transfers(self, now: float, hold: float, limit: int = 50) -> list[Transfer]:
+        with self._transaction:
+            return transfers.due(self._db, now, hold, limit)
+
+    def staged_download(self, user: str, path: str, fingerprint: str, not_before: float) -> Transfer | None:
+        with translated(self._path):
+            return transfers.staged_download(self._db, user, path, fingerprint, not_before)
+
+    def purge_transfers(self, finished_before: float, limit: int = 100) -> list[int]:
+        with self._transaction:
+            return transfers.purge(self._db, finished_before, limit)
 
     # -- workers --------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Opening the queue's file safely, and transactions on it."""
 
 import errno
-import importlib.resources
 import os
 import time
 from collections.abc import Iterator
@@ -15,11 +14,10 @@ import apsw
 from headrace_queue.errors import QueueError, SchemaMismatch, UnsafeQueue
 from headrace_queue.filesystem import refuse_shared
 from headrace_queue.sqlite_errors import PATIENCE_SECONDS, as_queue_error, forbidden, full, translated
+from headrace_queue.sqlite_migration import OLDEST_VERSION, SCHEMA_VERSION, create, migrate
 from headrace_queue.state_folder import make_folder, open_new
 
 APPLICATION_ID: Final = 0x48647263  # "Hdrc", so that nobody takes another program's file for a queue
-SCHEMA_VERSION: Final = 1
-SCHEMA_FILE: Final = "sqlite_schema.sql"
 
 POLL_SECONDS: Final = 0.001
 WAL_KEEP_BYTES: Final = 64 * 2**20  # what is left of the WAL file after a burst
@@ -61,7 +59,8 @@ class Patience:
 
 
 def open_database(path: Path, *, read_only: bool) -> apsw.Connection:
-    """A checked connection. Creates directory, file and schema where they are missing, unless read_only.
+    """A checked connection. Creates directory, file and schema where they are missing, and brings the schema of an
+    earlier Headrace up to date, unless read_only.
 
     Raises UnsafeQueue, SchemaMismatch, QueueFull, QueueError.
     """
@@ -111,7 +110,7 @@ def open_snapshot(path: Path) -> apsw.Connection:
             source.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")
             with memory.backup("main", source, "main") as copy:
                 copy.step()
-        _is_new(memory, path)
+        _refuse_other_version(path, _version(memory, path))
     except apsw.Error as error:
         memory.close()
         raise full(path) from error
@@ -145,34 +144,45 @@ def _configure(db: apsw.Connection, path: Path, read_only: bool) -> None:
     db.set_busy_handler(Patience())
     db.execute("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL")
     # looked at before anything is written: a file of another program must stay as it is
-    is_new = _is_new(db, path)
+    version = _version(db, path)
     if read_only:
-        if is_new:
-            raise QueueError(f"{path}: there is no queue in it yet. It is made when the first job is enqueued.")
+        _refuse_other_version(path, version)
         db.execute("PRAGMA query_only = ON")
         return
     if db.pragma("journal_mode") != "wal":
         _switch_to_wal(db)
     db.execute(f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}")
-    if is_new:
-        _create_schema(db, path)
+    if version != SCHEMA_VERSION:
+        _bring_up_to_date(db, path)
 
 
-def _is_new(db: apsw.Connection, path: Path) -> bool:
-    """Whether the file is empty. Raises SchemaMismatch where it is not ours, or of another version."""
+def _version(db: apsw.Connection, path: Path) -> int:
+    """Of the schema; 0 where the file is empty. Raises SchemaMismatch where it is not ours, or of a version that this
+    Headrace cannot bring up to date."""
     with snapshot(db):
         found_id, version = db.pragma("application_id"), db.pragma("user_version")
         has_tables = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is not None
     if (found_id, version) == (0, 0) and not has_tables:
-        return True
+        return 0
     if found_id != APPLICATION_ID:
         raise SchemaMismatch(f"{path}: belongs to another program. Correct queue in config.toml.")
-    if version != SCHEMA_VERSION:
+    if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
         raise SchemaMismatch(
-            f"{path}: its schema has version {version}, this Headrace expects {SCHEMA_VERSION}. "
-            "Use the Headrace that wrote it, or move the file away once its jobs have ended."
+            f"{_told(path, version)} Use the Headrace that wrote it, or move the file away once its jobs have ended."
         )
-    return False
+    return int(version)
+
+
+def _refuse_other_version(path: Path, version: int) -> None:
+    """Who only reads can neither make a schema nor bring it up to date. Raises QueueError, SchemaMismatch."""
+    if version == 0:
+        raise QueueError(f"{path}: there is no queue in it yet. It is made when the first job is enqueued.")
+    if version != SCHEMA_VERSION:
+        raise SchemaMismatch(f"{_told(path, version)} Start `headraced`, which brings it up to date.")
+
+
+def _told(path: Path, version: int) -> str:
+    return f"{path}: its schema has version {version}, this Headrace expects {SCHEMA_VERSION}."
 
 
 def _switch_to_wal(db: apsw.Connection) -> None:
@@ -191,12 +201,17 @@ def _switch_to_wal(db: apsw.Connection) -> None:
         return
 
 
-def _create_schema(db: apsw.Connection, path: Path) -> None:
-    schema = importlib.resources.files("headrace_queue").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+def _bring_up_to_date(db: apsw.Connection, path: Path) -> None:
+    # SQLite does not heed the first of them within a transaction
+    db.execute("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")
     with Transaction(db, path):
-        if _is_new(db, path):  # else another process made it while this one waited for the lock
-            db.execute(schema)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+        version = _version(db, path)  # another process may have done it while this one waited for the lock
+        if version == 0:
+            create(db)
+        elif version != SCHEMA_VERSION:
+            migrate(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+    db.execute("PRAGMA foreign_keys = ON; PRAGMA legacy_alter_table = OFF")
 
 
 @contextmanager

@@ -30,12 +30,15 @@ _MOVE: Final = """
         plan_worker = CASE WHEN :state = 'running' THEN plan_worker END
     WHERE id = :id
 """
-_LIST: Final = f"""
-    SELECT {JOB_COLUMNS} FROM job
-    WHERE (:before IS NULL OR id < :before)
-      AND (:states = '' OR instr(:states, '|' || state || '|'))
+_PAGE: Final = """
+    (:before IS NULL OR id < :before) AND (:states = '' OR instr(:states, '|' || state || '|'))
     ORDER BY id DESC LIMIT :limit
 """
+_LIST: Final = f"SELECT {JOB_COLUMNS} FROM job WHERE {_PAGE}"
+_LIST_OF_USER: Final = f"""
+    SELECT {JOB_COLUMNS} FROM job INDEXED BY job_of_user WHERE user = :user AND user <> '' AND {_PAGE}
+"""
+_BY_SUBMISSION: Final = "SELECT id FROM job WHERE user = ? AND submission_id = ?"
 _START_OVER: Final = f"""
     UPDATE job SET phase = 'copy', cursor = x'', plan_not_before = 0, {", ".join(f"{name} = 0" for name in COUNTERS)}
     WHERE id = ?
@@ -50,7 +53,11 @@ _FAILURES: Final = """
 """
 _PURGE: Final = """
     DELETE FROM job WHERE id IN (
-        SELECT id FROM job WHERE finished < ? AND id NOT IN (SELECT job_id FROM multipart) ORDER BY finished LIMIT ?)
+        SELECT id FROM job WHERE finished < ? AND id NOT IN (SELECT job_id FROM multipart)
+          AND NOT EXISTS (
+            SELECT 1 FROM transfer INDEXED BY transfer_of_job
+            WHERE transfer.job_id = job.id AND transfer.finished IS NULL)
+        ORDER BY finished LIMIT ?)
     RETURNING id
 """
 _LITTERED: Final = """
@@ -69,8 +76,10 @@ _BATCH_DEPTH: Final = """
 
 
 def enqueue(db: apsw.Connection, spec: JobSpec, now: float) -> tuple[Job, bool]:
+    """A submission id is one within the jobs of its user; those without an owner are the command's, together."""
     if spec.submission_id is not None:
-        row = first(db, "SELECT id FROM job WHERE submission_id = ?", (spec.submission_id,))
+        user = "" if spec.owner is None else spec.owner.user
+        row = first(db, _BY_SUBMISSION, (user, spec.submission_id))
         if row is not None:
             return _submitted_before(read_job(db, row[0]), spec), False
     return read_job(db, insert_job(db, spec, now)), True
@@ -86,9 +95,12 @@ def _submitted_before(job: Job, spec: JobSpec) -> Job:
     )
 
 
-def list_jobs(db: apsw.Connection, states: Sequence[JobState], limit: int, before: int | None) -> list[Job]:
+def list_jobs(
+    db: apsw.Connection, states: Sequence[JobState], limit: int, before: int | None, user: str | None
+) -> list[Job]:
     wanted = "".join(f"|{state}|" for state in states)
-    rows = db.execute(_LIST, {"before": before, "states": wanted, "limit": limit})
+    bindings = {"before": before, "states": wanted, "limit": limit}
+    rows = query(db, _LIST, bindings) if user is None else query(db, _LIST_OF_USER, bindings | {"user": user})
     return [as_job(row) for row in rows]
 
 

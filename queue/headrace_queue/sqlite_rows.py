@@ -21,6 +21,7 @@ from headrace_queue.jobs import (
     Kind,
     Links,
     Options,
+    Owner,
     Phase,
     Rule,
     Via,
@@ -34,15 +35,16 @@ _OPTIONS: Final = frozenset(field.name for field in fields(Options))
 JOB_COLUMNS: Final = ", ".join(
     (
         "id, kind, source, destination, options, labels, priority, submission_id, state, phase",
-        "created, started, finished, error, waiting",
+        "created, started, finished, error, waiting, user, owner",
         *COUNTERS,
     )
 )
-_FIRST_COUNTER: Final = 15
+_FIRST_COUNTER: Final = 17
 
 _INSERT_JOB: Final = """
-    INSERT INTO job (kind, source, destination, options, labels, priority, submission_id, state, phase, created)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 'copy', ?)
+    INSERT INTO job (kind, source, destination, options, labels, priority, submission_id, user, owner, state, phase,
+        created)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'copy', ?)
 """
 _ADD_COUNTERS: Final = f"UPDATE job SET {', '.join(f'{name} = {name} + ?' for name in COUNTERS)} WHERE id = ?"
 _counter_values: Final = attrgetter(*COUNTERS)
@@ -67,8 +69,7 @@ def first(db: apsw.Connection, statement: str, bindings: "apsw.Bindings" = ()) -
 def insert_job(db: apsw.Connection, spec: JobSpec, now: float) -> int:
     """The new job's number. Raises UsageError for a location that is not Unicode."""
     for location in (spec.source, spec.destination):
-        if not _is_unicode(location):
-            raise UsageError(repr(location), "its name is not valid UTF-8", "Rename it, or name a folder above it.")
+        refuse_no_text(location)
     db.execute(
         _INSERT_JOB,
         (
@@ -79,6 +80,8 @@ def insert_job(db: apsw.Connection, spec: JobSpec, now: float) -> int:
             json.dumps(spec.labels),
             spec.priority,
             spec.submission_id,
+            "" if spec.owner is None else spec.owner.user,
+            None if spec.owner is None else encode_owner(spec.owner),
             now,
         ),
     )
@@ -96,7 +99,7 @@ def read_job(db: apsw.Connection, job_id: int) -> Job:
 def as_job(row: Row) -> Job:
     """A row of JOB_COLUMNS."""
     (number, kind, source, destination, options, labels, priority, submission_id, state, phase) = row[:10]
-    created, started, finished, error, waiting = row[10:_FIRST_COUNTER]
+    created, started, finished, error, waiting, user, owner = row[10:_FIRST_COUNTER]
     return Job(
         id=number,
         spec=JobSpec(
@@ -107,6 +110,7 @@ def as_job(row: Row) -> Job:
             priority=priority,
             submission_id=submission_id,
             labels=_decode_labels(labels),
+            owner=None if owner is None else decode_owner(user, owner),
         ),
         state=JobState(state),
         phase=Phase(phase),
@@ -148,6 +152,19 @@ def _decode_labels(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in json.loads(text))
 
 
+def encode_owner(owner: Owner) -> str:
+    """All but the name, which has a column of its own. Raises ValueError for an owner without one."""
+    if not owner.user:
+        raise ValueError("an owner has a name")
+    return json.dumps([owner.root, owner.uid, owner.gid, owner.groups])
+
+
+@lru_cache(maxsize=256)
+def decode_owner(user: str, text: str) -> Owner:
+    root, uid, gid, groups = json.loads(text)
+    return Owner(user, root, uid, gid, tuple(groups))
+
+
 def add_counters(db: apsw.Connection, job_id: int, difference: Counters, failures: int) -> None:
     """failed is counted from the failures that are stored with it, so that retry finds as many as status says."""
     values = list(_counter_values(difference))
@@ -187,6 +204,12 @@ def decode_key(raw: bytes) -> str:
 def printable(text: str) -> str:
     """A text for people, without the lone surrogates of a file name in it."""
     return text if _is_unicode(text) else text.encode("utf-8", "backslashreplace").decode()
+
+
+def refuse_no_text(name: str) -> None:
+    """Raises UsageError for the name of a file that is not Unicode: no column of TEXT could keep it."""
+    if not _is_unicode(name):
+        raise UsageError(repr(name), "its name is not valid UTF-8", "Rename it, or name a folder above it.")
 
 
 def _is_unicode(text: str) -> bool:

@@ -11,13 +11,15 @@ CREATE TABLE worker (
 
 CREATE TABLE job (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,  -- the number of a purged job never comes back
-    kind            TEXT NOT NULL CHECK (kind IN ('sync', 'copy')),
+    kind            TEXT NOT NULL CHECK (kind IN ('sync', 'copy', 'archive')),
     source          TEXT NOT NULL,
     destination     TEXT NOT NULL,
     options         TEXT NOT NULL CHECK (json_valid(options)),
     labels          TEXT NOT NULL CHECK (json_valid(labels)),
     priority        INTEGER NOT NULL,
-    submission_id   TEXT UNIQUE,
+    submission_id   TEXT,
+    user            TEXT NOT NULL DEFAULT '',  -- of the API whose job it is; '': it came through the command
+    owner           TEXT CHECK (json_valid(owner)),  -- what else of the owner counts: [root, uid, gid, groups]
     state           TEXT NOT NULL CHECK (state IN
                         ('queued', 'running', 'paused', 'cancelling', 'done', 'incomplete', 'failed', 'cancelled')),
     phase           TEXT NOT NULL CHECK (phase IN ('copy', 'delete', 'done')),
@@ -53,6 +55,8 @@ CREATE TABLE job (
     retries         INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
     extra           INTEGER NOT NULL DEFAULT 0 CHECK (extra >= 0),
 
+    UNIQUE (user, submission_id),
+    CHECK ((user <> '') = (owner IS NOT NULL)),
     CHECK ((finished IS NOT NULL) = (state IN ('done', 'incomplete', 'failed', 'cancelled'))),
     CHECK ((error IS NOT NULL) = (state = 'failed')),
     CHECK (state <> 'running' OR started IS NOT NULL),
@@ -69,6 +73,7 @@ CREATE INDEX job_plannable ON job (priority DESC, ready, id)
 CREATE INDEX job_planned_by ON job (plan_worker) WHERE plan_worker IS NOT NULL;
 CREATE INDEX job_by_state ON job (state);
 CREATE INDEX job_finished ON job (finished) WHERE finished IS NOT NULL;
+CREATE INDEX job_of_user ON job (user, id) WHERE user <> '';
 
 CREATE TABLE batch (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- part of the fence: never used twice
@@ -134,3 +139,54 @@ CREATE TABLE part (
     crc64nvme    TEXT NOT NULL,
     PRIMARY KEY (multipart_id, number)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE transfer (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- the number of a purged transfer never comes back
+    direction   TEXT NOT NULL CHECK (direction IN ('upload', 'download')),
+    state       TEXT NOT NULL CHECK (state IN
+                    ('waiting', 'moving', 'ready', 'done', 'expired', 'failed', 'cancelled', 'timeout')),
+    system      TEXT NOT NULL,
+    user        TEXT NOT NULL CHECK (user <> ''),
+    owner       TEXT NOT NULL CHECK (json_valid(owner)),  -- as in job
+    path        TEXT NOT NULL,
+    size        INTEGER NOT NULL CHECK (size >= 0),
+    bucket      TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    part_size   INTEGER NOT NULL CHECK (part_size >= 0),
+    deadline    REAL,
+    lifetime    REAL NOT NULL CHECK (lifetime >= 0),
+    fingerprint TEXT NOT NULL,
+    archive     INTEGER NOT NULL CHECK (archive IN (0, 1)),
+    account     TEXT NOT NULL,
+    no_clobber  INTEGER NOT NULL CHECK (no_clobber IN (0, 1)),
+    created     REAL NOT NULL,
+    changed     REAL NOT NULL,
+    finished    REAL,
+    upload_id   TEXT NOT NULL DEFAULT '',
+    job_id      INTEGER,  -- of a job that may be purged by now: its number never comes back
+    staged      INTEGER NOT NULL CHECK (staged IN (0, 1)),
+    expires     REAL,
+    error       TEXT,
+    etag        TEXT NOT NULL DEFAULT '',
+    crc64nvme   TEXT NOT NULL DEFAULT '',
+    next_look   REAL NOT NULL,
+    looks       INTEGER NOT NULL DEFAULT 0 CHECK (looks >= 0),
+
+    UNIQUE (bucket, key),
+    CHECK ((finished IS NOT NULL) = (state IN ('done', 'expired', 'failed', 'cancelled', 'timeout'))),
+    CHECK (state <> 'failed' OR error IS NOT NULL),
+    CHECK (error IS NULL OR state IN ('failed', 'cancelled', 'timeout')),
+    CHECK ((direction = 'upload') = (part_size > 0)),
+    CHECK ((direction = 'upload') = (deadline IS NOT NULL)),
+    CHECK (direction = 'upload' OR (upload_id = '' AND state NOT IN ('waiting', 'done', 'timeout'))),
+    CHECK (direction = 'download' OR (expires IS NULL AND state NOT IN ('ready', 'expired'))),
+    CHECK (state NOT IN ('ready', 'expired') OR expires IS NOT NULL)
+) STRICT;
+
+CREATE INDEX transfer_due ON transfer (next_look, id) WHERE finished IS NULL OR staged;
+CREATE INDEX transfer_of_user ON transfer (user, id);
+CREATE INDEX transfer_under_way ON transfer (user) WHERE state IN ('waiting', 'moving');
+CREATE INDEX transfer_of_job ON transfer (job_id) WHERE finished IS NULL;
+CREATE INDEX transfer_download ON transfer (user, path, fingerprint)
+    WHERE direction = 'download' AND state IN ('moving', 'ready');
+CREATE INDEX transfer_ended ON transfer (finished) WHERE finished IS NOT NULL AND NOT staged;

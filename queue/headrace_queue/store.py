@@ -26,6 +26,7 @@ from headrace_queue.jobs import (
     Worker,
 )
 from headrace_queue.states import JobState
+from headrace_queue.transfers import NO_CHANGES, Changes, Transfer, TransferSpec, TransferState
 
 
 class Store(Protocol):
@@ -57,8 +58,15 @@ class Store(Protocol):
         """Raises UnknownJob."""
         ...
 
-    def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]:
-        """Newest first. states: only these, all where empty. before: only ids below it, to page."""
+    def jobs(
+        self,
+        states: Sequence[JobState] = (),
+        limit: int = 100,
+        before: int | None = None,
+        user: str | None = None,
+    ) -> list[Job]:
+        """Newest first. states: only these, all where empty. before: only ids below it, to page. user: only those that
+        this user of the API owns."""
         ...
 
     def pause(self, job_id: int) -> Job:
@@ -104,6 +112,55 @@ class Store(Protocol):
         ...
 
     def depth(self) -> QueueDepth: ...
+
+    # -- transfers ------------------------------------------------------------------------------------------------
+
+    def add_transfer(self, spec: TransferSpec, limit: int | None = None) -> Transfer:
+        """A new one: an upload is WAITING, a download MOVING, both with `staged` set, for what they stage is recorded
+        before it exists. limit: how many of this user may be under way (WAITING, MOVING).
+
+        Raises TooManyTransfers.
+        """
+        ...
+
+    def transfer(self, transfer_id: int, user: str | None = None) -> Transfer:
+        """user: only one of theirs. Raises UnknownTransfer."""
+        ...
+
+    def transfers(
+        self,
+        user: str | None = None,
+        states: Sequence[TransferState] = (),
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[Transfer]:
+        """Newest first. user: only theirs. states: only these, all where empty. before: only ids below it, to page."""
+        ...
+
+    def move_transfer(self, transfer_id: int, event: str, changes: Changes = NO_CHANGES) -> Transfer:
+        """One move of TRANSFER_MOVES, together with what it changes; `next_look` is now unless said otherwise.
+
+        Raises UnknownTransfer, IllegalTransition.
+        """
+        ...
+
+    def change_transfer(self, transfer_id: int, changes: Changes) -> Transfer:
+        """Its state stays. Raises UnknownTransfer."""
+        ...
+
+    def due_transfers(self, now: float, hold: float, limit: int = 50) -> list[Transfer]:
+        """Those to look at now: not ended, or ended with something staged. For `hold` seconds no other keeper gets
+        them; whoever looked says by `next_look` when to look again."""
+        ...
+
+    def staged_download(self, user: str, path: str, fingerprint: str, not_before: float) -> Transfer | None:
+        """A download of this user that is MOVING or READY, of this very version of the file, whose URL works until
+        not_before at least where it is READY."""
+        ...
+
+    def purge_transfers(self, finished_before: float, limit: int = 100) -> list[int]:
+        """Remove those that ended before then and left nothing staged; their ids."""
+        ...
 
     # -- workers --------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """From what a person asks for to the job that is enqueued. Everything that can be refused at once is refused here.
 
-A path is looked at only to catch a mistake early: the daemon may see another tree, and looks again.
+A path is looked at only to catch a mistake early: the daemon may see another tree, and looks again. Whoever asks for
+somebody else, as the HTTP API does, has it not looked at here (`look`): the answer would tell what they may not see.
 """
 
 import re
@@ -15,7 +16,7 @@ from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.key_files import check_key_files
-from headrace_queue.locations import Location, copy_locations, sync_locations
+from headrace_queue.locations import Location, archive_locations, copy_locations, sync_locations
 from headrace_queue.mounted import refuse_unmounted
 from headrace_queue.name_list import is_location, list_option, take_list
 from headrace_queue.object_headers import UNDESCRIBED, Described
@@ -70,13 +71,16 @@ class Request:
     labels: Sequence[str] = ()
 
 
-def sync_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:
-    """Everything below the source. Raises UsageError for whatever cannot work."""
+def sync_job(
+    config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None, *, look: bool = True
+) -> JobSpec:
+    """Everything below the source. look: at paths of this host. Raises UsageError for whatever cannot work."""
     start, end = sync_locations(source, destination, cwd)
     check_remotes(config, start, end)
     _check_apart(config, start, end)
-    _check_folder(start, missing_is_wrong=True)
-    _check_folder(end, missing_is_wrong=False)
+    if look:
+        _check_folder(start, missing_is_wrong=True)
+        _check_folder(end, missing_is_wrong=False)
     trash = trash_location(request.trash, start, end, Services(config.remotes)) if request.trash is not None else None
     listed = list_option(request.files_from, request.files_from0, delete=request.delete)
     spec = _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE), trash)
@@ -91,17 +95,31 @@ def sync_job(config: "Config", source: str, destination: str, request: Request, 
     return replace(spec, options=options)
 
 
-def copy_job(config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None) -> JobSpec:
-    """Exactly one object or file, sent without looking unless `compare` says how. Raises UsageError."""
-    start, end = copy_locations(source, destination, cwd)
+def copy_job(
+    config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None, *, look: bool = True
+) -> JobSpec:
+    """Exactly one object or file, sent without looking unless `compare` says how. look: at paths of this host; without
+    it, a destination is a folder only where it ends in '/'. Raises UsageError."""
+    start, end = copy_locations(source, destination, cwd, look=look)
     check_remotes(config, start, end)
     _check_apart(config, start, end)
-    if end.path is not None:
+    if look and end.path is not None:
         _kind_of(end.path, missing_is_wrong=False)
         refuse_as_destination(end.path)
-    if start.path is not None:
+    if look and start.path is not None:
         refuse_as_source(start.path, _kind_of(start.path, missing_is_wrong=True))
     return _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
+
+
+def archive_job(
+    config: "Config", source: str, destination: str, request: Request, cwd: Path | None = None, *, look: bool = True
+) -> JobSpec:
+    """Everything below a folder as one tar object, links as links. look: at paths of this host. Raises UsageError."""
+    start, end = archive_locations(source, destination, cwd)
+    check_remotes(config, end)
+    if look:
+        _check_folder(start, missing_is_wrong=True, command="archive")
+    return _spec(Kind.ARCHIVE, start, end, replace(request, links=Links.STORE), Compare.ALWAYS)
 
 
 def dataset_job(config: "Config", name: str, request: Request, cwd: Path | None = None) -> JobSpec:
@@ -267,14 +285,14 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
 
 
-def _check_folder(location: Location, *, missing_is_wrong: bool) -> None:
+def _check_folder(location: Location, *, missing_is_wrong: bool, command: str = "sync") -> None:
     if location.path is None:
         return
     kind = _kind_of(location.path, missing_is_wrong=missing_is_wrong)
     if kind not in (None, stat.S_IFDIR):
         what = "a file" if kind == stat.S_IFREG else "neither a file nor a folder"
         remedy = "Use `headrace copy` for one file." if missing_is_wrong else "Name a folder, or move the file away."
-        raise UsageError(str(location), f"sync takes folders, and this is {what}", remedy)
+        raise UsageError(str(location), f"{command} takes folders, and this is {what}", remedy)
 
 
 def _kind_of(path: Path, *, missing_is_wrong: bool) -> int | None:

@@ -1,4 +1,4 @@
-"""Every pair of state and event, in both tables; and what the tables must have in common with the rest."""
+"""Every pair of state and event, in every table; and what the tables must have in common with the rest."""
 
 import itertools
 import re
@@ -22,9 +22,18 @@ from headrace_queue.states import (
     move_batch,
     move_job,
 )
+from headrace_queue.transfers import (
+    ENDED,
+    ONLY_OF,
+    TRANSFER_MOVES,
+    Direction,
+    TransferState,
+    move_transfer,
+)
 
 JOB_EVENTS = sorted({event for moves in JOB_MOVES.values() for event in moves})
 BATCH_EVENTS = sorted({event for moves in BATCH_MOVES.values() for event in moves})
+TRANSFER_EVENTS = sorted({event for moves in TRANSFER_MOVES.values() for event in moves})
 
 # written out once more, so that a slip of the pen in the table shows
 JOB_TABLE = """
@@ -39,6 +48,11 @@ incomplete retry queued, failed retry queued, cancelled retry queued
 BATCH_TABLE = """
 ready claim leased, leased snooze ready, leased release ready, leased expire ready, leased retry ready,
 leased exhaust dead, dead retry ready
+"""
+TRANSFER_TABLE = """
+waiting arrive moving, waiting fail failed, waiting cancel cancelled, waiting time_out timeout,
+moving land done, moving offer ready, moving fail failed, moving cancel cancelled,
+ready expire expired, ready cancel cancelled
 """
 
 
@@ -67,9 +81,35 @@ def test_every_move_of_a_batch(state: BatchState, event: str) -> None:
         assert move_batch(state, event) is BatchState(expected)
 
 
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(TransferState, [*TRANSFER_EVENTS, "nonsense"])))
+def test_every_move_of_a_transfer(state: TransferState, event: str) -> None:
+    expected = legal(TRANSFER_TABLE).get((state, event))
+    if expected is None:
+        with pytest.raises(IllegalTransition, match=f"{state} cannot {event}"):
+            move_transfer(state, event)
+    else:
+        assert move_transfer(state, event) is TransferState(expected)
+
+
+def test_a_transfer_of_either_direction_can_end_well() -> None:
+    """What only one direction knows is reached without a state that only the other knows."""
+    ends = {Direction.UPLOAD: TransferState.DONE, Direction.DOWNLOAD: TransferState.EXPIRED}
+    for direction, start in ((Direction.UPLOAD, TransferState.WAITING), (Direction.DOWNLOAD, TransferState.MOVING)):
+        reached, left = {start}, [start]
+        while left:
+            known = {
+                after for after in TRANSFER_MOVES[left.pop()].values() if ONLY_OF.get(after, direction) is direction
+            }
+            left += known - reached
+            reached |= known
+        assert reached == {state for state in TransferState if ONLY_OF.get(state, direction) is direction}
+        assert ends[direction] in reached & ENDED
+
+
 def test_the_tables_name_every_state() -> None:
     assert set(JOB_MOVES) == set(JobState)
     assert set(BATCH_MOVES) == set(BatchState)
+    assert set(TRANSFER_MOVES) == set(TransferState)
 
 
 def test_an_ended_job_moves_only_by_retry_and_has_an_exit_code() -> None:
@@ -78,7 +118,7 @@ def test_an_ended_job_moves_only_by_retry_and_has_an_exit_code() -> None:
     assert set(EXIT_CODE) == FINAL
 
 
-@pytest.mark.parametrize(("column", "states"), [("job", JobState), ("batch", BatchState)])
+@pytest.mark.parametrize(("column", "states"), [("job", JobState), ("batch", BatchState), ("transfer", TransferState)])
 def test_the_sqlite_schema_names_the_same_states(column: str, states: type[StrEnum]) -> None:
     schema = resources.files("headrace_queue").joinpath("sqlite_schema.sql").read_text(encoding="utf-8")
     table = schema.split(f"CREATE TABLE {column} (")[1].split(") STRICT;")[0]
@@ -118,7 +158,7 @@ def test_a_job_whose_batches_are_held_never_waits_in_line(state: JobState, event
         assert after is expected
 
 
-@pytest.mark.parametrize("moves", [JOB_MOVES, BATCH_MOVES], ids=["job", "batch"])
+@pytest.mark.parametrize("moves", [JOB_MOVES, BATCH_MOVES, TRANSFER_MOVES], ids=["job", "batch", "transfer"])
 def test_the_diagram_shows_every_move_once(moves: Mapping[StrEnum, Mapping[str, StrEnum]]) -> None:
     text = mermaid(moves)
     first, *lines = text.splitlines()

@@ -1,0 +1,29 @@
+"""What the commands ask of jobs: a small part of Store, which a daemon on another host can answer as well."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from headrace_queue.jobs import Failure, Job, Worker
+from headrace_queue.states import JobState
+
+
+class JobSource(Protocol):
+    """The methods of Store of these names; what they raise as well, and what its own connection raises."""
+
+    def close(self) -> None: ...
+
+    def version(self) -> int: ...
+
+    def job(self, job_id: int) -> Job: ...
+
+    def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]: ...
+
+    def failures(self, job_id: int, after: int = 0, limit: int = 1000) -> list[tuple[int, Failure]]: ...
+
+    def pause(self, job_id: int) -> Job: ...
+
+    def resume(self, job_id: int) -> Job: ...
+
+    def cancel(self, job_id: int) -> Job: ...
+
+    def workers(self) -> list[Worker]: ...
