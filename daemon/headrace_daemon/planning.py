@@ -5,13 +5,16 @@ import errno
 import stat
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
+from headrace_daemon.archiving import measure_of
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.walk import Manner
 from headrace_daemon.looking import Looking, side_of
 from headrace_daemon.named import names_of
+from headrace_daemon.planner.archive import plan_archive
 from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import Decision, Route
 from headrace_daemon.planner.deletion import DeletePlan
@@ -46,7 +49,7 @@ async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Fa
     try:
         session = await sessions.open(lease.job)
         # asks the file system, which may hang: off the loop
-        route = await session.host.threads.run(lambda: Route(side_of(session.source), side_of(session.destination)))
+        route = await session.threads.run(lambda: Route(side_of(session.source), side_of(session.destination)))
         await _Planning(session, lease, queue, route).run()
     except LeaseLost:
         facts.lease_lost(job_id)
@@ -106,7 +109,7 @@ class _Planning:
         self._queue = queue
         self._cursor = lease.cursor
         self._route = route
-        options, threads = lease.job.spec.options, session.host.threads
+        options, threads = lease.job.spec.options, session.threads
         self._looking = Looking(session.source, session.destination, self._route, options.compare, threads)
 
     async def run(self) -> None:
@@ -132,6 +135,10 @@ class _Planning:
 
     async def _plan(self, ports: PlanPorts) -> PlanEnd:
         session = self._session
+        if self._lease.job.spec.kind is Kind.ARCHIVE:
+            measure = measure_of(session.work, session.source)
+            there = partial(_look, session, session.destination)
+            return await plan_archive(self._lease, measure, there, self._route, ports)
         if self._lease.job.spec.kind is Kind.COPY:
             return await plan_one(
                 self._lease,
@@ -155,7 +162,7 @@ class _Planning:
             self._route,
             session.scratch,
             limits,
-            await session.host.threads.run(trash_below, self._lease.job.spec),
+            await session.threads.run(trash_below, self._lease.job.spec),
         )
         plan = DeletePlan(task, ports) if self._lease.phase is Phase.DELETE else CopyPlan(task, ports)
         return await plan.run()
@@ -197,7 +204,7 @@ class _Planning:
         session, lease = self._session, self._lease
         if not lease.job.spec.options.delete:
             return
-        await session.host.threads.run(check_trash, lease.job.spec, session.destination)
+        await session.threads.run(check_trash, lease.job.spec, session.destination, session.standing)
         sides = (("source", session.source), ("destination", session.destination))
         now = tuple(end.root.identity if isinstance(end, FilesEnd) else "" for _, end in sides)
         first = await self._queue.write(lambda store: store.pin_roots(lease.job.id, *now))
@@ -237,7 +244,7 @@ def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
     if isinstance(end, BucketEnd):
         return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch, sort=sort)
     manner = Manner(encoded=end.encoded, empty_folders=session.work.job.spec.options.empty_dirs)
-    threads, scratch = session.host.threads, session.scratch
+    threads, scratch = session.threads, session.scratch
     return lambda after: list_files(end.root, threads, after, manner=manner, scratch=scratch, sort=sort)
 
 
@@ -246,7 +253,7 @@ async def _look(session: Session, end: End | NoFolder) -> Entry | None:
     if isinstance(end, NoFolder):
         return None
     if isinstance(end, FilesEnd):
-        return await session.host.threads.run(_look_at_file, end)
+        return await session.threads.run(_look_at_file, end)
     try:
         info = await end.remote.head(end.bucket, end.prefix, version=end.version)
     except NoSuchBucket:

@@ -1,31 +1,28 @@
 """Opens the two ends of a job in this process, and chooses what moves between them."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from weakref import WeakValueDictionary
 
+from headrace_daemon.archiving import archive_mover
 from headrace_daemon.facts import Facts
-from headrace_daemon.files.direct import writers
-from headrace_daemon.files.landing import Landing
 from headrace_daemon.files.room import Room
-from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
-from headrace_daemon.flow.turns import Turns
+from headrace_daemon.opening import files_looked_at, files_read, files_written, files_written_if_there
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
+from headrace_daemon.standing import DAEMONS, Standing, standing_of
 from headrace_daemon.transfer.abilities import for_reading, for_writing, refuse_plain_http
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.download import Download, write_together
-from headrace_daemon.transfer.ends import READERS, BucketEnd, End, FilesEnd, NoFolder, Work
+from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder, Work
 from headrace_daemon.transfer.kept import Kept
 from headrace_daemon.transfer.mover import Mover
 from headrace_daemon.transfer.recorder import Recorder, Report
@@ -33,7 +30,7 @@ from headrace_daemon.transfer.relay import Relay
 from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
 from headrace_queue.config import Config
-from headrace_queue.jobs import Batch, Item, Job, Kind, Links, Options, Via
+from headrace_queue.jobs import Batch, Item, Job, Kind, Options, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
@@ -64,15 +61,23 @@ class Session:
     """
 
     def __init__(
-        self, host: Host, job: Job, source: End, destination: End | NoFolder, make: Callable[[], FilesEnd] | None = None
+        self,
+        host: Host,
+        job: Job,
+        source: End,
+        destination: End | NoFolder,
+        make: Callable[[], FilesEnd] | None = None,
+        standing: Standing = DAEMONS,
     ) -> None:
-        """make: makes and opens the folder that is not there yet; None for a dry run."""
+        """make: makes and opens the folder that is not there yet; None for a dry run. standing: with whose rights."""
         self.host = host
         self.source = source
         self.destination = destination
         self._make = make
         self._making = asyncio.Lock()
         self.scratch = host.config.state_dir
+        self.standing = standing
+        self.threads = host.threads.acting(standing.account)
         remotes = {end.remote.name for end in (source, destination) if isinstance(end, BucketEnd)}
         own = job.spec.options.bandwidth
         limits = [] if own is None else [Bandwidth(own, time.monotonic)]
@@ -82,11 +87,13 @@ class Session:
             job=job,
             config=host.config.transfer,
             queue=host.queue,
-            threads=host.threads,
+            threads=self.threads,
             memory=host.memory,
             slots=Slots(host.config.transfer.objects),
             bandwidth=limits,
             facts=host.facts,
+            scratch=self.scratch,
+            standing=standing,
         )
         self._mover = _mover_for(self.work, source, destination)
 
@@ -106,7 +113,7 @@ class Session:
         async with self._making:
             if isinstance(self.destination, NoFolder):
                 assert self._make is not None, "a dry run has no batches"
-                self.destination = await self.host.threads.run(self._make)
+                self.destination = await self.threads.run(self._make)
                 self._mover = _mover_for(self.work, self.source, self.destination)
             return self.destination
 
@@ -135,6 +142,8 @@ def _close_end(end: End | NoFolder) -> None:
 
 def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable[[], Mover]:
     """A factory, for the choice is the job's, and what waits to be settled is the batch's."""
+    if work.job.spec.kind is Kind.ARCHIVE:
+        return archive_mover(work, source, destination)
     if isinstance(source, FilesEnd) and isinstance(destination, BucketEnd):
         kept = Kept(work, destination)
         return lambda: Upload(work, source, destination, kept)
@@ -197,34 +206,47 @@ class Sessions:
         source = Location.parse(job.spec.source)
         destination = Location.parse(job.spec.destination)
         whole = job.spec.kind is Kind.COPY
-        start = await self._source(source, job.spec.options, whole=whole)
+        standing = await self._standing(job)
+        threads = self._host.threads.acting(standing.account)
+        start = await self._source(source, job.spec.options, standing, threads, whole=whole)
         try:
-            end = await self._destination(destination, job, whole=whole)
+            end = await self._destination(destination, job, standing, threads, whole=whole)
         except BaseException:
             # a job that waits for its destination is opened again and again: each time would leave descriptors behind
             await self._host.threads.run(_close_end, start)
             raise
         make = None
         if isinstance(end, NoFolder) and destination.path is not None and not job.spec.options.dry_run:
-            make = partial(_files_written, destination.path, whole, job, self._host)
-        return Session(self._host, job, start, end, make)
+            config, room = self._host.config.transfer, self._host.room
+            make = partial(files_written, destination.path, whole, job, config, room, standing)
+        return Session(self._host, job, start, end, make, standing)
 
-    async def _source(self, location: Location, options: Options, *, whole: bool) -> End:
+    async def _standing(self, job: Job) -> Standing:
+        """With whose rights. Every path of the job is looked at before any of them is. Raises UsageError."""
+        if job.spec.owner is None:
+            return DAEMONS
+        return await self._host.threads.run(standing_of, job.spec, self._host.config.users)
+
+    async def _source(
+        self, location: Location, options: Options, standing: Standing, threads: FileThreads, *, whole: bool
+    ) -> End:
         if location.path is None:
             key = await self._key(location, SOURCE_OPTION, options.source_sse_c_key_file)
             return for_reading(options, await self._bucket(location), key)
-        return await self._host.threads.run(_files_read, location.path, whole, options)
+        return await threads.run(files_read, location.path, whole, options, standing)
 
-    async def _destination(self, location: Location, job: Job, *, whole: bool) -> End | NoFolder:
+    async def _destination(
+        self, location: Location, job: Job, standing: Standing, threads: FileThreads, *, whole: bool
+    ) -> End | NoFolder:
         if location.path is None:
             options = job.spec.options
             key = await self._key(location, DESTINATION_OPTION, options.sse_c_key_file)
             source_key = await self._key(location, SOURCE_OPTION, options.source_sse_c_key_file)
             return for_writing(options, await self._bucket(location), key, source_key)
-        threads = self._host.threads
         if job.spec.options.dry_run:
-            return await threads.run(_files_looked_at, location.path, whole, job.spec.options)
-        return await threads.run(_files_written_if_there, location.path, whole, job, self._host)
+            return await threads.run(files_looked_at, location.path, whole, job.spec.options, standing)
+        config, room = self._host.config.transfer, self._host.room
+        return await threads.run(files_written_if_there, location.path, whole, job, config, room, standing)
 
     async def _key(self, location: Location, option: str, path: str | None) -> CustomerKey | None:
         """The key in this file, for a remote that may be given it. Raises UsageError."""
@@ -248,41 +270,3 @@ class Sessions:
     async def close(self) -> None:
         for job_id in list(self._open):
             await self.end(job_id)
-
-
-def _folder_and_name(path: Path, whole: bool) -> tuple[str, str]:
-    """A copy of one file works in its folder, under its name; a sync in the folder itself."""
-    return (str(path.parent), path.name) if whole else (str(path), "")
-
-
-def _files_read(path: Path, whole: bool, options: Options) -> FilesEnd:
-    folder, name = _folder_and_name(path, whole)
-    root = Root.source(folder, links=options.links.value)
-    # what a step waited for is known of the disks of this machine only; across a network, many always wait together
-    return FilesEnd(root, name, encoded=options.encode_names, reading=Turns(writers(root.fd), READERS))
-
-
-def _files_looked_at(path: Path, whole: bool, options: Options) -> FilesEnd | NoFolder:
-    folder, name = _folder_and_name(path, whole)
-    if not os.path.lexists(folder):
-        return NoFolder(folder)
-    return FilesEnd(Root.source(folder, links=_links_there(options)), name, encoded=options.encode_names)
-
-
-def _links_there(options: Options) -> LinkPolicy:
-    """Links of a destination are its own, and never followed; only where links are stored are they objects."""
-    return "store" if options.links is Links.STORE else "skip"
-
-
-def _files_written_if_there(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd | NoFolder:
-    folder, _ = _folder_and_name(path, whole)
-    return _files_written(path, whole, job, host) if os.path.lexists(folder) else NoFolder(folder)
-
-
-def _files_written(path: Path, whole: bool, job: Job, host: Host) -> FilesEnd:
-    folder, name = _folder_and_name(path, whole)
-    options = job.spec.options
-    root = Root.destination(folder, links=_links_there(options))
-    config = host.config.transfer
-    landing = Landing(root, job.id, config.fsync, config.direct_io, host.room)
-    return FilesEnd(root, name, landing, encoded=options.encode_names, writers=writers(root.fd))

@@ -1,9 +1,11 @@
 """The trash of a job: where its deletions move objects, seen from the job's destination."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from headrace_daemon.planner.errors import JobFailure
+from headrace_daemon.standing import DAEMONS, Standing
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
 from headrace_queue.advice import with_advice
 from headrace_queue.jobs import JobSpec
@@ -25,8 +27,9 @@ def trash_below(spec: JobSpec) -> str:
     return trash.key.removeprefix(destination.key) if destination.contains(trash) else ""
 
 
-def check_trash(spec: JobSpec, destination: End | NoFolder) -> None:
-    """Raises JobFailure where nothing can be moved to the trash of the job, before anything is. Blocking.
+def check_trash(spec: JobSpec, destination: End | NoFolder, standing: Standing = DAEMONS) -> None:
+    """Raises JobFailure, or UsageError, where nothing can be moved to the trash of the job, before anything is.
+    Blocking.
 
     A copy and a deletion across two file systems would not be the one step that keeps the file.
     """
@@ -43,6 +46,9 @@ def check_trash(spec: JobSpec, destination: End | NoFolder) -> None:
             )
     elif isinstance(destination, FilesEnd):
         path = Location.parse(spec.options.trash).path
+        if path is not None and standing.top is not None:
+            with suppress(FileNotFoundError):
+                standing.open(str(path), "skip").close()
         if path is not None and os.stat(_nearest(path)).st_dev != destination.root.device:
             raise JobFailure(
                 with_advice(

@@ -6,11 +6,12 @@ A presigned URL is a secret: no message here holds one, nor the body of an answe
 import hashlib
 import os
 import re
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from http.client import HTTPException, HTTPResponse
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from threading import Event, Lock
 from typing import Final
@@ -41,6 +42,45 @@ class Stopped(HeadraceError):
     """The person left."""
 
 
+class Leaving:
+    """Whether the person has left. Shared by threads: whoever waits for the network is woken then."""
+
+    def __init__(self) -> None:
+        self._left = Event()
+        self._lock = Lock()
+        self._open: set[HTTPConnection] = set()
+
+    def leave(self) -> None:
+        self._left.set()
+        with self._lock:
+            for connection in self._open:
+                if connection.sock is not None:
+                    with suppress(OSError):
+                        connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def check(self) -> None:
+        """Raises Stopped."""
+        if self._left.is_set():
+            raise Stopped
+
+    def pause(self, seconds: float) -> None:
+        """Raises Stopped."""
+        if self._left.wait(seconds):
+            raise Stopped
+
+    @contextmanager
+    def woken(self, connection: HTTPConnection) -> Iterator[None]:
+        """What blocks on this connection inside it fails at once when they leave."""
+        self.check()
+        with self._lock:
+            self._open.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+
+
 class Urls:
     """Presigned URLs by number, from 1, that are signed anew when they have expired. Shared by threads."""
 
@@ -66,17 +106,16 @@ class Urls:
 class Slice:
     """Bytes of an open file, as http.client reads a body. told: how many went out. Raises Stopped."""
 
-    def __init__(self, fd: int, offset: int, size: int, told: Callable[[int], None], stop: Event) -> None:
+    def __init__(self, fd: int, offset: int, size: int, told: Callable[[int], None], leaving: Leaving) -> None:
         self._fd = fd
         self._at = offset
         self._end = offset + size
         self._told = told
-        self._stop = stop
+        self._leaving = leaving
         self.sent = 0
 
     def read(self, count: int = -1) -> bytes:
-        if self._stop.is_set():
-            raise Stopped
+        self._leaving.check()
         left = self._end - self._at
         data = os.pread(self._fd, left if count < 0 else min(count, left), self._at)
         self._at += len(data)
@@ -85,7 +124,7 @@ class Slice:
         return data
 
 
-def patiently(work: Callable[[], object], stop: Event) -> None:
+def patiently(work: Callable[[], object], leaving: Leaving) -> None:
     """Runs it until it succeeds, at most ATTEMPTS times, with pauses that grow. Raises what the last one raised."""
     for attempt in range(ATTEMPTS):
         try:
@@ -95,19 +134,24 @@ def patiently(work: Callable[[], object], stop: Event) -> None:
                 raise
         else:
             return
-        if stop.wait(_FIRST_PAUSE * 2**attempt):
-            raise Stopped
+        leaving.pause(_FIRST_PAUSE * 2**attempt)
 
 
 def send_part(
-    urls: Urls, number: int, piece: Callable[[], Slice], fd: int, span: tuple[int, int], ca: Path | None, stop: Event
+    urls: Urls,
+    number: int,
+    piece: Callable[[], Slice],
+    fd: int,
+    span: tuple[int, int],
+    ca: Path | None,
+    leaving: Leaving,
 ) -> tuple[str, str]:
     """Sends one part until it has arrived; its ETag and the MD5 of what was read, in hex.
 
     span: where it begins and how long it is. The service compares the MD5 (RFC 1864), so that a part that was broken on
     the way is refused and sent again. Raises StorageError, Unreachable, Stopped.
     """
-    md5 = _md5(fd, *span, stop)
+    md5 = _md5(fd, *span, leaving)
     etag = ""
 
     def once() -> None:
@@ -115,27 +159,27 @@ def send_part(
         url = urls.of(number)
         body = piece()
         try:
-            etag = put(url, body, span[1], md5, ca)
+            etag = put(url, body, span[1], md5, ca, leaving)
         except Expired:
             urls.renew(number, url)
             raise Unreachable(f"{_host(url)}: a URL expired. Try again.") from None
 
-    patiently(once, stop)
+    patiently(once, leaving)
     return etag, md5.hex()
 
 
-def _md5(fd: int, offset: int, size: int, stop: Event) -> bytes:
+def _md5(fd: int, offset: int, size: int, leaving: Leaving) -> bytes:
     seen = hashlib.md5(usedforsecurity=False)
-    source = Slice(fd, offset, size, lambda count: None, stop)
+    source = Slice(fd, offset, size, lambda count: None, leaving)
     while block := source.read(BLOCK):
         seen.update(block)
     return seen.digest()
 
 
-def put(url: str, body: Slice, size: int, md5: bytes, ca: Path | None) -> str:
+def put(url: str, body: Slice, size: int, md5: bytes, ca: Path | None, leaving: Leaving) -> str:
     """The ETag. Raises Unreachable for what may pass, Expired, StorageError."""
     headers = {"Content-Length": str(size), "Content-MD5": b64encode(md5).decode()}
-    with closing(dial(url, ca)) as connection:
+    with closing(dial(url, ca)) as connection, leaving.woken(connection):
         connection.blocksize = BLOCK
         try:
             connection.request("PUT", _target(url), body=body, headers=headers)

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 from typing import Any, Final
 
 from headrace_queue.errors import HeadraceError, QueueError, UsageError
@@ -17,6 +17,7 @@ from headrace_queue.over_http import Connection, Refused, Server, Unreachable
 from headrace_queue.over_http_parts import (
     ATTEMPTS,
     Expired,
+    Leaving,
     Slice,
     Source,
     StorageError,
@@ -107,7 +108,7 @@ class Client:
         self._connection = Connection(server)
         self._progress = progress
         self._parallel = parallel
-        self._stop = Event()
+        self._leaving = Leaving()
 
     def close(self) -> None:
         self._connection.close()
@@ -173,7 +174,7 @@ class Client:
             try:
                 self._watch(sending)
             except BaseException:
-                self._stop.set()
+                self._leaving.leave()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         parts = [done.result() for done in sending]
@@ -194,10 +195,10 @@ class Client:
         def piece() -> Slice:
             if sent:  # what was sent in vain does not count
                 self._progress.add(-sent.pop().sent)
-            sent.append(Slice(fd, *span, self._progress.add, self._stop))
+            sent.append(Slice(fd, *span, self._progress.add, self._leaving))
             return sent[0]
 
-        return send_part(urls, number, piece, fd, span, self._server.ca_file, self._stop)
+        return send_part(urls, number, piece, fd, span, self._server.ca_file, self._leaving)
 
     def _complete(self, number: int, offer: Mapping[str, Any], etags: list[str]) -> None:
         url = offer["complete_url"]
@@ -212,7 +213,7 @@ class Client:
 
         # where its answer was lost the object may be whole all the same: the daemon tells
         with suppress(Unreachable):
-            patiently(once, self._stop)
+            patiently(once, self._leaving)
 
     # -- download -----------------------------------------------------------------------------------------------------
 

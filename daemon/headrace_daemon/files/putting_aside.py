@@ -1,23 +1,25 @@
 """Moves files out of one tree into another on the same file system, replacing nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 from headrace_daemon.files.mounts import rename_no_replace
-from headrace_daemon.files.names import Blocked, FileError, file_error, is_marker, shown, split_key
+from headrace_daemon.files.names import Blocked, FileError, file_error, is_marker, raw_name, shown, split_key
 from headrace_daemon.files.root import Root
 
 MOST_NAMES = 1000
 """How many names are tried for one file: as many versions of it may lie there."""
 
 
-def put_aside(source: Root, keys: Sequence[str], folder: str) -> list[str | FileError]:
-    """Moves the files under these keys into `folder`, a path that is made where it is missing.
+def put_aside(
+    source: Root, keys: Sequence[str], folder: str, opened: Callable[[str], Root] = Root.destination
+) -> list[str | FileError]:
+    """Moves the files under these keys into `folder`, a path that is made where it is missing. opened: how.
 
     Where each went, or what went wrong with it. Of a marker the empty folder goes, for there is nothing to keep. A file
     that is gone already raises nothing: '' stands in its place. Raises UsageError where the folder cannot be made.
     """
-    target = Root.destination(folder)
+    target = opened(folder)
     try:
         return [_one(source, key, target) for key in keys]
     finally:
@@ -62,6 +64,7 @@ def _move(source: Root, key: str, target: Root, name: str) -> None:
     new_folder, new = split_key(name)
 
     def into(new_fd: int) -> None:
+        source.about_to_change(old_folder, raw_name(old))
         source.within(old_folder, lambda old_fd: rename_no_replace(old_fd, old.encode(), new.encode(), new_fd))
 
     target.within(new_folder, into, make=True)

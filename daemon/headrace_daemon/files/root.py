@@ -20,12 +20,14 @@ from headrace_daemon.files.names import (
     FileFault,
     RootLost,
     RootRemoved,
+    check_key,
     file_error,
     is_marker,
     raw_name,
     shown,
     split_key,
 )
+from headrace_daemon.files.opening_folders import FOLDER, has_openat2, make_durably, open_root, sync_names
 from headrace_daemon.files.threads import SharedFd, fan_out
 from headrace_queue.advice import with_advice
 from headrace_queue.errors import UsageError
@@ -33,7 +35,6 @@ from headrace_queue.errors import UsageError
 T = TypeVar("T")
 LinkPolicy: TypeAlias = Literal["follow", "skip", "store"]
 
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _STALE: Final = frozenset({errno.ENOENT, errno.ESTALE})
 _OBSTACLES: Final = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 
@@ -63,7 +64,7 @@ class Root:
         self.identity = f"{status.st_dev}:{status.st_ino}"
         self.links: Final[LinkPolicy] = links or ("follow" if follow_links else "skip")
         self.follow_links = follow_links
-        self._openat2 = openat2 and _has_openat2(fd)
+        self._openat2 = openat2 and has_openat2(fd)
         self._cache: OrderedDict[str, SharedFd] = OrderedDict()
         self._cache_size = cache
         self._gate = threading.Lock()
@@ -72,7 +73,7 @@ class Root:
     @classmethod
     def source(cls, path: str, *, links: LinkPolicy = "follow") -> "Root":
         """Raises UsageError where there is no such directory."""
-        return cls(path, _open_root(path), follow_links=links == "follow", links=links)
+        return cls(path, open_root(path), follow_links=links == "follow", links=links)
 
     @classmethod
     def destination(cls, path: str, *, create: bool = True, links: LinkPolicy = "skip") -> "Root":
@@ -82,12 +83,38 @@ class Root:
         """
         if create:
             try:
-                _make_durably(path)
+                make_durably(path)
             except OSError as error:
                 raise UsageError(
                     path, f"cannot be made: {error.strerror}", "Name a directory you may write to."
                 ) from error
-        return cls(path, _open_root(path), follow_links=False, links=links)
+        return cls(path, open_root(path), follow_links=False, links=links)
+
+    def below(self, folder: str, *, make: bool = False) -> "Root":
+        """A root of its own at this folder, reached without leaving this one; '' is this one. Links count as here.
+
+        make: make it, durable, with its parents where it is missing. Raises NameRefused, Blocked, OSError.
+        """
+        if not folder:
+            return self._at(self.path, self.open_folder(""))
+        check_key(folder)
+        try:
+            fd = self.open_folder(folder)
+        except FileNotFoundError:
+            if not make:
+                raise
+            self.make_folder(folder)
+            for lost in self.sync_folders([folder]).values():
+                raise lost from None
+            fd = self.open_folder(folder)
+        return self._at(os.path.join(self.path, folder), fd)
+
+    def _at(self, path: str, fd: int) -> "Root":
+        return Root(path, fd, follow_links=self.follow_links, links=self.links, openat2=self._openat2)
+
+    def about_to_change(self, folder: str, name: bytes | None = None) -> None:
+        """Called before a name in this folder is made, given to another file or taken away. Here the kernel alone
+        decides whether it may be."""
 
     def check(self) -> None:
         """Raises RootLost where `path` is not the directory that was opened: unmounted, replaced, unreachable."""
@@ -127,6 +154,8 @@ class Root:
         The descriptor may come from the cache. Where the folder was removed meanwhile, the step is run once more in
         what is there now; fresh=True resolves the path anew at once. Raises Blocked, OSError.
         """
+        if make:
+            self.about_to_change(folder)
         if not fresh:
             try:
                 return self._step_in(folder, step, make=make)
@@ -143,9 +172,9 @@ class Root:
     def open_folder(self, folder: str) -> int:
         """A descriptor of its own, to be closed by the caller. Raises Blocked, OSError."""
         if not folder:
-            return os.open(".", _FOLDER, dir_fd=self.fd)
+            return os.open(".", FOLDER, dir_fd=self.fd)
         try:
-            return self._open_beneath(folder, _FOLDER)
+            return self._open_beneath(folder, FOLDER)
         except OSError as error:
             if error.errno not in _OBSTACLES:
                 raise
@@ -169,7 +198,7 @@ class Root:
 
     def _sync_one(self, folder: str) -> OSError | None:
         try:
-            return self.within(folder, _sync_names)
+            return self.within(folder, sync_names)
         except OSError as error:
             return error
         except FileError as error:
@@ -236,6 +265,7 @@ class Root:
     def make_one(self, folder: str) -> bool:
         """Makes a folder whose parent is there; whether it was missing. Raises Blocked, OSError."""
         parent, _, name = folder.rpartition("/")
+        self.about_to_change(parent)
         try:
             self.within(parent, lambda fd: os.mkdir(raw_name(name), 0o777, dir_fd=fd))
         except FileExistsError:
@@ -306,6 +336,7 @@ class Root:
         """Removes a file or a link; of a marker, its empty directory. Raises NameRefused, Blocked, OSError."""
         folder, name = split_key(key)
         remove = os.rmdir if is_marker(key) else os.unlink
+        self.about_to_change(folder, raw_name(name))
         self.within(folder, lambda fd: remove(raw_name(name), dir_fd=fd))
 
     def remove(self, key: str) -> FileError | None:
@@ -329,16 +360,6 @@ class Root:
         return mounts.openat2(self.fd, raw_name(path), flags, 0, resolve)
 
 
-def _sync_names(fd: int) -> OSError | None:
-    """The error as a value: raised, it would make within() sync once more."""
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        # file systems that have nothing to sync in a folder say so (FUSE, some network ones)
-        return None if error.errno in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP) else error
-    return None
-
-
 def _nothing(_: int) -> None:
     """The step that only asks whether a folder is there."""
 
@@ -354,37 +375,3 @@ def _ancestry(folder: str) -> list[str]:
         names.append(folder)
         folder = _parent(folder)
     return names
-
-
-def _open_root(path: str) -> int:
-    try:
-        return os.open(path, _FOLDER)
-    except OSError as error:
-        reason = error.strerror or "cannot be opened"
-        raise UsageError(path, reason, "Name an existing directory; is its file system mounted?") from error
-
-
-def _make_durably(path: str) -> None:
-    """A root whose own name is lost in a power cut takes everything beneath it along."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(os.path.abspath(path))
-    for folder in reversed(missing):
-        os.makedirs(folder, exist_ok=True)
-        parent = os.open(os.path.dirname(os.path.abspath(folder)), _FOLDER)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
-
-
-def _has_openat2(fd: int) -> bool:
-    try:
-        os.close(mounts.openat2(fd, b".", os.O_PATH | os.O_DIRECTORY, 0, mounts.RESOLVE_BENEATH))
-    except OSError as error:
-        # containers answer EPERM for system calls they do not know
-        if error.errno in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
-            return False
-        raise
-    return True

@@ -19,7 +19,7 @@ def take_names(root: Root, folding: Folding, folder: str, pendings: Sequence["Pe
 
     def step(dir_fd: int) -> list[FileError | None]:
         group = folding.group(dir_fd, folder, [pending.place.name for pending in pendings])
-        return [_take_name(dir_fd, pending, group) for pending in pendings]
+        return [_take_name(root, dir_fd, pending, group) for pending in pendings]
 
     try:
         return root.within(folder, step, fresh=True)
@@ -29,13 +29,14 @@ def take_names(root: Root, folding: Folding, folder: str, pendings: Sequence["Pe
         return [FileFault(p.key, f"its folder is gone ({error.strerror})") for p in pendings]
 
 
-def _take_name(dir_fd: int, pending: "Pending", group: FoldedGroup | None) -> FileError | None:
+def _take_name(root: Root, dir_fd: int, pending: "Pending", group: FoldedGroup | None) -> FileError | None:
     temp, name, key = pending.place.temp, pending.place.name, pending.key
     try:
         found = os.stat(temp, dir_fd=dir_fd, follow_symlinks=False)
         if (found.st_ino, found.st_size, found.st_mtime_ns // 10**9) != (pending.inode, pending.size, pending.mtime):
             # a worker that lost its lease without knowing must not give its name to the other's half-written file
             return FileFault(key, "another writer took over its temporary file")
+        root.about_to_change(pending.place.folder, name)
         if group is not None:
             group.rename(key, temp, name, no_clobber=pending.no_clobber)
         elif pending.no_clobber:

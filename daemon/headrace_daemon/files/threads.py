@@ -15,6 +15,9 @@ from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from aiofiles.os import wrap
 
+from headrace_daemon.files.account import Account
+from headrace_daemon.files.acting import MayNotAct, RightsStuck, acting, has_rights_of, may_act
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 A = TypeVar("A")
 T = TypeVar("T")
@@ -25,16 +28,21 @@ class DaemonPool(Executor):
     """A fixed number of threads that never hold up the end of the process.
 
     The standard pool joins its threads at exit; one that waits in the kernel for a dead file server (state D) would
-    keep the daemon from ending.
+    keep the daemon from ending. A thread that cannot get the daemon's rights back ends, and another takes its place.
     """
 
     def __init__(self, size: int, name: str) -> None:
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._closing = False
         self._gate = threading.Lock()
-        self._threads = [threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True) for n in range(size)]
-        for thread in self._threads:
-            thread.start()
+        self._name = name
+        self._stuck: set[threading.Thread] = set()
+        self._threads = [self._thread(number) for number in range(size)]
+
+    def _thread(self, number: int) -> threading.Thread:
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+        thread.start()
+        return thread
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Raises RuntimeError after shutdown."""
@@ -45,6 +53,10 @@ class DaemonPool(Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
+            except RightsStuck as error:
+                self._stuck.add(threading.current_thread())
+                future.set_exception(RuntimeError(str(error)))
+                raise
             except BaseException as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
                 future.set_exception(error)
             else:
@@ -53,8 +65,17 @@ class DaemonPool(Executor):
         with self._gate:
             if self._closing:
                 raise RuntimeError("the file threads are closed")
+            if self._stuck:
+                self._replace()
             self._steps.put(step)
         return future
+
+    def _replace(self) -> None:
+        """From here, for a thread inherits the rights of the one that makes it."""
+        for number, thread in enumerate(self._threads):
+            if thread in self._stuck:
+                self._threads[number] = self._thread(number)
+                self._stuck.discard(thread)
 
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:
@@ -90,6 +111,21 @@ class FileThreads:
     def __init__(self, size: int = 16) -> None:
         self._pool = DaemonPool(size, "files")
 
+    def acting(self, account: Account | None) -> "FileThreads":
+        """The same threads for steps that run with this account's rights, and with the daemon's where it is None.
+
+        An ordinary daemon may not act for others (`may_act`): its own rights stay, and `permits` has to be asked before
+        every step. Root never takes its own instead: it raises MayNotAct. So does a step that finds the account's
+        refused, and does nothing.
+        """
+        if account is None or has_rights_of(account):
+            return self
+        if not may_act():
+            if os.geteuid() == 0:
+                raise MayNotAct(f"root lacks CAP_SETUID or CAP_SETGID here, and cannot act as {account.name}")
+            return self
+        return _Acting(self, account)
+
     async def run(self, step: Callable[[*Ts], T], *args: *Ts) -> T:
         """One whole step (open, read, close) as one hop. Raises what the step raises.
 
@@ -105,6 +141,30 @@ class FileThreads:
     def close(self) -> None:
         """Returns at once: a thread that is stuck in the kernel is left behind."""
         self._pool.shutdown(wait=False)
+
+
+class _Acting(FileThreads):
+    """A view of file threads: not its own to close."""
+
+    def __init__(self, threads: FileThreads, account: Account) -> None:
+        self._threads = threads
+        self._account = account
+
+    def acting(self, account: Account | None) -> FileThreads:
+        return self._threads.acting(account)
+
+    async def run(self, step: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await self._threads.run(self._step, step, args)
+
+    def begin(self, step: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
+        return self._threads.begin(self._step, step, args)
+
+    def _step(self, step: Callable[[*Ts], T], args: tuple[*Ts]) -> T:
+        with acting(self._account):
+            return step(*args)
+
+    def close(self) -> None:
+        """The threads are everybody's."""
 
 
 class SharedFd:

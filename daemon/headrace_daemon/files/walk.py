@@ -141,13 +141,13 @@ def _descend(
     except FileNotFoundError:
         return None  # it went away between its parent's listing and now
     except (OSError, FileError) as error:
-        return _problem(root, key, error)
+        return problem_of(root, key, error)
     try:
-        names = _sorted_names(fd, spill, after[len(key) :] if after.startswith(key) else "", encoded=manner.encoded)
+        names = sorted_names(fd, spill, after[len(key) :] if after.startswith(key) else "", encoded=manner.encoded)
         if manner.empty_folders and key > after and not os.listdir(fd):
             return _empty_folder(fd, prefix, manner)
     except OSError as error:
-        return _problem(root, key, error)
+        return problem_of(root, key, error)
     finally:
         os.close(fd)
     stack.append(_Level(prefix, names))
@@ -183,13 +183,13 @@ def _look(root: Root, prefix: str, name: str, manner: Manner) -> FileEntry | Pro
     except FileNotFoundError:
         return None
     except (OSError, FileError) as error:
-        return _problem(root, key, error)
+        return problem_of(root, key, error)
     if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
         return FileEntry(key, status.st_size, status.st_mtime_ns)
-    return Problem(shown(key), "special_file", f"{_kind(status.st_mode)}: it has no content that could be stored")
+    return Problem(shown(key), "special_file", f"{kind_of(status.st_mode)}: it has no content that could be stored")
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
     """What is neither file, folder nor link, for people."""
     kinds = {
         stat.S_IFSOCK: "a socket",
@@ -212,7 +212,7 @@ def _look_beyond(root: Root, path: str, key: str) -> FileEntry | Problem:
     return Problem(shown(key), "symlink", "a symbolic link to something that is no regular file; it is not followed")
 
 
-def _problem(root: Root, key: str, error: OSError | FileError) -> Problem:
+def problem_of(root: Root, key: str, error: OSError | FileError) -> Problem:
     """Raises RootLost, or FileFault, where the reason is not this file: all that follows would be reported as bad."""
     root.check()
     leaf = file_error(error, key) if isinstance(error, OSError) else error
@@ -224,7 +224,7 @@ def _problem(root: Root, key: str, error: OSError | FileError) -> Problem:
 # -- the names of one directory ---------------------------------------------------------------------------------------
 
 
-def _sorted_names(fd: int, spill: int, after: str, *, encoded: bool) -> Iterator[str]:
+def sorted_names(fd: int, spill: int, after: str, *, encoded: bool) -> Iterator[str]:
     """Names in order, `/` behind directories, from the one that leads to `after` on. Raises OSError."""
     order = _meaning if encoded else None
     runs: list[IO[bytes]] = []

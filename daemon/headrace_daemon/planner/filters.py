@@ -51,6 +51,17 @@ class Filter:
                 return index
         return None
 
+    def hides_below(self, folder: str) -> bool:
+        """Whether no key below a folder can be visible, by its name with a `/` behind it: then nobody has to look.
+
+        A pattern that ends in `*` and matches the folder matches whatever lies in it.
+        """
+        index = self.deciding(folder)
+        if index is None or self._rules[index].include:
+            return False
+        later = self._rules[index + 1 :]
+        return self._rules[index].pattern.endswith("*") and not any(rule.include for rule in later)
+
     def visible(self, entries: list[Entry]) -> list[Entry]:
         """Those entries that the job has to do with; the very list where there are no rules."""
         if not self._groups:

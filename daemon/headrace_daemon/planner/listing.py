@@ -4,7 +4,7 @@ Key order is the order of UTF-8 bytes, which is the order of code points and so 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, suppress
 from itertools import pairwise
 from operator import lt
@@ -189,7 +189,7 @@ async def list_nothing(after: str = "") -> Listing:
         yield page
 
 
-async def list_files(
+def list_files(
     root: Root,
     threads: FileThreads,
     after: str = "",
@@ -204,7 +204,12 @@ async def list_files(
     `scratch` first. Raises RootLost where the root vanishes (an unmounted source must not look like an empty one),
     JobFailure where the root itself cannot be read, and ListingDisorder.
     """
-    pages = _walked_and_sorted(root, after, manner, scratch) if sort else _walked(root, after, manner)
+    if sort:
+        return _walked_and_sorted(root, threads, after, manner, scratch)
+    return _in_threads(_walked(root, after, manner), threads)
+
+
+async def _in_threads(pages: Generator[EntryPage, None, None], threads: FileThreads) -> Listing:
     try:
         while (page := await threads.run(next, pages, None)) is not None:
             yield page
@@ -223,19 +228,26 @@ def _walked(root: Root, after: str, manner: Manner) -> Generator[EntryPage, None
         yield page
 
 
-def _walked_and_sorted(
-    root: Root, after: str, manner: Manner, scratch: Path | None
-) -> Generator[EntryPage, None, None]:
-    with DiskSorter(scratch or Path("/var/tmp")) as sorter:
-        for page in _tree_pages(root, "", manner):
-            sorter.add(page.entries)
-            if page.problems:
-                yield EntryPage([], page.problems)
-        for entries in sorter.pages(after):
+async def _walked_and_sorted(
+    root: Root, threads: FileThreads, after: str, manner: Manner, scratch: Path | None
+) -> Listing:
+    """The tree is walked in `threads`, with the rights that these have; what is sorted is the daemon's own."""
+    own = threads.acting(None)
+    sorter = await own.run(DiskSorter, scratch or Path("/var/tmp"))
+    try:
+        async with aclosing(_in_threads(_tree_pages(root, "", manner), threads)) as found:
+            async for page in found:
+                await own.run(sorter.add, page.entries)
+                if page.problems:
+                    yield EntryPage([], page.problems)
+        pages = sorter.pages(after)
+        while entries := await own.run(next, pages, None):
             yield EntryPage(entries)
+    finally:
+        sorter.close()
 
 
-def _tree_pages(root: Root, after: str, manner: Manner) -> Iterator[EntryPage]:
+def _tree_pages(root: Root, after: str, manner: Manner) -> Generator[EntryPage, None, None]:
     for found in walk(root, after, manner=manner):
         problems = tuple(Problem(name, error, message) for name, error, message in found.problems)
         for problem in problems:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder_marker
@@ -13,6 +14,7 @@ from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.remote import Remote
+from headrace_daemon.standing import DAEMONS, Standing
 from headrace_queue.config import TransferConfig
 from headrace_queue.jobs import Job
 from headrace_queue.writer import Queue
@@ -84,6 +86,8 @@ class Work:
     slots: Slots  # objects of this job under way at once
     bandwidth: Sequence[Bandwidth]
     facts: Facts
+    scratch: Path = Path("/var/tmp")  # for temporary files, on a local disk
+    standing: Standing = DAEMONS  # whose rights the steps in `threads` have
 
     async def pace(self, size: int) -> None:
         """Waits until bytes may travel; with nothing in hand that other jobs need: no slot, no memory."""

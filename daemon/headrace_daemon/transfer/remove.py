@@ -49,7 +49,7 @@ async def _discard(work: Work, end: BucketEnd, discarding: Discarding, group: Se
 
 async def _put_aside(work: Work, end: FilesEnd, trash: str, group: Sequence[Numbered], tell: Tell) -> None:
     keys = [end.key(item.key) for _, item in group]
-    places = await work.threads.run(put_aside, end.root, keys, trash)
+    places = await work.threads.run(put_aside, end.root, keys, trash, work.standing.destination)
     for (index, item), place in zip(group, places, strict=True):
         if isinstance(place, FileError):
             outcome = _outcome(item, place)

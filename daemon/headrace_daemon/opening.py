@@ -1,0 +1,94 @@
+"""Opens the folders that a job reads and writes: by their paths for a job of the command, beneath the user's own
+folder for one that came through the API. Synchronous, for the file threads; all raise UsageError, FileError, OSError.
+"""
+
+import os
+from pathlib import Path
+
+from headrace_daemon.files.direct import writers
+from headrace_daemon.files.landing import Landing
+from headrace_daemon.files.room import Room
+from headrace_daemon.files.root import LinkPolicy, Root
+from headrace_daemon.flow.turns import Turns
+from headrace_daemon.standing import Standing
+from headrace_daemon.transfer.ends import READERS, FilesEnd, NoFolder
+from headrace_queue.config import TransferConfig
+from headrace_queue.errors import UsageError
+from headrace_queue.jobs import Job, Links, Options
+
+
+def files_read(path: Path, whole: bool, options: Options, standing: Standing) -> FilesEnd:
+    """whole: exactly this file; else the folder."""
+    root, name = _source(path, whole, standing, options.links.value)
+    # what a step waited for is known of the disks of this machine only; across a network, many always wait together
+    return FilesEnd(root, name, encoded=options.encode_names, reading=Turns(writers(root.fd), READERS))
+
+
+def files_looked_at(path: Path, whole: bool, options: Options, standing: Standing) -> FilesEnd | NoFolder:
+    """A destination that nothing is written to."""
+    folder, name = _folder_and_name(path, whole)
+    links = _links_there(options)
+    if standing.top is None:
+        if not os.path.lexists(folder):
+            return NoFolder(folder)
+        return FilesEnd(Root.source(folder, links=links), name, encoded=options.encode_names)
+    try:
+        return FilesEnd(standing.open(folder, links), name, encoded=options.encode_names)
+    except FileNotFoundError:
+        return NoFolder(folder)
+
+
+def files_written_if_there(
+    path: Path, whole: bool, job: Job, config: TransferConfig, room: Room, standing: Standing
+) -> FilesEnd | NoFolder:
+    folder, _ = _folder_and_name(path, whole)
+    if standing.top is None and not os.path.lexists(folder):
+        return NoFolder(folder)
+    try:
+        return _written(path, whole, job, config, room, standing, make=standing.top is None)
+    except FileNotFoundError:
+        return NoFolder(folder)
+
+
+def files_written(
+    path: Path, whole: bool, job: Job, config: TransferConfig, room: Room, standing: Standing
+) -> FilesEnd:
+    """The folder is made where it is missing."""
+    return _written(path, whole, job, config, room, standing, make=True)
+
+
+def _written(
+    path: Path, whole: bool, job: Job, config: TransferConfig, room: Room, standing: Standing, *, make: bool
+) -> FilesEnd:
+    folder, name = _folder_and_name(path, whole)
+    options = job.spec.options
+    links = _links_there(options)
+    root = Root.destination(folder, links=links) if standing.top is None else standing.open(folder, links, make=make)
+    landing = Landing(root, job.id, config.fsync, config.direct_io, room)
+    return FilesEnd(root, name, landing, encoded=options.encode_names, writers=writers(root.fd))
+
+
+def _source(path: Path, whole: bool, standing: Standing, links: LinkPolicy) -> tuple[Root, str]:
+    """A user's file counts from their own folder, so that a link from one place in it to another can be followed."""
+    if standing.top is None:
+        folder, name = _folder_and_name(path, whole)
+        return Root.source(folder, links=links), name
+    if whole:
+        name = standing.below(str(path))
+        if not name:
+            raise UsageError(str(path), "it is a folder", "Name a file in it, or use sync.")
+        return standing.open_top(links), name
+    try:
+        return standing.open(str(path), links), ""
+    except FileNotFoundError as error:
+        raise UsageError(str(path), "there is no such folder", "Name an existing one.") from error
+
+
+def _folder_and_name(path: Path, whole: bool) -> tuple[str, str]:
+    """A copy of one file works in its folder, under its name; a sync in the folder itself."""
+    return (str(path.parent), path.name) if whole else (str(path), "")
+
+
+def _links_there(options: Options) -> LinkPolicy:
+    """Links of a destination are its own, and never followed; only where links are stored are they objects."""
+    return "store" if options.links is Links.STORE else "skip"
