@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from headrace_daemon.doctor.api import api_checks
 from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code, in_json, ok, refused, to_lines
 from headrace_daemon.doctor.machine import machine_checks
 from headrace_daemon.doctor.places import place_checks, places
@@ -49,7 +50,8 @@ async def examine(config_path: Path | None, locations: Sequence[str] = (), *, wr
     host, port, remotes = await asyncio.gather(
         asyncio.to_thread(machine_checks, config), asyncio.to_thread(status_port, config), remote_checks(config)
     )
-    return [first, *host, port, *remotes, *await place_checks(config, named, write=write)]
+    checks = [first, *host, port, *remotes, *await api_checks(config)]
+    return checks + await place_checks(config, named, write=write)
 
 
 def status_port(config: Config) -> Check:
