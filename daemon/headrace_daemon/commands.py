@@ -4,10 +4,11 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from headrace_daemon.commands_token import app as token_commands
 from headrace_daemon.ended_early import end_without_reader
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.config import Config, load_config
@@ -151,6 +152,27 @@ def match(context: typer.Context, request: str, config: ConfigFile = None, as_js
     return _run(lambda: run_match(loaded, MatchRequest.from_text(request)))
 
 
+@app.command(name="transfer-script")
+def transfer_script(
+    way: Annotated[Literal["upload", "download"], typer.Argument(metavar="upload|download")],
+    url: Annotated[str, typer.Option("--url", help="Of the API, as people outside reach it: https://data.example.org")],
+    system: Annotated[str, typer.Option("--system", help="Of [systems] in config.toml.")],
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FROM [TO]]",
+            help="The file to upload and its path on the system, or the path to download and the file. "
+            "What is left out is an argument of the script.",
+        ),
+    ] = None,
+) -> int:
+    """Print a shell script that uploads or downloads a file with curl, for people without Python."""
+    from headrace_daemon.transfer_script import script_for
+
+    sys.stdout.write(script_for(way, url, system, places or []))
+    return 0
+
+
 @app.command()
 def demo(
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep everything in this directory.")] = None,
@@ -159,6 +181,9 @@ def demo(
     from headrace_daemon.demo.run import run_demo
 
     return run_demo(keep)
+
+
+app.add_typer(token_commands, name="token")
 
 
 def run() -> int:

@@ -52,6 +52,18 @@ class Facts:
     def job_event(self, job: int, event: str, detail: str) -> None:
         """started, waiting, resumed, finished, failed, cancelled … for the log."""
 
+    # -- transfers ------------------------------------------------------------------------------------------------
+
+    def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:
+        """A transfer reached this state. Never with a URL or an upload id: who has one may use it."""
+
+    # -- the HTTP API ---------------------------------------------------------------------------------------------
+
+    def api_problem(self, reason: str, detail: str) -> None:
+        """What requests do not show and a person should know. reason: one of few words: tokens (the file could not be
+        read anew), oidc (the provider's keys could not be fetched), audit (lines that could not be written), accounts
+        (POSIX accounts cannot be looked up), staging (the bucket for large files, or its service)."""
+
     # -- the machine ----------------------------------------------------------------------------------------------
 
     def committed(self, seconds: float, operations: int) -> None:

@@ -18,6 +18,9 @@ from headrace_queue.locations import Location
 from headrace_queue.name_list import Form, NameReader, fetched_path, is_location, list_path, write_list
 from headrace_queue.state_folder import make_folder
 
+MAX_LIST_FROM_OUTSIDE: Final = 256 << 20
+"""Bytes of a list that somebody names through the HTTP API: it is kept on the disk that the queue is on."""
+
 RANGE: Final = 4 << 20
 """Bytes of a list that are fetched, split and sorted at once."""
 
@@ -56,7 +59,7 @@ async def _fetch(host: Host, job: Job, path: Path) -> None:
     threads = host.threads
     sorter = await threads.run(DiskSorter, host.config.state_dir)
     try:
-        async for block in _blocks(remote, location):
+        async for block in _blocks(remote, location, None if job.spec.owner is None else MAX_LIST_FROM_OUTSIDE):
             await threads.run(_take, sorter, reader, block)
         await threads.run(_finish, sorter, reader, path)
     except (NotFound, AccessDenied, PreconditionFailed) as error:
@@ -68,9 +71,17 @@ async def _fetch(host: Host, job: Job, path: Path) -> None:
         host.facts.job_event(job.id, "list_of_crs", f"every line of {location} ends in a carriage return (CR)")
 
 
-async def _blocks(remote: Remote, location: Location) -> AsyncIterator[bytes]:
-    """An object in ranges, all of one version of it."""
+def refuse_long_list(location: Location, size: int, most: int | None) -> None:
+    """Raises JobFailure for a list that is larger than it may be."""
+    if most is not None and size > most:
+        why = f"{location}: the list has {size:,} bytes, and one that comes through the HTTP API at most {most:,}"
+        raise JobFailure(with_advice(why, "Split it, or leave objects out by patterns."))
+
+
+async def _blocks(remote: Remote, location: Location, most: int | None) -> AsyncIterator[bytes]:
+    """An object in ranges, all of one version of it. most: bytes that it may have. Raises JobFailure."""
     info = await remote.head(location.bucket, location.key)
+    refuse_long_list(location, info.size, most)
 
     async def joined(chunks: AsyncIterator[Buffer], _endpoint: str) -> bytes:
         return b"".join([bytes(chunk) async for chunk in chunks])

@@ -5,11 +5,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
@@ -37,6 +38,9 @@ from headrace_queue.states import EXIT_CODE, JobState
 from headrace_queue.store import Store, open_store
 from headrace_queue.writer import Queue
 
+if TYPE_CHECKING:
+    from headrace_daemon.api.server import ApiServer
+
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
 MAX_LOOKED_AT = 10_000
@@ -56,6 +60,8 @@ class Worker:
     janitor: Janitor
     metrics: Metrics
     facts: Facts
+    remotes: Remotes
+    host: Host
 
 
 async def serve(config: Config) -> int:
@@ -67,15 +73,22 @@ async def serve(config: Config) -> int:
     notifier = Notifier(os.environ)
     async with _worker(config, redaction) as worker, _signals(stop):
         watchdog = _watchdog(worker, notifier)
-        status = StatusServer(config.daemon.listen, worker.metrics, watchdog.problems, lambda: not stop.is_set())
+        ready = asyncio.Event()
+        status = StatusServer(
+            config.daemon.listen, worker.metrics, watchdog.problems, lambda: ready.is_set() and not stop.is_set()
+        )
         await status.start()
         try:
-            async with _background(worker, watchdog):
+            async with _api(worker) as api, _background(worker, watchdog, api):
+                ready.set()
                 notifier.ready()
                 worker.facts.job_event(0, "serving", f"{config.queue_url} http://{config.daemon.listen}")
                 await stop.wait()
                 notifier.stopping(config.daemon.drain_seconds)
-                await _stop(worker, config.daemon.drain_seconds)
+                async with asyncio.TaskGroup() as ending:
+                    if api is not None:
+                        ending.create_task(api.close(config.daemon.drain_seconds), name="api end")
+                    ending.create_task(_stop(worker, config.daemon.drain_seconds), name="end")
         finally:
             await status.close()
     return 0
@@ -92,7 +105,7 @@ async def drain(config: Config, only_job: int | None = None, give_up_after: floa
     stop = asyncio.Event()
     answers = Answers()
     sinks = (answers, ConsoleFacts(lambda line: print(f"headraced: {redaction.text(line)}", file=sys.stderr)))
-    async with _worker(config, redaction, only_job, sinks) as worker, _signals(stop), _background(worker, None):
+    async with _worker(config, redaction, only_job, sinks) as worker, _signals(stop), _background(worker, None, None):
         given_up = await _until_idle(worker, stop, answers, only_job, give_up_after)
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
         await worker.janitor.sweep()
@@ -145,8 +158,10 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _background(worker: Worker, watchdog: Watchdog | None) -> AsyncIterator[None]:
+async def _background(worker: Worker, watchdog: Watchdog | None, api: "ApiServer | None") -> AsyncIterator[None]:
     """The tasks beside the transfers. The first that fails ends the worker with its error."""
+    # before any task runs: what is wrong with the configuration is said as such
+    staging = {} if watchdog is None else _staging(worker)
     async with asyncio.TaskGroup() as owned:
         tasks = [
             owned.create_task(worker.dispatcher.run(), name="dispatcher"),
@@ -156,9 +171,35 @@ async def _background(worker: Worker, watchdog: Watchdog | None) -> AsyncIterato
         ]
         if watchdog is not None:
             tasks.append(owned.create_task(watchdog.run(), name="watchdog"))
+        tasks += [owned.create_task(run(), name=name) for name, run in staging.items()]
+        if api is not None:
+            tasks.append(owned.create_task(api.watch(), name="api watch"))
         yield
         for task in tasks:
             task.cancel()
+
+
+@asynccontextmanager
+async def _api(worker: Worker) -> AsyncIterator["ApiServer | None"]:
+    """The HTTP API, where it is configured. Raises UsageError, Occupied."""
+    api = worker.config.api
+    if api is None:
+        yield None
+        return
+    from headrace_daemon.api.compose import serving  # brings FastAPI and uvicorn
+
+    async with serving(worker.host, api) as server:
+        worker.facts.job_event(0, "serving_api", api.listen)
+        yield server
+
+
+def _staging(worker: Worker) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
+    """The tasks that watch transfers, by name. Raises UsageError."""
+    if worker.config.api is None or worker.config.staging is None:
+        return {}
+    from headrace_daemon.staging.build import tasks_of  # only who has an API needs it
+
+    return tasks_of(worker.config, worker.queue, worker.remotes, worker.facts, time.time)
 
 
 async def _measure_depth(worker: Worker) -> None:
@@ -195,7 +236,7 @@ async def _worker(
         dispatcher = Dispatcher(queue, row.id, Sessions(host), facts, time.time, only_job)
         janitor = Janitor(queue, Sessions(host), facts, time.time)
         try:
-            yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts)
+            yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts, remotes, host)
         finally:
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
     finally:

@@ -176,22 +176,23 @@ class Connection:
             response, given = self._once(method, _target(path, query), body, headers, is_json=data is not None)
             if 200 <= response.status < 300:
                 return Answer(response.status, _headers(response), given)
-            wait = _seconds_to_wait(response)
-            if response.status not in _BUSY or time.monotonic() + wait > until:
-                raise self._refusal(method, path, response.status, given)
-            time.sleep(wait)
+            self._wait(method, path, response, given, until)
 
     def lines(self, path: str, query: Mapping[str, object] = _NOTHING) -> Iterator[bytes]:
         """A body, line by line, on a connection of its own. Raises as ask does; Unreachable where it breaks off."""
-        with closing(self._connect()) as connection:
-            try:
-                connection.request("GET", self._prefix + _target(path, query), headers=self._headers())
-                response = connection.getresponse()
-                if response.status != 200:
-                    raise self._refusal("GET", path, response.status, response.read(_MAX_ANSWER))
-                yield from response
-            except (OSError, HTTPException) as error:
-                raise self._unreachable(error) from None
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with closing(self._connect()) as connection:
+                try:
+                    connection.request("GET", self._prefix + _target(path, query), headers=self._headers())
+                    response = connection.getresponse()
+                    if response.status == 200:
+                        yield from response
+                        return
+                    said = response.read(_MAX_ANSWER)
+                except (OSError, HTTPException) as error:
+                    raise self._unreachable(error) from None
+            self._wait("GET", path, response, said, until)
 
     # -- one request --------------------------------------------------------------------------------------------------
 
@@ -233,6 +234,13 @@ class Connection:
         return dial(url, self.server.ca_file)
 
     # -- what went wrong ----------------------------------------------------------------------------------------------
+
+    def _wait(self, method: str, path: str, response: HTTPResponse, said: bytes, until: float) -> None:
+        """Until a server that is busy may be asked again. Raises what is refused otherwise."""
+        seconds = _seconds_to_wait(response)
+        if response.status not in _BUSY or time.monotonic() + seconds > until:
+            raise self._refusal(method, path, response.status, said)
+        time.sleep(seconds)
 
     def _unreachable(self, error: Exception) -> HeadraceError:
         return trouble(self.server.name, error)

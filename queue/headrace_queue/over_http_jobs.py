@@ -44,6 +44,7 @@ class RemoteJobs:
         self._looks = 0
         self._due = 0.0
         self._pause = _FIRST_LOOK
+        self._listed: dict[int, Job] = {}
 
     def close(self) -> None:
         self._connection.close()
@@ -57,7 +58,8 @@ class RemoteJobs:
         return self._looks
 
     def job(self, job_id: int) -> Job:
-        return job_from_json(self._of_job("GET", job_id))
+        """As it was listed just now, once: who follows all jobs asks one question, and not one for each."""
+        return self._listed.pop(job_id, None) or job_from_json(self._of_job("GET", job_id))
 
     def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]:
         found: list[Job] = []
@@ -69,6 +71,7 @@ class RemoteJobs:
             found += [job_from_json(row) for row in page]
             if len(page) < query["limit"]:
                 break
+        self._listed = {job.id: job for job in found}
         return found
 
     def failures(self, job_id: int, after: int = 0, limit: int = 1000) -> list[tuple[int, Failure]]:

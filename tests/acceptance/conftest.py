@@ -1,13 +1,19 @@
 """The host that the acceptance tests of a process share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS
+from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS, Tls
 from tests.support.commands import Hub, remote_of
+from tests.support.outside import Outside, outside_of
+from tests.support.proxy_thread import ProxyThread
 from tests.support.site import Site, site_of
+
+# minutes long: `make transfers` asks for it
+collect_ignore = [] if os.environ.get("HEADRACE_LONG") else ["test_outside_large.py"]
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +38,25 @@ def hub(
 def quiet(hub: Hub, tmp_path: Path) -> Iterator[Site]:
     """A site without a daemon, with the hub's servers."""
     with site_of(tmp_path, {name: remote_of(server) for name, server in hub.servers.items()}) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def door(seaweed: SeaweedFS, tls: Tls) -> Iterator[ProxyThread]:
+    """What people outside dial: another address of SeaweedFS, over TLS, which breaks what it is told to break."""
+    with ProxyThread(seaweed.endpoint_urls[0], tls=tls) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def outside(servers_dir: Path, seaweed_tls: SeaweedFS, tls: Tls, door: ProxyThread) -> Iterator[Outside]:
+    """SeaweedFS stages: the daemon by one address, people by another."""
+    with outside_of(servers_dir / "outside", seaweed_tls, tls, public_url=door.url) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def outside_rclone(servers_dir: Path, rclone_tls: RcloneS3, tls: Tls) -> Iterator[Outside]:
+    """`rclone serve s3` stages, at one address for all."""
+    with outside_of(servers_dir / "outside-rclone", rclone_tls, tls) as site:
         yield site

@@ -23,10 +23,13 @@ from headrace_daemon.demo.servers import RcloneS3
 from headrace_queue.client import process_started
 from headrace_queue.drain_child import DrainChild
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Counters, Failure, Item, Job, PlanStep, Rule, Worker
+from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, PlanStep, Rule, Worker
 from headrace_queue.states import JobState
 from headrace_queue.store import Store, open_store
+from headrace_queue.transfers import Changes, Direction, TransferState
 from tests.support.buckets import fresh_bucket
+from tests.support.queue import Clock
+from tests.support.transfers import TransferBench, owner
 from tests.support.trees import fill_bucket, keys_of
 
 COMMAND = Path(sys.executable).parent / "headrace"
@@ -197,7 +200,7 @@ def enqueued(host: Host, *options: str) -> int:
 def test_version_help_and_completion(host: Host) -> None:
     assert host.run("--version").stdout.startswith("headrace 0.")
     overview = host.run("--help").stdout
-    commands = "sync copy run match jobs status watch wait cancel pause report purge"
+    commands = "sync copy run match jobs status watch wait cancel pause report purge transfers"
     for command in commands.split():
         assert f"\n  {command} " in overview
     assert "--json" in host.run("purge", "--help").stdout
@@ -567,6 +570,7 @@ def test_a_worker_that_cannot_start_is_told(host: Host) -> None:
 
 JOB_FIELDS = {
     *("id", "kind", "state", "phase", "source", "destination", "priority", "submission_id", "labels", "options"),
+    "user",
     *("counters", "created", "started", "finished", "error", "waiting", "warning", "seconds", "bytes_per_second"),
     "exit_code",
 }
@@ -648,7 +652,41 @@ def test_purge_removes_ended_jobs_and_their_reports(host: Host) -> None:
     first, second = enqueued(host), enqueued(host)
     host.report(first, {"key": "a", "outcome": "transferred"})
     host.run("cancel", str(first))
-    assert host.json("purge") == {"purged": []}
-    assert host.json("purge", "--older-than", "0s") == {"purged": [first]}
+    assert host.json("purge") == {"purged": [], "transfers": []}
+    assert host.json("purge", "--older-than", "0s") == {"purged": [first], "transfers": []}
     assert not (host.state / "reports" / f"{first}.jsonl").exists()
     assert [job["id"] for job in host.json("jobs")["jobs"]] == [second]
+
+
+TRANSFER_FIELDS = {
+    *("id", "user", "direction", "system", "path", "size", "state", "account", "archive", "no_clobber", "part_size"),
+    *("created", "changed", "deadline", "expires", "finished", "job_id", "error", "etag", "crc64nvme", "staged"),
+    *("bucket", "key"),
+}
+
+
+def test_transfers_are_listed_newest_first_and_purged(host: Host) -> None:
+    assert host.run("transfers").stdout == "No transfers under way; --all lists those that are over.\n"
+    with closing(host.store()) as store:
+        bench = TransferBench(store, Clock(time.time()))
+        done = bench.transfer_in(TransferState.DONE, Direction.UPLOAD)
+        waiting = bench.upload("bob")
+        store.change_transfer(waiting.id, Changes(upload_id="never-told"))
+        store.change_transfer(done.id, Changes(staged=False, etag="e", crc64nvme="c"))
+        job, _ = store.enqueue(JobSpec(Kind.COPY, "/data/f", "s3://staging/f", owner=owner("ann")))
+        moving = store.change_transfer(bench.download("ann").id, Changes(job_id=job.id))
+
+    under_way, everything = host.json("transfers"), host.run("transfers", "--all", "--json").stdout
+    assert [transfer["id"] for transfer in under_way["transfers"]] == [moving.id, waiting.id]
+    assert all(set(transfer) == TRANSFER_FIELDS for transfer in under_way["transfers"])
+    assert "never-told" not in everything
+    listed = host.json("transfers", "--all", "--user", "ann", "--limit", "2")["transfers"]
+    assert [(one["id"], one["state"], one["etag"]) for one in listed] == [(moving.id, "moving", None), (1, "done", "e")]
+    heading, first, second = host.run("transfers").stdout.splitlines()
+    assert heading.split() == ["TRANSFER", "STATE", "USER", "SYSTEM", "SIZE", "AGE", "PATH", "NOTE"]
+    assert (first.split()[:5], first.split()[-2:]) == (["3", "download,", "moving", "ann", "alps"], ["job", "1"])
+    assert (second.split()[:4], " until " in second) == (["2", "upload,", "waiting", "bob"], True)
+
+    assert host.json("jobs")["jobs"][0]["user"] == "ann"
+    assert "  user        ann\n" in host.run("status", "1").stdout
+    assert host.run("purge", "--older-than", "0s").stdout == "Removed 0 jobs and 1 transfer.\n"

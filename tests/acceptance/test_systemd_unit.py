@@ -12,6 +12,7 @@ from tests.support.require import require
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "systemd" / "headraced.service"
+USERS = ROOT / "systemd" / "headraced-users.conf"
 INSTALLED = "/opt/headrace/.venv/bin/"
 EXPOSURE = 12  # tenths: 1.2 of 10, where a small unit without any of it stands at 8
 
@@ -59,6 +60,68 @@ def test_what_passes_is_tried_again_and_wrong_configuration_is_not() -> None:
     assert unit["Restart"] == "on-failure"
     assert "2" in unit["RestartPreventExitStatus"].split()
     assert str(TRY_AGAIN_EXIT) not in unit["RestartPreventExitStatus"].split()
+
+
+# -- the drop-in that lets the daemon act as the users of the API ------------------------------------------------------
+
+ACTING = {"setfsuid", "setfsgid", "setgroups", "setresuid", "setresgid", "capget", "capset", "quotactl_fd"}
+
+
+def with_users(folder: Path, drop_in: str) -> Path:
+    """The unit with the drop-in, as they are installed."""
+    unit = folder / "headraced.service"
+    unit.write_text(
+        UNIT.read_text(encoding="utf-8").replace(INSTALLED, str(Path(sys.executable).parent) + "/"), encoding="utf-8"
+    )
+    (folder / "headraced.service.d").mkdir()
+    (folder / "headraced.service.d" / "users.conf").write_text(drop_in, encoding="utf-8")
+    return unit
+
+
+def allowed_calls(analyze: str, *units: str) -> set[str]:
+    """What is left of all filters, in their order (systemd.exec(5), SystemCallFilter=)."""
+
+    def calls(name: str) -> set[str]:
+        if not name.startswith("@"):
+            return {name}
+        lines = run(analyze, "syscall-filter", name).stdout.splitlines()[1:]
+        names = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        return set[str]().union(*map(calls, names))
+
+    allowed: set[str] = set()
+    for line in "\n".join(units).splitlines():
+        if line.startswith("SystemCallFilter="):
+            value = line.partition("=")[2]
+            named = set[str]().union(*map(calls, value.removeprefix("~").split()))
+            allowed = allowed - named if value.startswith("~") else allowed | named
+    return allowed
+
+
+def test_the_unit_alone_has_no_capability() -> None:
+    unit = settings(UNIT.read_text(encoding="utf-8"))
+    assert (unit["CapabilityBoundingSet"], unit["AmbientCapabilities"]) == ("", "")
+
+
+def test_systemd_finds_nothing_wrong_with_the_drop_in(analyze: str, tmp_path: Path) -> None:
+    verdict = run(analyze, "verify", "--man=no", str(with_users(tmp_path, USERS.read_text(encoding="utf-8"))))
+    assert (verdict.returncode, verdict.stderr) == (0, "")
+
+
+def test_a_misspelt_setting_of_the_drop_in_would_be_found(analyze: str, tmp_path: Path) -> None:
+    wrong = USERS.read_text(encoding="utf-8").replace("PrivateUsers=", "PrivateUser=")
+    assert "PrivateUser" in run(analyze, "verify", "--man=no", str(with_users(tmp_path, wrong))).stderr
+
+
+def test_the_drop_in_gives_what_acting_needs_and_no_more(analyze: str) -> None:
+    drop_in = settings(USERS.read_text(encoding="utf-8"))
+    assert drop_in["CapabilityBoundingSet"] == drop_in["AmbientCapabilities"] == "CAP_SETUID CAP_SETGID"
+    assert drop_in["PrivateUsers"] == "no"
+    unit, users = UNIT.read_text(encoding="utf-8"), USERS.read_text(encoding="utf-8")
+    alone = allowed_calls(analyze, unit)
+    assert "openat2" in alone
+    assert not {"setfsuid", "setgroups", "setresuid", "capset"} & alone
+    assert allowed_calls(analyze, unit, users) - alone == ACTING - alone
+    assert allowed_calls(analyze, unit, users) >= ACTING
 
 
 def test_the_threshold_has_teeth(analyze: str, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from headrace_daemon.demo.servers import S3Server
 from headrace_daemon.files.names import NameRefused, RootLost
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.planner.archive import plan_archive
 from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import FILES, Decision, Route, Side, by_sum
 from headrace_daemon.planner.deletion import DeletePlan
-from headrace_daemon.planner.entries import Entry, Lister
+from headrace_daemon.planner.entries import Entry, Lister, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.listing import list_files, list_remote
 from headrace_daemon.planner.plan import CopyPlan
@@ -799,3 +800,28 @@ async def test_copy_of_nothing_fails_the_job(tmp_path: Path) -> None:
     lease = bench.lease()
     with pytest.raises(JobFailure, match=r"lake://b/p/: there is no such object"):
         await plan_one(lease, nothing, nothing, BUCKETS, bench.ports(lease))
+
+
+# -- archive ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [Options(), Options(no_clobber=True)])
+async def test_an_archive_is_never_taken_for_unchanged_by_its_size(tmp_path: Path, options: Options) -> None:
+    """Archives are filled up to whole records: two of one size may well hold different files."""
+    bench = Bench(tmp_path, options, Kind.ARCHIVE)
+    passed: list[Problem] = []
+
+    async def measure(pass_over: Callable[[Problem], None]) -> Entry:
+        pass_over(Problem("pipe", "special_file", "a named pipe"))
+        return Entry("", 10240, 7)
+
+    async def there() -> Entry | None:
+        return Entry("", 10240, 9)
+
+    lease = bench.lease()
+    ports = replace(bench.ports(lease), passed=passed.append)
+    assert await plan_archive(lease, measure, there, UPLOAD, ports) is PlanEnd.FINISHED
+    assert bench.work_off() == ([] if options.no_clobber else [Item("", 10240, 7)])
+    assert [problem.key for problem in passed] == ["pipe"]
+    counters = bench.state().counters
+    assert (counters.listed, counters.excluded, counters.unchanged) == (2, 1, int(options.no_clobber))

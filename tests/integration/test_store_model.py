@@ -200,6 +200,8 @@ class QueueModel(RuleBasedStateMachine):
         if event == "retry":
             job.batches.extend([self.new_batch(job.failed)] if job.failed else [])
             job.failed, job.dead = [], 0
+            if job.delete and job.phase is Phase.DONE:  # deletions are planned by whole listings alone
+                job.phase, job.cursor = Phase.DELETE, ""
         self.settle(job)
 
     # -- workers --------------------------------------------------------------------------------------------------

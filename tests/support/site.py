@@ -116,13 +116,14 @@ class Daemon:
 
 @dataclass
 class Site:
-    """directory: holds everything. transfer, daemon: lines of those sections of config.toml."""
+    """directory: holds everything. transfer, daemon: lines of those sections of config.toml; more: whole sections."""
 
     directory: Path
     remotes: Mapping[str, RemoteTable]
     transfer: Sequence[str] = ()
     daemon_lines: Sequence[str] = ()
     state: Path = Path()
+    more: Sequence[str] = ()
     _daemons: list[Daemon] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -151,6 +152,7 @@ class Site:
                 f"credentials = {{ file = {json.dumps(str(keys))} }}",
                 *remote.lines,
             ]
+        lines += self.more
         self.config.write_text("\n".join(lines) + "\n")
 
     def configure(self, transfer: Sequence[str]) -> None:

@@ -121,6 +121,7 @@ def test_json_is_one_object_a_line() -> None:
     facts.integrity_failure(7, "lake", "k")
     facts.lease_lost(7)
     facts.leases_expired(2)
+    facts.api_problem("tokens", "the file is broken")
     logging.getLogger("x").error("from a library")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == [
@@ -131,9 +132,10 @@ def test_json_is_one_object_a_line() -> None:
         "integrity_failure",
         "lease_lost",
         "leases_expired",
+        "api_problem",
         "from a library",
     ]
-    levels = ["warning", "info", "info", "error", "error", "warning", "warning", "error"]
+    levels = ["warning", "info", "info", "error", "error", "warning", "warning", "error", "error"]
     assert [line["level"] for line in lines] == levels
     assert all(line["timestamp"].endswith("Z") for line in lines)
     assert lines[2]["job"] == 7

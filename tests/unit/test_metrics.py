@@ -50,6 +50,7 @@ def busy() -> Metrics:
     metrics.integrity_failure(7, "lake", KEY)
     metrics.lease_lost(7)
     metrics.leases_expired(3)
+    metrics.api_problem("audit", f"{KEY}: no space left")
     metrics.committed(0.002, 40)
     metrics.synced(0.5, 8)
     metrics.loop_lag(0.25)
@@ -78,6 +79,7 @@ def test_every_fact_is_a_sample_that_prometheus_reads() -> None:
     assert value(samples, "headrace_integrity_failures_total") == 1
     assert value(samples, "headrace_fenced_completions_total") == 1
     assert value(samples, "headrace_lease_expirations_total") == 3
+    assert value(samples, "headrace_api_problems_total", reason="audit") == 1
     assert value(samples, "headrace_queue_operations_total") == 40
     assert value(samples, "headrace_synced_files_total") == 8
     assert value(samples, "headrace_loop_lag_seconds") == 0.25

@@ -7,8 +7,8 @@ import pytest
 
 from headrace_queue.config import Config, DatasetConfig, RemoteConfig
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Compare, Kind, Rule, Via
-from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
+from headrace_queue.jobs import Compare, Kind, Links, Rule, Via
+from headrace_queue.submit import Request, archive_job, copy_job, dataset_job, sync_job
 
 LAKE = RemoteConfig(endpoint_urls=("http://127.0.0.1:9",))
 
@@ -177,3 +177,38 @@ def test_a_dataset_is_a_sync_with_its_rules_first(config: Config, tmp_path: Path
     assert spec.labels == (("dataset", "tiles"), ("a", "b"))
     with pytest.raises(UsageError, match="Did you mean tiles"):
         dataset_job(config, "tile", Request())
+
+
+# -- archives ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "key"), [("lake://b/k.tar", "k.tar"), ("lake://b", "run 7.tar"), ("lake://b/p/", "p/run 7.tar")]
+)
+def test_an_archive_is_one_object_whatever_is_there(config: Config, tmp_path: Path, written: str, key: str) -> None:
+    (tmp_path / "run 7").mkdir()
+    spec = archive_job(config, "run 7", written, Request(rules=(Rule(False, "*.tmp"),)), tmp_path)
+    assert (spec.kind, spec.source, spec.destination) == (Kind.ARCHIVE, str(tmp_path / "run 7"), f"lake://b/{key}")
+    assert (spec.options.compare, spec.options.links) == (Compare.ALWAYS, Links.STORE)
+    assert spec.options.rules == (Rule(False, "*.tmp"),)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "why"),
+    [
+        ("file", "lake://b/k.tar", "archive takes folders, and this is a file"),
+        ("none", "lake://b/k.tar", "there is no such file or folder"),
+        (".", "k.tar", "the destination is a path"),
+        ("/", "lake://b/k.tar", "a folder with a name"),
+        ("lake://b/p", "lake://b/k.tar", "a folder with a name"),
+        (".", "lage://b/k.tar", "config.toml has no remote called lage"),
+    ],
+)
+def test_archives_that_cannot_be_made(config: Config, tmp_path: Path, source: str, destination: str, why: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=why):
+        archive_job(config, source, destination, Request(), tmp_path)
+
+
+def test_an_archive_of_a_folder_that_is_not_looked_at(config: Config, tmp_path: Path) -> None:
+    assert archive_job(config, "/none", "lake://b/k.tar", Request(), look=False).source == "/none"

@@ -110,3 +110,10 @@ class LogFacts(Facts):
         bad = event in ("failed", "batch_failed", "cleanup_failed", "worker_fault", "heartbeat_late")
         emit = self._log.error if bad else self._log.info
         emit(f"job_{event}", job=job, detail=detail)
+
+    def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:
+        emit = self._log.error if state == "failed" else self._log.info
+        emit(f"transfer_{state}", transfer=transfer, direction=direction, detail=detail)
+
+    def api_problem(self, reason: str, detail: str) -> None:
+        self._log.error("api_problem", reason=reason, detail=detail)

@@ -59,6 +59,8 @@ class Metrics(Facts):
         self.job_objects: dict[tuple[int, str], int] = defaultdict(int)
         self.job_bytes: dict[int, int] = defaultdict(int)
         self.retries: dict[tuple[str, str], int] = defaultdict(int)
+        self.api_problems: dict[str, int] = defaultdict(int)
+        self.transfers: dict[tuple[str, str], int] = defaultdict(int)
         self.load: dict[tuple[str, str], tuple[int, int]] = {}
         self.commit_seconds = _Histogram()
         self.fsync_seconds = _Histogram()
@@ -128,6 +130,12 @@ class Metrics(Facts):
             for key in [key for key in self.job_objects if key[0] == job]:
                 del self.job_objects[key]
 
+    def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:
+        self.transfers[direction, state] += 1
+
+    def api_problem(self, reason: str, detail: str) -> None:
+        self.api_problems[reason] += 1
+
     def committed(self, seconds: float, operations: int) -> None:
         self.commit_seconds.add(seconds)
         self.committed_operations += operations
@@ -169,6 +177,8 @@ class _Counted(Collector):
         yield _counter("integrity_failures", "Objects whose ends differed.", (), {(): counts.integrity_failures})
         yield _counter("lease_expirations", "Leases of dead workers.", (), {(): counts.leases_expired_count})
         yield _counter("fenced_completions", "Results discarded for a lost lease.", (), {(): counts.fenced})
+        yield _counter("transfers", "Transfers that reached a state.", ("direction", "state"), counts.transfers)
+        yield _counter("api_problems", "What the API could not do as it should.", ("reason",), counts.api_problems)
         yield _counter("queue_operations", "Operations committed.", (), {(): counts.committed_operations})
         yield _counter("synced_files", "Files made durable.", (), {(): counts.synced_files})
         yield _histogram("commit_seconds", "Group commits of the queue.", (), {(): counts.commit_seconds})

@@ -9,7 +9,16 @@ from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, ServerFa
 from headrace_daemon.s3.operations import CRC, Operations, copy_source, result_of, written
 from headrace_daemon.s3.request import Request
 from headrace_daemon.s3.types import PutResult, WriteOptions
-from headrace_daemon.s3.xml import MalformedXml, PartsPage, bare_etag, build_complete, parse_parts
+from headrace_daemon.s3.xml import (
+    MalformedXml,
+    PartsPage,
+    bare_etag,
+    build_complete,
+    local_name,
+    parse,
+    parse_parts,
+    texts,
+)
 from headrace_queue.jobs import PartRecord
 
 _FULL_OBJECT: Final = {"x-amz-checksum-type": "FULL_OBJECT"}
@@ -19,11 +28,11 @@ _ALGORITHM: Final = {"x-amz-checksum-algorithm": "CRC64NVME", **_FULL_OBJECT}
 class Multipart(Operations):
     """Upload ids hold on every endpoint of the remote."""
 
-    async def create_multipart(self, bucket: str, key: str, options: WriteOptions) -> str:
-        """The id of a new upload. Raises S3Error."""
+    async def create_multipart(self, bucket: str, key: str, options: WriteOptions, *, checksums: bool = True) -> str:
+        """The id of a new upload. checksums: parts will bring theirs, where the service has that. Raises S3Error."""
         headers = write_headers(options, self.profile)
         headers.pop("if-none-match", None)  # the condition is Complete's
-        if not self.profile.checksums:
+        if not (checksums and self.profile.checksums):
             return await self._create(bucket, key, headers)
         try:
             return await self._create(bucket, key, headers | _ALGORITHM)
@@ -86,6 +95,24 @@ class Multipart(Operations):
                 raise ServerFault("bad_answer", "the list of parts does not go on", 200)
             marker = page.next
         return parts
+
+    async def uploads_of(self, bucket: str, key: str) -> list[str]:
+        """The ids of the uploads of exactly this key that are neither complete nor given up, up to 1,000; none where
+        the service does not list them. Raises S3Error where it refuses otherwise."""
+
+        def read(response: Response, body: Buffer, endpoint: str) -> list[str]:
+            try:
+                root = parse(body)
+            except MalformedXml:
+                return []
+            found = [texts(upload) for upload in root if local_name(upload) == "Upload"]
+            return [upload["UploadId"] for upload in found if upload.get("Key") == key and upload.get("UploadId")]
+
+        query = (("max-uploads", "1000"), ("prefix", key), ("uploads", ""))
+        try:
+            return await self._pipeline.small(Request("ListMultipartUploads", "GET", bucket, query=query), read)
+        except (NotFound, NotSupported, Rejected, UploadLost):
+            return []  # as of Remote.unfinished_uploads
 
     async def complete_multipart(
         self,

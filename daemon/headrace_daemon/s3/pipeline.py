@@ -28,7 +28,7 @@ from headrace_daemon.s3.errors import (
     WrongRegion,
 )
 from headrace_daemon.s3.places import Place, Places
-from headrace_daemon.s3.request import Clocks, Exchange, Request, Trace, payload_hash
+from headrace_daemon.s3.request import Clocks, Exchange, Request, Signatory, Trace, payload_hash
 from headrace_daemon.s3.signing import canonical_query, quote_key
 from headrace_daemon.s3.xml import parse_http_date
 from headrace_queue.errors import UsageError
@@ -95,6 +95,12 @@ class Pipeline:
         """
         if not self._credentials.ready():
             await self._renew_in_time()
+
+    async def signatory(self, bucket: str) -> Signatory:
+        """What signs for this bucket now, where somebody else is to send the request. Raises as prepare() does."""
+        await self.prepare()
+        now = self._clocks.wall() + self._clock_offset
+        return Signatory(self._credentials.current, self._places.of(bucket).region, now)
 
     async def close(self) -> None:
         await self._places.close()

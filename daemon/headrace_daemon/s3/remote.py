@@ -2,19 +2,20 @@
 
 from headrace_daemon.s3.customer_key import CustomerKey
 from headrace_daemon.s3.engine import Buffer, Response
-from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, UploadLost
+from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, ServerFault, UploadLost
+from headrace_daemon.s3.lifecycle import Lifecycle
 from headrace_daemon.s3.listing import Listing
 from headrace_daemon.s3.multipart import Multipart
 from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.reading import Reading
-from headrace_daemon.s3.request import Request, Sending
+from headrace_daemon.s3.request import Request, Sending, Signatory
 from headrace_daemon.s3.sealed import Sealed
 from headrace_daemon.s3.tags import Tagging
 from headrace_daemon.s3.writing import Writing
-from headrace_daemon.s3.xml import build_location
+from headrace_daemon.s3.xml import MalformedXml, build_location, local_name, parse, texts
 
 
-class Remote(Listing, Reading, Writing, Multipart, Tagging):
+class Remote(Listing, Reading, Writing, Multipart, Tagging, Lifecycle):
     """Every operation is sent again after a failure on the wire, on another endpoint where there is one.
 
     Beside what each names, all raise: RemoteDown where no endpoint answers, Throttled where the service has been asking
@@ -41,6 +42,10 @@ class Remote(Listing, Reading, Writing, Multipart, Tagging):
         """
         await self._pipeline.prepare()
 
+    async def signatory(self, bucket: str) -> Signatory:
+        """What signs for this bucket now: for requests that somebody else is to send. Raises as start() does."""
+        return await self._pipeline.signatory(bucket)
+
     async def try_access(self) -> None:
         """One signed request that needs no bucket (ListBuckets), to see whether an endpoint answers and knows the key.
 
@@ -50,6 +55,18 @@ class Remote(Listing, Reading, Writing, Multipart, Tagging):
 
     async def close(self) -> None:
         await self._pipeline.close()
+
+    async def own_buckets(self) -> set[str]:
+        """The names of all buckets that belong to whom the credentials belong to. Raises S3Error."""
+
+        def read(response: Response, body: Buffer, endpoint: str) -> set[str]:
+            try:
+                root = parse(body)
+            except MalformedXml as error:
+                raise ServerFault("bad_answer", str(error), response.status) from error
+            return {texts(found).get("Name", "") for found in root.iter() if local_name(found) == "Bucket"}
+
+        return await self._pipeline.small(Request("ListBuckets", "GET"), read)
 
     async def bucket_exists(self, bucket: str) -> bool:
         """Raises AccessDenied where the bucket may not be looked at, other S3Errors."""

@@ -54,8 +54,19 @@ class Exchange(Protocol[T_co]):
     def __call__(self, engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> Awaitable[T_co]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Signatory:
+    """With what a request for one bucket is signed. now: seconds since the epoch by the service's clock."""
+
+    credentials: Credentials | None
+    region: str
+    now: float
+
+
 class Sending(Protocol):
     """The way to a remote, as operations use it: see Pipeline."""
+
+    def signatory(self, bucket: str) -> Awaitable[Signatory]: ...
 
     def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> Awaitable[T]: ...
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from headrace_daemon.s3.customer_key import CustomerKey
 from headrace_daemon.s3.engine import Buffer, Response
 from headrace_daemon.s3.errors import AccessDenied, NotEncrypted, NotSupported, Rejected, S3Error
-from headrace_daemon.s3.request import Request, Sending, Trace
+from headrace_daemon.s3.request import Request, Sending, Signatory, Trace
 
 T = TypeVar("T")
 
@@ -99,6 +99,9 @@ class Sealed:
 
     async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
         return await self._sending.stream(self._with_keys(request), consume)
+
+    async def signatory(self, bucket: str) -> Signatory:
+        return await self._sending.signatory(bucket)
 
     async def prepare(self) -> None:
         await self._sending.prepare()

@@ -14,7 +14,7 @@ from lxml import etree
 from headrace_daemon.s3.engine import Buffer
 from headrace_queue.jobs import PartRecord
 
-_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 HARDENED: Final[dict[str, Any]] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
 
 
@@ -169,7 +169,7 @@ def parse_deleted(body: Buffer) -> dict[str, ErrorBody]:
 
 def build_complete(parts: Iterable[PartRecord]) -> bytes:
     """CompleteMultipartUpload, parts in ascending order as S3 demands."""
-    root = etree.Element("CompleteMultipartUpload", xmlns=_NAMESPACE)
+    root = etree.Element("CompleteMultipartUpload", xmlns=NAMESPACE)
     for part in sorted(parts):
         element = etree.SubElement(root, "Part")
         etree.SubElement(element, "PartNumber").text = str(part.number)
@@ -179,7 +179,7 @@ def build_complete(parts: Iterable[PartRecord]) -> bytes:
 
 def build_delete(keys: Iterable[str]) -> bytes:
     """Delete, quiet: only failures are answered. Raises ValueError for a key that XML cannot carry, see is_xml_text."""
-    root = etree.Element("Delete", xmlns=_NAMESPACE)
+    root = etree.Element("Delete", xmlns=NAMESPACE)
     etree.SubElement(root, "Quiet").text = "true"
     for key in keys:
         etree.SubElement(etree.SubElement(root, "Object"), "Key").text = key
@@ -193,6 +193,6 @@ def is_xml_text(text: str) -> bool:
 
 def build_location(region: str) -> bytes:
     """CreateBucketConfiguration."""
-    root = etree.Element("CreateBucketConfiguration", xmlns=_NAMESPACE)
+    root = etree.Element("CreateBucketConfiguration", xmlns=NAMESPACE)
     etree.SubElement(root, "LocationConstraint").text = region
     return etree.tostring(root)

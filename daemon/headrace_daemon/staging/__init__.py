@@ -1,0 +1,1 @@
+"""Large files of people outside, through a bucket and presigned URLs: offered, watched, brought home, cleaned up."""

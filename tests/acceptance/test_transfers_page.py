@@ -1,0 +1,120 @@
+"""Every example of docs/transfers.md that is marked as runnable, as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from headrace_daemon.demo.process import PortClaim
+from headrace_queue.config import load_config
+from tests.support.outside import PART, SYSTEM, Outside
+from tests.support.require import require
+from tests.support.site import COMMAND_SECONDS
+from tests.support.trees import sha256_of_file, write_large
+
+pytestmark = pytest.mark.server
+
+TOP = Path(__file__).parents[2]
+PAGE = TOP / "docs" / "transfers.md"
+README = TOP / "README.md"
+NEEDS = {"curl": "curl", "wget": "wget", "split": "split"}
+
+
+class Example(NamedTuple):
+    """words: behind the three backticks."""
+
+    words: list[str]
+    text: str
+
+
+def examples(text: str) -> list[Example]:
+    return [
+        Example(words.split(), block) for words, block in re.findall(r"^```(.+)\n((?:.*\n)*?)```$", text, re.MULTILINE)
+    ]
+
+
+def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
+    """In their order, in one folder, as one person."""
+    for program in NEEDS.values():
+        require(program)
+    person = outside.person("page")
+    (tmp_path / ".wgetrc").write_text(f"ca_certificate = {outside.tls.ca_file}\n")
+    original = write_large(tmp_path / "big.bin", 2 * PART // 2**20 + 1, seed=4)
+    for way in ("upload", "download"):
+        script = outside.site.run("headraced", "transfer-script", way, "--url", outside.url, "--system", SYSTEM)
+        (tmp_path / f"{way}.sh").write_text(script)
+    environment = {
+        **person.environment(),
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "API": outside.url,
+        "SYSTEM": SYSTEM,
+        "FOLDER": str(person.home),
+        "PYTHONWARNINGS": "ignore",
+    }
+    runnable = [example for example in examples(PAGE.read_text()) if "runnable" in example.words]
+    assert len(runnable) >= 9
+    for example in runnable:
+        command = [sys.executable, "-c"] if example.words[0] == "python" else ["/bin/sh", "-euc"]
+        ended = subprocess.run(
+            [*command, example.text],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        assert ended.returncode == 0, f"{example.text}\n{ended.stdout}\n{ended.stderr}"
+    copies = [
+        "copy-python.bin",
+        "copy-async.bin",
+        "copy-command.bin",
+        "copy-script.bin",
+        "copy-curl.bin",
+        "copy-wget.bin",
+    ]
+    assert {name: sha256_of_file(tmp_path / name) for name in copies} == dict.fromkeys(copies, original)
+    landed = ["from-python.bin", "from-async.bin", "from-command.bin", "from-script.bin", "from-curl.bin"]
+    assert {name: sha256_of_file(person.home / name) for name in landed} == dict.fromkeys(landed, original)
+
+
+def test_the_configuration_of_the_page_is_one(tmp_path: Path) -> None:
+    (block,) = (example.text for example in examples(PAGE.read_text()) if example.words == ["toml"])
+    (tmp_path / "config.toml").write_text(f'state_dir = "{tmp_path}"\n{block}')
+    assert set(tomllib.loads(block)) == {"api", "systems", "users", "remotes", "staging"}
+    loaded = load_config(tmp_path / "config.toml")
+    assert loaded.staging is not None
+    assert loaded.staging.public_url == "https://s3.example.org"
+
+
+def test_from_nothing_to_an_upload_as_the_readme_says(tmp_path: Path) -> None:
+    """With other ports and folders."""
+    for part in ("curl", "rclone", "firecrest"):
+        require(part)
+    block = (
+        README.read_text().partition("## Transfers for people outside")[2].partition("```\n")[2].partition("```\n")[0]
+    )
+    claim = PortClaim(3)
+    for written, port in zip(("127.0.0.1:9000", "127.0.0.1:9740", "127.0.0.1:9741"), claim.ports, strict=True):
+        assert written in block
+        block = block.replace(written, f"127.0.0.1:{port}")
+    block = block.replace("/tmp/try", str(tmp_path)).replace(".venv/bin", str(Path(sys.executable).parent))
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE_", "NOTIFY_"))}
+    listening = {
+        "HEADRACE_DAEMON__LISTEN": f"127.0.0.1:{claim.ports[1]}",
+        "HEADRACE_API__LISTEN": f"127.0.0.1:{claim.ports[2]}",
+    }
+    script, log = tmp_path / "script.sh", tmp_path / "log"
+    script.write_text(f"trap 'kill $(jobs -p)' EXIT\n{block}")
+    with log.open("wb") as output:
+        command = ["/bin/bash", "-eu", str(script)]
+        with subprocess.Popen(command, env=plain | listening, stdout=output, stderr=output, cwd=tmp_path) as process:
+            process.wait(COMMAND_SECONDS)
+    claim.release()
+    assert process.returncode == 0, log.read_text()
+    assert (tmp_path / "files" / "big.bin").stat().st_size == 3_000_000
