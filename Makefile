@@ -14,7 +14,7 @@ CHAOS ?=
 
 export PYTHON
 
-.PHONY: help install demo test bench chaos lint format lock clean
+.PHONY: help install demo test bench transfers chaos lint format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## +(.*)/  make \1\t\2/' | expand -t 18
@@ -34,6 +34,10 @@ test: install  ## all tests, real servers included (TESTS=… WORKERS=… to cho
 
 bench: install  ## the benchmark beside s5cmd and juicefs sync; writes docs/bench.md (BENCH=--quick for a look)
 	$(BIN)/python -m benchmarks.bench --date $$(date -u +%F) --output docs/bench.md $(BENCH)
+
+transfers: install  ## 2 GiB by the public client, then the table of docs/transfers.md, beside aws s3 cp
+	HEADRACE_LONG=1 $(BIN)/python -m pytest tests/acceptance/test_outside_large.py
+	$(BIN)/python -m benchmarks.transfers --date $$(date -u +%F) --output docs/transfers.md
 
 chaos: install  ## random kills and lost endpoints, everything proven after each (CHAOS="--seeds 100 --first 1")
 	$(BIN)/python -m benchmarks.chaos $(CHAOS)

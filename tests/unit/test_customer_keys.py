@@ -10,7 +10,7 @@ import pytest
 
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
 from headrace_daemon.s3.engine import Buffer, Response
-from headrace_daemon.s3.request import Request, Trace
+from headrace_daemon.s3.request import Request, Signatory, Trace
 from headrace_daemon.s3.sealed import Sealed
 from headrace_daemon.transfer.abilities import refuse_plain_http
 from headrace_queue.config import Config, RemoteConfig
@@ -96,6 +96,9 @@ class Recorder:
 
     async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
         self.requests.append(request)
+        raise EOFError
+
+    async def signatory(self, bucket: str) -> Signatory:
         raise EOFError
 
     async def prepare(self) -> None: ...

@@ -24,14 +24,11 @@ twenty times what 16 KiB cost to sum."""
 
 def crc64nvme(buffer: Buffer, previous: int = EMPTY) -> int:
     """The CRC64NVME of `buffer`, or of everything before it and `buffer` where their CRC is given. No copy is made."""
-    crc: int = previous
     size = len(buffer)
-    if not _PIECE < size <= _SMALL:
-        crc = checksums.crc64nvme(buffer, crc)
-        return crc
-    view = memoryview(buffer)
-    for start in range(0, size, _PIECE):
-        crc = checksums.crc64nvme(view[start : start + _PIECE], crc)
+    piece = _PIECE if _PIECE < size <= _SMALL else max(1, size)
+    view, crc = memoryview(buffer), previous
+    for start in range(0, size, piece):
+        crc = checksums.crc64nvme(view[start : start + piece], crc)
     return crc
 
 
