@@ -230,7 +230,7 @@ def test_a_full_disk_is_waited_for(outside: Outside, tmp_path: Path) -> None:
     with small_disk(outside.ada.home / "small", 24 * MIB) as disk:
         with outside.ada.http() as http:
             asked = {"system": SYSTEM, "path": str(disk / "x"), "size": 25 * MIB}
-            assert http.post("/v1/transfers/uploads", json=asked).status_code == 507
+            assert http.post("/v1/transfers/uploads", json=asked).status_code == 413
         upload = Upload.ask(outside.ada, "small/x", os.urandom(20 * MIB))
         (disk / "ballast").write_bytes(bytes(10 * MIB))
         upload.send()

@@ -140,7 +140,7 @@ async def test_before_an_upload_everything_is_asked_and_nothing_changes(files: U
     await refused(check("none/new"), 404)
     await refused(check("there/new"), 400)
     await refused(check("link/new"), 400)
-    assert "needed" in await refused(check("new", 2**60), 507)
+    assert "needed" in await refused(check("new", 2**60), 413)
     assert os.stat(home).st_mtime_ns == before
 
 
@@ -195,7 +195,7 @@ async def test_a_full_disk_is_told_as_one(files: UserFiles, tmp_path: Path) -> N
         said = await refused(files.write(user(), place(disk), "f", chunks(*[b"x" * BLOCK] * 3)), 507)
         assert "No space left" in said
         assert os.listdir(disk) == []
-        await refused(files.check_upload(user(), place(disk, "f"), 3 * BLOCK, no_clobber=False), 507)
+        await refused(files.check_upload(user(), place(disk, "f"), 3 * BLOCK, no_clobber=False), 413)
 
 
 # -- whose rights ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ from headrace_daemon.files import names
 from headrace_daemon.files.acting import MayNotAct
 from headrace_queue.errors import UsageError
 
+NO_ROOM: Final = 507
+"""Insufficient Storage (RFC 4918, 11.5): the disk filled up while it was written to."""
+
 FileTrouble = OSError | names.FileError | UsageError | MayNotAct
 
 _STATUS: Final[dict[type[names.FileError], int]] = {
@@ -16,7 +19,7 @@ _STATUS: Final[dict[type[names.FileError], int]] = {
     names.Blocked: 400,
     names.AlreadyThere: 409,
     names.SourceChanged: 409,
-    names.DestinationFull: 507,
+    names.DestinationFull: NO_ROOM,
 }
 _SAID: Final[dict[type[names.FileError], str]] = {
     # clients of FirecREST look for these very words

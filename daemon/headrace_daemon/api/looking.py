@@ -104,7 +104,7 @@ def check_upload(
     with _folder(folder, account, "skip") as (root, fd):
         root.about_to_change(inside, raw_name(name))
         _check_target(fd, place, no_clobber=no_clobber)
-        room.check(fd, folder.path, Need(size, 1))
+        room.check(fd, folder.path, Need(size, 1), "make room first")
         _check_quota(fd, account, place, size)
         prove_writable(fd, token)
 
@@ -142,7 +142,7 @@ def _check_quota(folder: int, account: Account | None, place: Place, size: int) 
     uid, gid = (os.geteuid(), os.getegid()) if account is None else (account.uid, account.gid)
     left = room_left(folder, uid, gid)
     if left is not None and left < size:
-        raise DestinationFull(place.relative, f"{size} bytes are needed and the quota leaves {left}")
+        raise DestinationFull(place.relative, f"{size} bytes are needed and the quota leaves {left}; make room first")
 
 
 def _entry(folder: int, name: str) -> Entry | None:

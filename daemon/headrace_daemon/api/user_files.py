@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from headrace_daemon.api import looking
 from headrace_daemon.api.errors import ApiError
-from headrace_daemon.api.file_refusals import refusal_of
+from headrace_daemon.api.file_refusals import NO_ROOM, refusal_of
 from headrace_daemon.api.incoming import Incoming
 from headrace_daemon.api.looking import Entry
 from headrace_daemon.api.places import Place
@@ -137,9 +137,15 @@ class UserFiles:
         return await self._step(user, place, partial(looking.entries, place, user.account, after, limit))
 
     async def check_upload(self, user: User, place: Place, size: int, *, no_clobber: bool) -> None:
-        """Whether a file of `size` bytes may be brought there, and fits. Changes nothing."""
+        """Whether a file of `size` bytes may be brought there, and fits: 413 where it does not. Changes nothing."""
         step = partial(looking.check_upload, place, user.account, self._room, secrets.token_bytes(16))
-        await self._step(user, place, partial(step, size, no_clobber=no_clobber))
+        try:
+            await self._step(user, place, partial(step, size, no_clobber=no_clobber))
+        except ApiError as error:
+            if error.status != NO_ROOM:
+                raise
+            # nothing broke: what was asked for is larger than what is there (RFC 9110, 15.5.14)
+            raise ApiError(413, error.message) from error
 
     async def check_download(self, user: User, place: Place, *, archive: bool) -> tuple[int, str]:
         """Size and fingerprint of a file that they may read. archive: of a folder; 0, and never the same twice, for

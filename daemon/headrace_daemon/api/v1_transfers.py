@@ -116,7 +116,7 @@ def _add_offers(routes: APIRouter, parts: Parts) -> None:
         status_code=201,
         summary="Ask to upload a file",
         response_model=UploadOut,
-        responses=_lines(201) | problems(409, 413, 507),
+        responses=_lines(201) | problems(409, 413),
         operation_id="offer_upload",
     )
     async def offer_upload(request: Request, user: CurrentUser, given: UploadIn) -> Response:
@@ -144,7 +144,7 @@ def _add_offers(routes: APIRouter, parts: Parts) -> None:
         status_code=201,
         summary="Ask to download a file or a folder",
         response_model=DownloadOut,
-        responses=_lines(201) | problems(409, 413, 507),
+        responses=_lines(201) | problems(409, 413),
         operation_id="offer_download",
     )
     async def offer_download(request: Request, user: CurrentUser, given: DownloadIn) -> Response:

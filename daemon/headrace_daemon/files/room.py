@@ -7,10 +7,13 @@ whole before that. All checks count what exists at once in any case: a new conte
 import os
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from headrace_daemon.files.names import DestinationFull
 from headrace_queue.free_space import Need, Reserve, free_of, shortage
 from headrace_queue.jobs import Action, Item
+
+JOB_WAITS: Final = "free some, and the job goes on by itself"
 
 
 def need_of(items: Sequence[Item]) -> Need:
@@ -30,10 +33,11 @@ class Room:
         self._gate = threading.Lock()
         self._promises: set[Promise] = set()
 
-    def check(self, fd: int, path: str, need: Need) -> None:
-        """Raises DestinationFull where the file system of this open file or folder lacks the room. path: for people."""
+    def check(self, fd: int, path: str, need: Need, advice: str = JOB_WAITS) -> None:
+        """Raises DestinationFull where the file system of this open file or folder lacks the room. path, advice: for
+        people."""
         with self._gate:
-            self._check(fd, os.fstat(fd).st_dev, path, need)
+            self._check(fd, os.fstat(fd).st_dev, path, need, advice)
 
     def promise(self, fd: int, key: str, size: int) -> "Promise":
         """For a large file of this size; what is in it already takes no room again. Raises DestinationFull, OSError.
@@ -48,11 +52,11 @@ class Room:
             self._promises.add(made)
         return made
 
-    def _check(self, fd: int, device: int, path: str, need: Need) -> None:
+    def _check(self, fd: int, device: int, path: str, need: Need, advice: str = JOB_WAITS) -> None:
         promised = sum(promise.left for promise in self._promises if promise.device == device)
         missing = shortage(need, free_of(os.fstatvfs(fd)), self._reserve, promised)
         if missing:
-            raise DestinationFull(path, f"{missing}; free some, and the job goes on by itself")
+            raise DestinationFull(path, f"{missing}; {advice}")
 
 
 class Promise:
