@@ -67,7 +67,7 @@ _DUE: Final = f"""
 _STAGED_DOWNLOAD: Final = f"""
     SELECT {_COLUMNS} FROM transfer INDEXED BY transfer_download
     WHERE user = ? AND path = ? AND fingerprint = ? AND direction = 'download' AND state IN ('moving', 'ready')
-      AND staged AND (state = 'moving' OR expires >= ?)
+      AND staged AND (state = 'moving' AND job_id IS NOT NULL OR expires >= ?)
     ORDER BY state = 'ready' DESC, expires DESC, id DESC LIMIT 1
 """
 _PURGE: Final = """

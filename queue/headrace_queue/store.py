@@ -154,8 +154,8 @@ class Store(Protocol):
         ...
 
     def staged_download(self, user: str, path: str, fingerprint: str, not_before: float) -> Transfer | None:
-        """A download of this user that is MOVING or READY, of this very version of the file, whose URL works until
-        not_before at least where it is READY."""
+        """A download of this user of this very version of the file, that is MOVING and has a job, or is READY and has a
+        URL that works until not_before at least."""
         ...
 
     def purge_transfers(self, finished_before: float, limit: int = 100) -> list[int]:

@@ -148,6 +148,20 @@ def test_an_interrupted_upload_goes_on(outside: Outside, scripts: Path, door: Pr
     assert sum("partNumber=1" in request for request in door.proxy.requests[before:]) == 0
 
 
+def test_an_upload_that_nobody_remembers_begins_anew(outside: Outside, scripts: Path, tmp_path: Path) -> None:
+    """Its row was purged since, and ETags of parts that are gone count for nothing."""
+    here, work, target = tmp_path / "here", tmp_path / "work", outside.ada.home / "forgotten"
+    here.write_bytes(b"content")
+    work.mkdir()
+    look = subprocess.run(["ls", "-lnL", "--", str(here)], capture_output=True, text=True, check=True)
+    (work / "about").write_text(f"{outside.url} {SYSTEM} {target} {look.stdout}")
+    (work / "transfer").write_text("999999999\n")
+    (work / "etag.1").write_text('"0123456789abcdef0123456789abcdef"\n')
+    run(outside.ada, scripts / "upload.sh", here, target, environment={"HEADRACE_WORK": str(work)})
+    assert target.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [here]
+
+
 def test_an_interrupted_download_goes_on(outside: Outside, scripts: Path, door: ProxyThread, tmp_path: Path) -> None:
     there = outside.ada.home / "to resume"
     there.write_bytes(os.urandom(20 * MIB))

@@ -23,8 +23,9 @@ from headrace_daemon.staging.keeper import Keeper
 from headrace_daemon.staging.looks import Looks
 from headrace_daemon.staging.offers import DownloadOffer, UploadOffer
 from headrace_daemon.staging.presign import presigned
-from headrace_queue.jobs import Job, Owner
+from headrace_queue.jobs import Batch, Counters, Item, Job, Owner, PlanStep, Worker
 from headrace_queue.states import JobState
+from headrace_queue.store import Store
 from headrace_queue.transfers import Changes, Direction, Transfer, TransferSpec, TransferState
 from tests.support.rights import ALICE, TO_ACT, made_by, reachable_folder
 from tests.support.staging import Desk, desk_on
@@ -334,6 +335,39 @@ async def test_cancelled_while_it_moves(idle_desk: Desk) -> None:
         await desk.cleaned(transfer.id)
     jobs = await desk.queue.read(lambda store: [store.job(job_id) for job_id in job_ids])
     assert [job.state for job in jobs] == [JobState.CANCELLED, JobState.CANCELLED]
+
+
+@pytest.mark.parametrize(("moved", "ends"), [(1, TransferState.DONE), (0, TransferState.CANCELLED)])
+async def test_cancelled_while_a_worker_has_it(idle_desk: Desk, moved: int, ends: TransferState) -> None:
+    """The worker may be past the rename: what stands at its destination is not called cancelled."""
+    desk = idle_desk
+    transfer = (await uploaded(desk, "f", b"x")).transfer
+    moving = await desk.ends(transfer.id, TransferState.MOVING)
+    worker = Worker("w", "host", 1, 1)
+
+    def claimed(store: Store) -> Batch:
+        store.register(worker)
+        plan = store.claim_plan(worker.id, 10)
+        assert plan is not None
+        store.commit_plan(plan, PlanStep(((Item("", 1, 0),),), "", Counters(planned=1), finished=True))
+        (batch,) = store.claim(worker.id, 1)
+        return batch
+
+    batch = await desk.queue.write(claimed)
+    assert (await desk.staging.cancel(moving)).state is TransferState.MOVING
+    await desk.look()
+    assert (await desk.transfer(transfer.id)).state is TransferState.MOVING
+
+    def let_go(store: Store) -> None:
+        if moved:
+            store.progress(batch.lease, [0], Counters(done=1), [])
+            store.complete(batch.lease)
+        else:
+            store.snooze(batch.lease, 0.0, "cancelled")
+
+    await desk.queue.write(let_go)
+    await desk.ends(transfer.id, ends)
+    await desk.cleaned(transfer.id)
 
 
 async def test_what_is_cancelled_while_it_begins_leaves_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

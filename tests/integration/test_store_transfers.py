@@ -323,6 +323,8 @@ def test_a_staged_download_is_found_again(bench: TransferBench) -> None:
 
     assert found() is None
     moving = bench.download("ann")
+    assert found(until=1e12) is None, "whoever asked for it may have died before its job was enqueued"
+    bench.store.change_transfer(moving.id, Changes(job_id=7))
     assert found(until=1e12) == moving.id, "nobody knows yet until when its URL will work"
     assert (found("bob"), found(path="/data/F"), found(fingerprint="v2")) == (None, None, None)
     soon = bench.offer(bench.download("ann"), 50.0)

@@ -16,6 +16,7 @@ from headrace_daemon.api.errors import ApiError, conflict, forbidden, invalid, u
 from headrace_daemon.api.places import Place, place_of
 from headrace_daemon.api.v1_models import JobIn, OptionsIn
 from headrace_daemon.api.who import Permission, User
+from headrace_daemon.staging.moving import RESERVED
 from headrace_queue.config import Config
 from headrace_queue.config_api import StagingConfig
 from headrace_queue.errors import UsageError
@@ -147,6 +148,8 @@ def _request(config: Config, user: User, asked: JobIn, destination: Side, now: f
         listed = str(bucket_of(config, user, options.files_from, "files_from"))
     if asked.kind == "copy":
         _refuse_for_copy(options)
+    if asked.submission_id is not None and asked.submission_id.startswith(RESERVED):
+        raise invalid(f"submission ids that begin with {RESERVED!r} are those of transfers", "submission_id")
     return Request(
         rules=tuple(Rule(rule.include, rule.pattern) for rule in options.rules),
         bounds=_bounds(options, now),

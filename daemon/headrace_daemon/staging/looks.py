@@ -167,6 +167,8 @@ class Looks:
             await self._fail(transfer, failures[0][1].message if failures else f"job {job_id} is incomplete")
         elif job.state is JobState.FAILED:
             await self._fail(transfer, job.error or f"job {job_id} failed")
+        elif job.state is JobState.CANCELLED and job.counters.done and transfer.spec.direction is Direction.UPLOAD:
+            await self._moved(transfer, job)  # whoever cancelled it came too late: the file stands there
         elif job.state is JobState.CANCELLED:
             await self._move(transfer, "cancel", Changes(error=f"job {job_id}, which moved the bytes, was cancelled"))
         else:

@@ -9,15 +9,14 @@ from headrace_queue.jobs import Compare, JobSpec, Kind, Options
 from headrace_queue.transfers import Direction, Transfer
 
 LABEL: Final = "transfer"
+RESERVED: Final = "transfer-"
+"""What the submission ids of these jobs begin with, and no other job's that came through the API."""
 _AWKWARD: Final = re.compile(r"[^ !#$&+.0-9A-Z^_`a-z{}~()\[\]@,=-]")
 _UNSAFE_KEY: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def job_for(transfer: Transfer, remote: str) -> JobSpec:
-    """An upload's brings the object home, a download's stages the file. The same transfer always gives the same job.
-
-    Its submission id holds the unguessable part of the key: nobody can take it with a job of their own.
-    """
+    """An upload's brings the object home, a download's stages the file. The same transfer always gives the same job."""
     spec = transfer.spec
     staged = f"{remote}://{spec.bucket}/{spec.key}"
     upload = spec.direction is Direction.UPLOAD
@@ -28,7 +27,7 @@ def job_for(transfer: Transfer, remote: str) -> JobSpec:
         destination=spec.path if upload else staged,
         # ALWAYS: what stands there in the same size is another content, or the person would not send it
         options=Options(compare=Compare.ALWAYS, no_clobber=upload and spec.no_clobber, headers=headers),
-        submission_id=f"transfer-{transfer.id}-{spec.key.rpartition('/')[0].rpartition('/')[2]}",
+        submission_id=f"{RESERVED}{transfer.id}-{spec.key.rpartition('/')[0].rpartition('/')[2]}",
         labels=((LABEL, str(transfer.id)),),
         owner=spec.owner,
     )

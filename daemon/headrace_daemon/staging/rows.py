@@ -5,7 +5,7 @@ from headrace_daemon.staging.moving import job_for
 from headrace_queue.errors import IllegalTransition, UnknownJob
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store
-from headrace_queue.transfers import Changes, Transfer, TransferState
+from headrace_queue.transfers import Changes, Direction, Transfer, TransferState
 
 
 def begin_moving(store: Store, transfer: Transfer, remote: str) -> Transfer:
@@ -31,12 +31,20 @@ def cancel_job(store: Store, job_id: int | None) -> JobState | None:
 
 
 def cancel(store: Store, transfer_id: int) -> Transfer:
-    """Ends it, and its job. Once more changes nothing. Raises UnknownTransfer, IllegalTransition."""
+    """Ends it, and its job. Once more changes nothing. Raises UnknownTransfer, IllegalTransition.
+
+    An upload whose job is at work stays MOVING until that has let go: only then is it known whether the file stands at
+    its destination already.
+    """
     transfer = store.transfer(transfer_id)
     if transfer.state is TransferState.CANCELLED:
         return transfer
-    if transfer.state is TransferState.MOVING and cancel_job(store, transfer.job_id) is JobState.DONE:
-        raise IllegalTransition(f"transfer {transfer_id} is done already, and will say so in a moment")
+    if transfer.state is TransferState.MOVING:
+        job = cancel_job(store, transfer.job_id)
+        if job is JobState.DONE:
+            raise IllegalTransition(f"transfer {transfer_id} is done already, and will say so in a moment")
+        if job is JobState.CANCELLING and transfer.spec.direction is Direction.UPLOAD:
+            return store.change_transfer(transfer_id, Changes(next_look=0.0, looks=0))
     return store.move_transfer(transfer_id, "cancel")
 
 

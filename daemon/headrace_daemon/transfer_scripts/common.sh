@@ -1,6 +1,7 @@
 # What both directions share. Needs sh, curl (7.55 or newer), dd, sed, xargs with -P; openssl to compare checksums.
 #
 #   HEADRACE_TOKEN     the token, as it was given to you
+#   HEADRACE_ACCOUNT   the project that the transfer is charged to, where the system wants one
 #   HEADRACE_PARALLEL  parts of an upload at once (4)
 #   HEADRACE_WORK      a folder that remembers an upload, so that the same command goes on with it after an interruption
 #   CURL_CA_BUNDLE     certificates to trust besides those of the system

@@ -85,6 +85,11 @@ offer() {
         id=$(cat "$work/transfer")
         ask POST "/v1/transfers/$id/urls" '{}'
         [ "$status" != 409 ] || return 1
+        if [ "$status" = 404 ]; then # nobody knows it any more: from the beginning
+            rm -f "$work/transfer" "$work"/etag.*
+            offer
+            return
+        fi
         [ "$status" = 200 ] || refused 1
     else
         ask POST /v1/transfers/uploads \
@@ -110,7 +115,7 @@ send_parts() {
     export work local_file size part_size block
     while left=$(missing) && [ -n "$left" ]; do
         before=$left
-        printf '%s\n' "$left" | xargs -n 1 -P "${HEADRACE_PARALLEL:-4}" sh "$work/part.sh"
+        printf '%s\n' "$left" | xargs -n 1 -P "${HEADRACE_PARALLEL:-4}" sh "$work/part.sh" || :
         left=$(missing)
         [ -n "$left" ] || break
         if [ "$left" = "$before" ]; then
