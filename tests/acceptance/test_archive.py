@@ -190,7 +190,7 @@ def test_a_file_that_grows_meanwhile(tmp_path: Path, seaweed: SeaweedFS) -> None
 
 def test_a_killed_daemon_is_followed_by_one_that_goes_on(tmp_path: Path, seaweed: SeaweedFS) -> None:
     """With the parts that are there, for the same tree gives the same bytes; anew where it is another one."""
-    with slow_site(tmp_path, seaweed, 'bandwidth = "5MiB/s"') as site:
+    with slow_site(tmp_path, seaweed, 'bandwidth = "2MiB/s"') as site:
         same, other = (Slow(site, seaweed, tmp_path / name / "tree") for name in ("same", "other"))
         daemon = site.serve()
         first, second = same.begun(), other.begun()
