@@ -10,9 +10,11 @@ from cryptography import x509
 
 from headrace_daemon.api.token_editing import add_token
 from headrace_daemon.api.tokens import Token, TokenKind, sha256_of
-from headrace_daemon.demo.servers import Tls
+from headrace_daemon.demo.process import PortClaim
+from headrace_daemon.demo.servers import S3Server, Tls
 from headrace_daemon.doctor.api import account_checks, api_checks, certificate_checks, token_checks
 from headrace_daemon.doctor.check import Check, Status
+from headrace_daemon.doctor.staging import staging_checks
 from headrace_queue.config import Config
 from headrace_queue.config_api import ApiConfig
 from tests.support.identity_provider import AUDIENCE, identity_provider, signing_key
@@ -152,3 +154,33 @@ def test_accounts(tmp_path: Path, account: str, there: bool) -> None:
     assert check.name == "account of user alice"
     assert check.status is (Status.OK if there else Status.FAIL)
     assert os.linesep not in check.detail
+
+
+async def test_what_transfers_need(tmp_path: Path, rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bucket need not be there; the public address may be out of reach from here; the API's own port is free."""
+    monkeypatch.setenv("S_ACCESS_KEY_ID", rclone_s3.keys.access_key)
+    monkeypatch.setenv("S_SECRET_ACCESS_KEY", rclone_s3.keys.secret_key)
+    ports = PortClaim(2)
+    try:
+        port, nobody = ports.ports
+        values = {
+            "state_dir": str(tmp_path),
+            "api": {"tokens": str(tmp_path / "t.toml"), "listen": f"127.0.0.1:{port}"},
+            "systems": {"daint": {"roots": ["/scratch"]}},
+            "remotes": {"s3": {"endpoint_urls": list(rclone_s3.endpoint_urls), "credentials": {"env": "S"}}},
+            "staging": {"remote": "s3", "bucket": "not-there-yet", "public_url": f"http://127.0.0.1:{nobody}"},
+        }
+        checks = await staging_checks(Config.model_validate(values))
+    finally:
+        ports.release()
+    assert [(check.name.split(" ")[0], check.status) for check in checks] == [
+        ("API", Status.OK),
+        ("staging", Status.OK),
+        ("staging.public_url", Status.WARN),
+    ]
+    assert "not there yet" in checks[1].detail
+    values["staging"]["public_url"] = rclone_s3.endpoint_urls[0]  # type: ignore[index]
+    values["api"]["listen"] = rclone_s3.endpoint_urls[0].partition("//")[2]  # type: ignore[index]
+    taken, _, address = await staging_checks(Config.model_validate(values))
+    assert (taken.status, "is not the API" in taken.detail) == (Status.FAIL, True)
+    assert address.status is Status.OK

@@ -1,5 +1,6 @@
 """What an error of the file system means for the person who asked."""
 
+import errno
 from typing import Final
 
 from headrace_daemon.api.errors import ApiError
@@ -34,8 +35,10 @@ def refusal_of(trouble: FileTrouble, path: str) -> ApiError:
         return ApiError(503, "the service cannot act with your rights just now; its administrator has to look")
     if isinstance(trouble, UsageError):
         return _of_root(trouble, path)
-    error = names.file_error(trouble, path) if isinstance(trouble, OSError) else trouble
     shown = names.shown(path)
+    if isinstance(trouble, OSError) and trouble.errno in (errno.EXDEV, errno.ELOOP):
+        return ApiError(400, f"{shown}: a symbolic link on the way leads out of the folder that you may use")
+    error = names.file_error(trouble, path) if isinstance(trouble, OSError) else trouble
     for leaf, status in _STATUS.items():
         if isinstance(error, leaf):
             return ApiError(status, f"{shown}: {_SAID.get(leaf, error.reason)}")

@@ -13,6 +13,7 @@ from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code
 from headrace_daemon.doctor.machine import machine_checks
 from headrace_daemon.doctor.places import place_checks, places
 from headrace_daemon.doctor.remotes import remote_checks
+from headrace_daemon.doctor.staging import staging_checks
 from headrace_queue.config import Config, load_config
 from headrace_queue.config_source import read_source
 from headrace_queue.errors import UsageError
@@ -50,7 +51,7 @@ async def examine(config_path: Path | None, locations: Sequence[str] = (), *, wr
     host, port, remotes = await asyncio.gather(
         asyncio.to_thread(machine_checks, config), asyncio.to_thread(status_port, config), remote_checks(config)
     )
-    checks = [first, *host, port, *remotes, *await api_checks(config)]
+    checks = [first, *host, port, *remotes, *await api_checks(config), *await staging_checks(config)]
     return checks + await place_checks(config, named, write=write)
 
 
