@@ -143,6 +143,8 @@ async def test_an_upload_that_its_sender_aborts_is_cancelled(each_desk: Desk) ->
     offer = await desk.staging.offer_upload(desk.user(), desk.place("f"), 8)
     await desk.send(offer, b"12345678")
     assert (await desk.http.delete(offer.abort_url)).status_code == 204
+    with pytest.raises(ApiError, match="completed or aborted"):
+        await desk.staging.offer_again(desk.user(), offer.transfer)
     await desk.look()
     # a service may still put the object together
     assert (await desk.transfer(offer.transfer.id)).state is TransferState.WAITING

@@ -120,7 +120,7 @@ class UploadIn(Given):
 
     system: Text
     path: PathText
-    size: Bytes
+    size: Annotated[int, Field(strict=True, ge=0, le=10**18)]
     no_clobber: bool = False
     lifetime: Lifetime | None = None
     account: Text = ""

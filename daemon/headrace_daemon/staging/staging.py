@@ -11,7 +11,7 @@ from headrace_daemon.api.errors import ApiError, conflict, invalid, missing
 from headrace_daemon.api.places import Place
 from headrace_daemon.api.who import Permission, User
 from headrace_daemon.facts import Facts
-from headrace_daemon.s3.errors import NoSuchBucket, S3Error
+from headrace_daemon.s3.errors import NoSuchBucket, NotFound, NotSupported, S3Error, UploadLost
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.s3.types import WriteOptions
 from headrace_daemon.staging.asked import (
@@ -177,8 +177,18 @@ class Staging:
                 if not upload:
                     return await self._offered(transfer, wanted)
                 if transfer.state is TransferState.WAITING and transfer.upload_id:
+                    await self._refuse_gone(transfer)
                     return await self._signing.upload(transfer, wanted)
         raise conflict(f"transfer {transfer.id} is {transfer.state}: there is nothing to sign any more")
+
+    async def _refuse_gone(self, transfer: Transfer) -> None:
+        """URLs of an upload that was completed or aborted lead nowhere, though the keeper has not seen it yet."""
+        try:
+            await self._remote.list_parts(transfer.spec.bucket, transfer.spec.key, transfer.upload_id)
+        except NotSupported:
+            return
+        except (UploadLost, NotFound):
+            raise conflict(f"transfer {transfer.id}: its upload was completed or aborted; look at its state") from None
 
     async def cancel(self, transfer: Transfer) -> Transfer:
         """Ends it, and the job that moves its bytes; what is staged goes soon. Once more changes nothing.
