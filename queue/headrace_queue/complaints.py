@@ -24,7 +24,10 @@ def complaint_of(error: Exception) -> Complaint:
         return _of_command_line(error)
     if isinstance(error, OSError):
         what = str(error.filename or program())
-        return Complaint(what, error.strerror or str(error), "Let this user read and write there, or look at the disk.")
+        remedy = "Let this user read and write there, or look at the disk."
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            remedy = "Check the name, and the directory it counts from."
+        return Complaint(what, error.strerror or str(error), remedy)
     what, separator, rest = str(error).partition(": ")
     if not separator:
         what, rest = "the queue", str(error)

@@ -36,6 +36,14 @@ _FORM: Final = "Write https://HOST:PORT, http://127.0.0.1:PORT or unix:/path."
 _LOCAL: Final = ("localhost", "::1")
 _MAX_ANSWER: Final = 64 * 2**20
 _MAX_TOKEN: Final = 16 * 1024
+_REMEDY: Final = "Correct what was asked for."
+_REMEDIES: Final = {
+    403: "Ask whoever runs that host for the right to it.",
+    404: "Check the name; a number, in the list of jobs or transfers.",
+    409: "Look at its state first.",
+    413: "Ask for less, or have room made for it.",
+}
+"""What to do, by the status of an answer that says only what is wrong."""
 _BUSY: Final = (429, 503)
 _NOTHING: Final[Mapping[str, str]] = {}
 
@@ -256,7 +264,7 @@ class Connection:
         if status == 401:
             return Refused(self.server.name, said, f"Set {TOKEN_VARIABLE} to a token that is valid there.", status)
         why, _, remedy = said.partition("; ")
-        return Refused(f"{method} {path}", why, _sentence(remedy) or "Correct what was asked for.", status)
+        return Refused(f"{method} {path}", why, _sentence(remedy) or _REMEDIES.get(status, _REMEDY), status)
 
 
 class _UnixConnection(HTTPConnection):

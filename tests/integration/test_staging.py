@@ -479,6 +479,13 @@ async def test_what_is_moved_is_moved_with_the_rights_of_the_account(
             await desk.ends(offer.transfer.id, TransferState.DONE)
             status = (theirs / "f").stat()
             assert (status.st_uid, status.st_gid) == (ALICE.uid, ALICE.gid)
+            staged = await desk.staging.offer_download(alice, desk.place("theirs/f"))
+            assert await desk.staging.offer_again(alice, staged.transfer)
+            os.chown(theirs / "f", 0, 0)
+            (theirs / "f").chmod(0o600)
+            with pytest.raises(ApiError) as refused:
+                await desk.staging.offer_again(alice, staged.transfer)
+            assert refused.value.status == 403
             # what they may no longer do when the bytes come is not done for them
             os.chown(theirs, 0, 0)
             await desk.complete(late, await desk.send(late, b"abc"))

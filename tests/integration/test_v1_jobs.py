@@ -173,6 +173,7 @@ HOSTILE: list[tuple[dict[str, Any], tuple[int, ...]]] = [
     ({"kind": "copy", "source": "lake://b/k", "options": {"delete": True}}, (400,)),
     ({"owner": {"user": "bob"}}, (400,)),
     ({"submission_id": "a\nb"}, (400,)),
+    ({"options": {"rules": [{"include": False, "pattern": "*a" * 480}] * 18}}, (400,)),  # half a second for everybody
     ({"submission_id": "transfer-1-x"}, (400,)),  # such a one is a transfer's own
     ({"labels": {"a b": "c"}}, (400,)),
 ]

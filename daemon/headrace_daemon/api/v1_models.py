@@ -16,7 +16,7 @@ MAX_ROW: Final = 2**63 - 1
 """The largest number of a row that the queue can hold."""
 
 _MAX_LOCATION: Final = PATH_MAX + 300  # a system or a remote and its bucket stand before it
-_MAX_RULES: Final = 1000
+_MAX_RULES: Final = 200
 _FAR: Final = 2**62  # nanoseconds since the epoch: the year 2116
 
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from uuid import uuid4
 
 from headrace_daemon.api.errors import ApiError, conflict, invalid, missing
-from headrace_daemon.api.places import Place
+from headrace_daemon.api.places import Place, place_of
 from headrace_daemon.api.who import Permission, User
 from headrace_daemon.facts import Facts
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, NotSupported, S3Error, UploadLost
@@ -171,6 +171,8 @@ class Staging:
         upload = spec.direction is Direction.UPLOAD
         need(user, Permission.WRITE if upload else Permission.READ)
         wanted = seconds_to_sign(self._config, lifetime, spec.size)
+        if not upload and spec.owner.user == user.name:
+            await self._refuse_lost_rights(user, spec)
         transfer = await self._queue.read(lambda store: store.transfer(transfer.id))
         with suppress(IllegalTransition):
             async with self._away():
@@ -180,6 +182,16 @@ class Staging:
                     await self._refuse_gone(transfer)
                     return await self._signing.upload(transfer, wanted)
         raise conflict(f"transfer {transfer.id} is {transfer.state}: there is nothing to sign any more")
+
+    async def _refuse_lost_rights(self, user: User, spec: TransferSpec) -> None:
+        """What was staged may be gone at its source, or be another by now; whoever lost the right to it gets no more
+        URLs. Raises ApiError."""
+        place = place_of(user, spec.system, spec.path)
+        try:
+            await self._files.check_download(user, place, archive=spec.archive)
+        except ApiError as error:
+            if error.status == 403:
+                raise
 
     async def _refuse_gone(self, transfer: Transfer) -> None:
         """URLs of an upload that was completed or aborted lead nowhere, though the keeper has not seen it yet."""

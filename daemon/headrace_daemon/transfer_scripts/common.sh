@@ -133,7 +133,8 @@ await() {
         [ "$2" -eq 0 ] || [ "$waited" -lt "$2" ] || return 1
         sleep "$pause"
         waited=$((waited + pause))
-        [ "$pause" -ge 15 ] || pause=$((pause + 1))
+        pause=$((1 + waited / 10)) # a tenth of the wait at most is in vain
+        [ "$pause" -le 15 ] || pause=15
     done
 }
 
