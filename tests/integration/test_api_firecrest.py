@@ -27,6 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiSite]:
         "ada": UserConfig(account="", requests=1e6, burst=100_000),
         "bob": UserConfig(account="", requests=1e6, burst=100_000),
         "reader": UserConfig(account="", permissions=("read",)),
+        "sender": UserConfig(account="", permissions=("write",)),
         "hasty": UserConfig(account="", requests=0.2, burst=2),
     }
     with api_on(tmp_path_factory.mktemp("api"), users) as made:
@@ -429,6 +430,17 @@ async def test_the_public_client_sees_a_transfer_through(site: ApiSite) -> None:
         await client._wait_for_transfer_job(told, timeout=60)
     finally:
         await client.close_session()
+
+
+def test_whoever_may_only_upload_reads_the_log_of_it_and_nothing_else(site: ApiSite) -> None:
+    """The client takes an upload whose log it cannot read for one that failed."""
+    transfer = site.add_transfer("sender", Direction.UPLOAD, "f")
+    (site.folder("sender") / "f").write_bytes(b"x")
+    with site.client("sender") as client:
+        log = site.folder("sender") / f".headrace-transfers/{transfer.id}.log"
+        assert client.get("/filesystem/cluster/ops/view", params={"path": str(log)}).status_code == 200
+        other = client.get("/filesystem/cluster/ops/view", params={"path": str(log.parents[1] / "f")})
+        assert other.status_code == 403
 
 
 async def test_the_public_client_sees_a_transfer_fail(site: ApiSite) -> None:

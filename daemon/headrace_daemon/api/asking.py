@@ -85,9 +85,13 @@ def require(user: User, permission: Permission) -> None:
         raise forbidden(f"this needs the permission '{permission}', which {user.name} does not have")
 
 
-def place_asked(request: Request, user: User, system: str, path: str, permission: Permission) -> Place:
-    """The place, where this user may do that; noted for the audit. Raises ApiError 400, 403, 404."""
+def place_asked(request: Request, user: User, system: str, path: str, permission: Permission | None) -> Place:
+    """The place, where this user may do that; noted for the audit. permission: None where the route asks by itself.
+
+    Raises ApiError 400, 403, 404.
+    """
     known = asked(request)
     known.system, known.about = system.lower(), path
-    require(user, permission)
+    if permission is not None:
+        require(user, permission)
     return place_of(user, system, path)
