@@ -12,6 +12,7 @@ import pytest
 
 from headrace_daemon.demo.process import PortClaim
 from headrace_queue.config import load_config
+from tests.support.buckets import fresh_bucket
 from tests.support.outside import PART, SYSTEM, Outside
 from tests.support.require import require
 from tests.support.site import COMMAND_SECONDS
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.server
 TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs" / "transfers.md"
 README = TOP / "README.md"
-NEEDS = {"curl": "curl", "wget": "wget", "split": "split"}
+NEEDS = ("curl", "wget", "split", "aws")
 
 
 class Example(NamedTuple):
@@ -40,7 +41,7 @@ def examples(text: str) -> list[Example]:
 
 def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
     """In their order, in one folder, as one person."""
-    for program in NEEDS.values():
+    for program in NEEDS:
         require(program)
     person = outside.person("page")
     (tmp_path / ".wgetrc").write_text(f"ca_certificate = {outside.tls.ca_file}\n")
@@ -56,6 +57,13 @@ def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
         "SYSTEM": SYSTEM,
         "FOLDER": str(person.home),
         "PYTHONWARNINGS": "ignore",
+        "HEADRACE_CA_FILE": str(outside.tls.ca_file),
+        "S3": outside.server.endpoint_urls[0],
+        "BUCKET": fresh_bucket(outside.server, "own"),
+        "AWS_ACCESS_KEY_ID": outside.server.keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": outside.server.keys.secret_key,
+        "AWS_DEFAULT_REGION": outside.server.region,
+        "AWS_CA_BUNDLE": str(outside.tls.ca_file),
     }
     runnable = [example for example in examples(PAGE.read_text()) if "runnable" in example.words]
     assert len(runnable) >= 9
@@ -77,9 +85,10 @@ def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
         "copy-script.bin",
         "copy-curl.bin",
         "copy-wget.bin",
+        "copy-aws.bin",
     ]
     assert {name: sha256_of_file(tmp_path / name) for name in copies} == dict.fromkeys(copies, original)
-    landed = ["from-python.bin", "from-async.bin", "from-command.bin", "from-script.bin", "from-curl.bin"]
+    landed = [f"from-{way}.bin" for way in ("python", "async", "command", "script", "curl", "aws")]
     assert {name: sha256_of_file(person.home / name) for name in landed} == dict.fromkeys(landed, original)
 
 
