@@ -13,7 +13,13 @@ from headrace_queue.transfers import Transfer
 
 
 def transfer_json(transfer: Transfer) -> dict[str, Any]:
-    """One transfer."""
+    """One transfer, for whoever runs the host."""
+    spec = transfer.spec
+    return {**told_to_owner(transfer), "staged": transfer.staged, "bucket": spec.bucket, "key": spec.key}
+
+
+def told_to_owner(transfer: Transfer) -> dict[str, Any]:
+    """The fields that the user has to do with."""
     spec = transfer.spec
     return {
         "id": transfer.id,
@@ -36,7 +42,4 @@ def transfer_json(transfer: Transfer) -> dict[str, Any]:
         "error": transfer.error,
         "etag": transfer.etag or None,
         "crc64nvme": transfer.crc64nvme or None,
-        "staged": transfer.staged,
-        "bucket": spec.bucket,
-        "key": spec.key,
     }

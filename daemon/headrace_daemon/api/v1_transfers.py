@@ -31,6 +31,7 @@ from headrace_daemon.staging.offers import DownloadOffer, UploadOffer
 from headrace_daemon.staging.staging import Staging
 from headrace_queue.errors import IllegalTransition, TooManyTransfers, UnknownTransfer
 from headrace_queue.store import Store
+from headrace_queue.transfer_json import told_to_owner
 from headrace_queue.transfers import ENDED, Direction, Transfer, TransferState
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
@@ -51,30 +52,8 @@ def _lines(status: int) -> dict[int | str, dict[str, Any]]:
 
 def shown(transfer: Transfer, received: tuple[int, int] | None = None) -> dict[str, Any]:
     """TransferOut. received: parts and bytes, None where nobody can tell."""
-    spec = transfer.spec
-    return {
-        "id": transfer.id,
-        "user": spec.owner.user,
-        "direction": str(spec.direction),
-        "system": spec.system,
-        "path": spec.path,
-        "size": spec.size,
-        "state": str(transfer.state),
-        "account": spec.account,
-        "archive": spec.archive,
-        "no_clobber": spec.no_clobber,
-        "part_size": spec.part_size,
-        "created": transfer.created,
-        "changed": transfer.changed,
-        "deadline": spec.deadline,
-        "expires": transfer.expires,
-        "finished": transfer.finished,
-        "job_id": transfer.job_id,
-        "error": transfer.error,
-        "etag": transfer.etag or None,
-        "crc64nvme": transfer.crc64nvme or None,
-        "received": None if received is None else {"parts": received[0], "bytes": received[1]},
-    }
+    counted = None if received is None else {"parts": received[0], "bytes": received[1]}
+    return {**told_to_owner(transfer), "received": counted}
 
 
 def router(parts: Parts) -> APIRouter:

@@ -19,14 +19,12 @@ from headrace_daemon.files.tree import SPECIAL, Selected, TreePage, walk_tree
 from headrace_daemon.files.walk import Problem
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.checksum import crc64nvme, to_text
-from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
-from headrace_daemon.transfer.into_bucket import IntoBucket
+from headrace_daemon.transfer.from_files import FromFiles
 from headrace_daemon.transfer.judge import disk_full
 from headrace_daemon.transfer.kept import Brought, Kept
-from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import described, etag_is_md5
-from headrace_daemon.transfer.proof import prove
+from headrace_daemon.transfer.mover import Numbered, Tell, attempt
+from headrace_daemon.transfer.options import described
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
 from headrace_queue.errors import QueueFull
@@ -98,7 +96,7 @@ def _next_page(pages: Iterator[TreePage], layout: Layout) -> TreePage | None:
     return page
 
 
-class Archive(IntoBucket):
+class Archive(FromFiles):
     """Walks the tree anew for every try, and sends what it found: in one PUT where that is small, else in parts."""
 
     direction = "upload"
@@ -106,12 +104,10 @@ class Archive(IntoBucket):
 
     def __init__(self, work: Work, source: FilesEnd, tree: Tree, target: BucketEnd, kept: Kept, scratch: Path) -> None:
         """scratch: where the notes of a walk are kept, on a local disk."""
-        super().__init__(work, target)
+        super().__init__(work, target, kept)
         self._tree = tree
         self._reading = source.reading
-        self._kept = kept
         self._scratch = scratch
-        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
         tally = new_tally()
@@ -128,36 +124,9 @@ class Archive(IntoBucket):
                 raise SourceChanged(self._tree.top, why)
             data = bytearray(layout.size)
             await self._work.threads.run(fill, self._tree.root, layout, 0, memoryview(data))
-        outcome = await self._put(item, data)
+        outcome = await self._put(item, data, to_text(crc64nvme(data)), self._brought(item))
         outcome.seconds = time.monotonic() - started
         return outcome
-
-    async def _put(self, item: Item, data: bytearray) -> Outcome:
-        target, brought, crc = self._target, self._brought(item), to_text(crc64nvme(data))
-        try:
-            result = await at_destination(
-                target.remote.put(
-                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=brought.options
-                ),
-                target,
-            )
-        except PreconditionFailed:
-            if not brought.options.if_none_match:
-                raise
-            return Outcome("skipped", size=len(data), message="exists already")
-        proof = prove(
-            item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
-        )
-        await self._kept.look_back(item, brought)
-        return Outcome(
-            "transferred",
-            size=len(data),
-            destination_endpoint=result.endpoint,
-            etag=result.etag,
-            crc64nvme=crc,
-            proof=proof,
-            lost=brought.lost_text,
-        )
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
         _, item = one

@@ -12,14 +12,12 @@ from headrace_daemon.files.posix import LINK, Posix, to_metadata
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many
 from headrace_daemon.files.root import Root
 from headrace_daemon.s3.checksum import crc64nvme, to_text
-from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.types import WriteOptions
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
-from headrace_daemon.transfer.into_bucket import IntoBucket
+from headrace_daemon.transfer.from_files import FromFiles
 from headrace_daemon.transfer.kept import Brought, Kept
-from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import described, etag_is_md5
-from headrace_daemon.transfer.proof import prove
+from headrace_daemon.transfer.mover import Numbered, Tell, attempt
+from headrace_daemon.transfer.options import described
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
 from headrace_queue.jobs import Item, Lease
@@ -28,17 +26,15 @@ _Summed = tuple[ReadFile, str]
 """A small file and the CRC64NVME of its bytes, base64."""
 
 
-class Upload(IntoBucket):
+class Upload(FromFiles):
     """Reads files in whole steps off the loop; one PUT for a small one, parts for a large one."""
 
     direction = "upload"
     streams = True
 
     def __init__(self, work: Work, source: FilesEnd, target: BucketEnd, kept: Kept) -> None:
-        super().__init__(work, target)
+        super().__init__(work, target, kept)
         self._source = source
-        self._kept = kept
-        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
         # the size may have changed since the listing; what is sent is what is there now
@@ -66,45 +62,10 @@ class Upload(IntoBucket):
                 (found,) = await self._work.threads.run(_read_and_sum, self._source.root, [(key, None)], limit)
             if isinstance(found, Exception):
                 raise found
-            return await self._put(item, found)
+            read, crc = found
+            return await self._put(item, read.data, crc, Brought(self._options(item, read)))
 
         return once
-
-    async def _put(self, item: Item, found: _Summed) -> Outcome:
-        started = time.monotonic()
-        read, crc = found
-        data, target = read.data, self._target
-        brought = Brought(self._options(item, read))
-        try:
-            result = await at_destination(
-                target.remote.put(
-                    target.bucket, target.key(item.key), data, size=len(data), crc64nvme=crc, options=brought.options
-                ),
-                target,
-            )
-        except PreconditionFailed:
-            if not brought.options.if_none_match:
-                raise
-            return Outcome("skipped", size=len(data), message="exists already")
-        proof = prove(
-            item.key,
-            data,
-            crc,
-            theirs_crc=result.crc64nvme,
-            theirs_etag=result.etag,
-            etag_is_md5=self._etag_is_md5,
-        )
-        await self._kept.look_back(item, brought)
-        return Outcome(
-            "transferred",
-            size=len(data),
-            seconds=time.monotonic() - started,
-            destination_endpoint=result.endpoint,
-            etag=result.etag,
-            crc64nvme=crc,
-            proof=proof,
-            lost=brought.lost_text,
-        )
 
     def _options(self, item: Item, read: ReadFile | OpenSource) -> WriteOptions:
         options, target = self._work.job.spec.options, self._target
