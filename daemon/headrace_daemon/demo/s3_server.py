@@ -4,8 +4,10 @@ import http.client
 import shutil
 import ssl
 import sys
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +19,15 @@ import botocore.session
 from headrace_queue.errors import UsageError
 
 START_SECONDS = 90.0
+_GATE = threading.Lock()
+"""A session makes one client at a time."""
 REGION = "us-east-1"
+
+
+@cache
+def _session() -> Any:
+    """One for all clients: each would read the model of S3 anew, which costs a tenth of a second."""
+    return botocore.session.Session()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +98,21 @@ class S3Server(ABC):
 
     def client(self, endpoint: int = 0) -> Any:
         """A botocore client; the caller closes it. For buckets and for looking at things, not for moving data."""
-        return botocore.session.Session().create_client(
-            "s3",
-            region_name=self.region,
-            endpoint_url=self.endpoint_urls[endpoint],
-            aws_access_key_id=self.keys.access_key,
-            aws_secret_access_key=self.keys.secret_key,
-            verify=str(self.ca_file) if self.ca_file else None,
-            config=botocore.config.Config(
-                s3={"addressing_style": "path"},
-                retries={"mode": "standard", "total_max_attempts": 5},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        with _GATE:
+            return _session().create_client(
+                "s3",
+                region_name=self.region,
+                endpoint_url=self.endpoint_urls[endpoint],
+                aws_access_key_id=self.keys.access_key,
+                aws_secret_access_key=self.keys.secret_key,
+                verify=str(self.ca_file) if self.ca_file else None,
+                config=botocore.config.Config(
+                    s3={"addressing_style": "path"},
+                    retries={"mode": "standard", "total_max_attempts": 5},
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
 
     def make_bucket(self, name: str) -> None:
         client = self.client()
