@@ -298,10 +298,10 @@ def test_a_job_that_there_is_not(desk: Desk) -> None:
 
 def test_a_job_that_is_no_number(desk: Desk) -> None:
     queue_of(desk)
-    for name in ("status", "wait", "watch", "report", "cancel", "pause", "resume", "retry"):
-        for text in ("abc", "1.5", "0", str(2**63)):
-            said = complaint(desk.site, "headrace", name, text)
-            assert said == (f"job {text!r}", "this is no number of a job", "`headrace jobs` lists those that exist.")
+    commands = ("status", "wait", "watch", "report", "cancel", "pause", "resume", "retry")
+    for name, text in [*((name, "abc") for name in commands), *(("status", text) for text in ("1.5", "0", str(2**63)))]:
+        said = complaint(desk.site, "headrace", name, text)
+        assert said == (f"job {text!r}", "this is no number of a job", "`headrace jobs` lists those that exist.")
     assert complaint(desk.site, "headraced", "drain", "--job", "abc")[1] == "this is no number of a job"
 
 
