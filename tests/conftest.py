@@ -4,7 +4,7 @@ Every fixture gives an S3Server: endpoint_urls, keys, region, ca_file, client(),
 tests.support.buckets makes a bucket in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from headrace_daemon.demo.servers import Keys, RcloneS3, S3Server, SeaweedFS, SeaweedStorage, Tls
 from tests.support.moto import MotoServer
-from tests.support.require import missing_parts, require
+from tests.support.require import fail_if_required, missing_parts, require
 from tests.support.tls import make_device_tls, make_tls
 
 # rclone lets no access key in that is very short
@@ -92,6 +92,13 @@ def moto_s3(servers_dir: Path) -> Iterator[S3Server]:
     require("moto_server")
     with MotoServer(servers_dir / "moto", Keys("MOTOKEY0000001", "moto+secret/0001")) as server:
         yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_required(report)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

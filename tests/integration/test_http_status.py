@@ -137,7 +137,7 @@ async def test_after_its_end_nobody_listens(port: int) -> None:
         await ask(port, "/healthz")
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="missing part: IPv6")
+@pytest.mark.skipif(not socket.has_ipv6, reason="this kernel has no IPv6")
 async def test_it_listens_on_ipv6_in_brackets(port: int) -> None:
     async with serving(f"[::1]:{port}", Health()):
         assert (await ask(port, "/healthz", host="::1"))[0] == 200

@@ -78,7 +78,7 @@ def test_a_thread_that_acts_is_told_what_is_the_accounts_own(tmp_path: Path) -> 
     try:
         known = answer_of(fd, ALICE.uid)
         if known not in (0, errno.ESRCH):
-            pytest.skip(f"missing part: a file system of a kind that has quotas ({os.strerror(known)})")
+            pytest.skip(f"this file system is of a kind that has no quotas ({os.strerror(known)})")
         with acting(ALICE):
             assert answer_of(fd, ALICE.uid) == errno.EPERM
             with asking_as(ALICE.uid, ALICE.gid):
@@ -113,7 +113,7 @@ def disk_with_quotas(mount: Path) -> Iterator[Path]:
             break
         complaints.append(f"{kind}: {complaint}")
     else:
-        pytest.skip(f"missing part: a file system with quotas ({'; '.join(complaints)})")
+        pytest.skip(f"this kernel mounts no file system with quotas ({'; '.join(complaints)})")
     try:
         yield mount
     finally:
