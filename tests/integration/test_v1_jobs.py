@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace_daemon.api.v1_events import MAX_LISTENERS
+from headrace_daemon.api.v1_events import MAX_LISTENERS, Watching
 from headrace_queue.errors import IllegalTransition, UnknownJob
-from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Owner, PlanStep, Worker
+from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Owner, PlanLease, PlanStep, Worker
 from headrace_queue.over_http import Server
 from headrace_queue.over_http_jobs import RemoteJobs, job_body
 from headrace_queue.report_file import report_path
@@ -389,44 +389,59 @@ async def test_a_stream_on_which_nothing_happens_stays(
         assert "id: 2-end" in [line async for line in lines]
 
 
-async def test_progress_is_told_and_many_listeners_cost_one_look(host: V1Host, ada: httpx.AsyncClient) -> None:
+async def test_progress_is_told(host: V1Host, ada: httpx.AsyncClient) -> None:
+    """Each step is taken once the one before was heard."""
     number = (await enqueue(ada, upward(host)))["id"]
-    looks = 0
-    read = host.parts.queue.read
 
-    async def counted(operation: Any) -> Any:
-        nonlocal looks
-        looks += "_look" in operation.__qualname__
-        return await read(operation)
-
-    host.parts.queue.read = counted  # type: ignore[method-assign]
-    ready = asyncio.Barrier(9)
-
-    async def listen() -> list[str]:
-        heard: list[str] = []
-        async with ada.stream("GET", f"/v1/jobs/{number}/events") as answer:
-            async for event in events_of(answer):
-                heard.append(event["event"])
-                if len(heard) == 1:
-                    await ready.wait()
-        return heard
-
-    def plan(store: Store) -> None:
+    def claimed(store: Store) -> PlanLease:
         store.register(Worker("w", "host", 1, 1))
         lease = store.claim_plan("w", 10)
         assert lease is not None
+        return lease
+
+    def found(lease: PlanLease, store: Store) -> None:
         store.commit_plan(lease, PlanStep((), "x", Counters(listed=5)))
 
-    async with asyncio.TaskGroup() as group:
-        listeners = [group.create_task(listen()) for _ in range(8)]
-        await ready.wait()
-        before, began = looks, asyncio.get_running_loop().time()
-        await host.parts.queue.write(plan)
-        await asyncio.sleep(0.3)  # some intervals
-        spent = asyncio.get_running_loop().time() - began
-        assert 0 < looks - before <= spent / 0.05 + 2  # and not eight times as often
-        await ada.post(f"/v1/jobs/{number}/cancel")
-    assert {heard.result()[-1] for heard in listeners} == {"state"}
+    heard: list[tuple[str, int]] = []
+    leases: list[PlanLease] = []
+    async with ada.stream("GET", f"/v1/jobs/{number}/events") as answer:
+        async for event in events_of(answer):
+            heard.append((event["event"], json.loads(event["data"])["counters"]["listed"]))
+            if len(heard) == 1:
+                leases.append(await host.parts.queue.write(claimed))
+            elif len(heard) == 2:
+                await host.parts.queue.write(partial(found, leases[0]))
+            elif len(heard) == 3:
+                await ada.post(f"/v1/jobs/{number}/cancel")
+    assert heard[:3] == [("state", 0), ("state", 0), ("progress", 5)]
+    assert heard[-1] == ("state", 5)
+
+
+async def test_many_listeners_cost_one_look_in_every_interval(host: V1Host, ada: httpx.AsyncClient) -> None:
+    number = (await enqueue(ada, upward(host)))["id"]
+    now, asked = 1000.0, []
+
+    def read(store: Store, job: int) -> str:
+        asked.append(job)
+        return str(store.job(job).state)
+
+    watching = Watching(host.parts.queue, read, 0.5, lambda: now)
+    with ExitStack() as listeners:
+        for _ in range(8):
+            listeners.enter_context(watching.listening("ada", number))
+
+        async def all_look() -> set[str | None]:
+            return set(await asyncio.gather(*(watching.latest(number) for _ in range(8))))
+
+        assert await all_look() == {"queued"}
+        await ada.post(f"/v1/jobs/{number}/pause")
+        now += 0.4
+        assert await all_look() == {"queued"}, "the interval is not over"
+        now += 0.2
+        assert await all_look() == {"paused"}
+        now += 0.6
+        assert await all_look() == {"paused"}
+    assert asked == [number, number], "where nothing was committed, nothing is read"
 
 
 async def test_nobody_listens_to_everything(host: V1Host, ada: httpx.AsyncClient) -> None:

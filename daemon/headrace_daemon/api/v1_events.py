@@ -57,7 +57,6 @@ class Watching(Generic[Row]):
         self._watched: Counter[int] = Counter()
         self._listeners: Counter[str] = Counter()
         self._rows: dict[int, Row] = {}
-        self.looks = 0
 
     def admit(self, user: str) -> None:
         """Raises ApiError 429 where they listen to as much as they may."""
@@ -94,7 +93,6 @@ class Watching(Generic[Row]):
         wanted = tuple(self._watched)
         version, rows = await self._queue.read(lambda store: self._changed(store, wanted))
         self._version, self._looked = version, self._clock()
-        self.looks += 1
         if rows is not None:
             self._rows = {number: row for number, row in rows.items() if number in self._watched}
 
