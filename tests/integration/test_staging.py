@@ -129,6 +129,25 @@ async def test_an_object_of_another_size_never_lands(desk: Desk) -> None:
     assert os.listdir(desk.home) == []
 
 
+async def test_a_folder_that_vanished_since_the_offer_is_made_again(desk: Desk) -> None:
+    (desk.home / "run").mkdir()
+    offer = await desk.staging.offer_upload(desk.user(), desk.place("run/f"), 3)
+    (desk.home / "run").rmdir()
+    await desk.complete(offer, await desk.send(offer, b"abc"))
+    await desk.ends(offer.transfer.id, TransferState.DONE)
+    assert (desk.home / "run/f").read_bytes() == b"abc"
+
+
+async def test_a_target_that_became_a_folder_fails_its_upload(desk: Desk) -> None:
+    offer = await desk.staging.offer_upload(desk.user(), desk.place("f"), 3)
+    (desk.home / "f").mkdir()
+    await desk.complete(offer, await desk.send(offer, b"abc"))
+    failed = await desk.ends(offer.transfer.id, TransferState.FAILED)
+    assert "folder" in str(failed.error)
+    assert os.listdir(desk.home / "f") == []
+    assert not await desk.staged(await desk.cleaned(failed.id))
+
+
 async def test_parts_that_are_more_than_was_announced_end_an_upload_before_it_is_complete(desk: Desk) -> None:
     offer = await desk.staging.offer_upload(desk.user(), desk.place("f"), 8)
     etags = await desk.send(offer, b"123456789")

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,17 @@ async def test_it_is_made_once_with_a_rule_beside_those_of_others(request: pytes
         await Buckets(remote, later, told, time.time).ensure(bucket)
         assert await remote.keep_rule(bucket, RULE)
     assert told.words == []
+
+
+@pytest.mark.parametrize(("region", "told"), [("eu-central-2", "eu-central-2"), ("us-east-1", None)])
+async def test_it_is_made_in_the_region_of_the_remote(moto_s3: S3Server, region: str, told: str | None) -> None:
+    """us-east-1 is the one that AWS wants named by nobody (API reference, CreateBucket and GetBucketLocation)."""
+    bucket = f"stage-{os.getpid()}-{region}"
+    keys = (moto_s3.keys.access_key, moto_s3.keys.secret_key)
+    async with remote_to(moto_s3.endpoint_urls, keys=keys, profile="aws", region=region) as remote:
+        await Buckets(remote, CONFIG, Told(), time.time).ensure(bucket)
+    with closing(moto_s3.client()) as client:
+        assert client.get_bucket_location(Bucket=bucket)["LocationConstraint"] == told
 
 
 async def test_a_service_without_rules_is_told_of_once(rclone_s3: S3Server) -> None:
