@@ -11,8 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from headrace_queue.config_api import ApiConfig, UserConfig
 from headrace_queue.errors import Occupied, UsageError
 from headrace_queue.jobs import JobSpec, Kind, Owner
 from tests.support.api import SMALL, ApiSite, api_config, api_on, make_tokens
+from tests.support.site import until
 from tests.support.tls import make_tls
 
 USERS = {"ada": UserConfig(account="", requests=1e6, burst=100_000, permissions=("read", "write", "jobs"))}
@@ -40,13 +40,6 @@ SECONDS = 60.0
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiSite]:
     with api_on(tmp_path_factory.mktemp("server"), USERS) as made:
         yield made
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def connected(site: ApiSite) -> socket.socket:
@@ -138,8 +131,8 @@ def test_a_body_that_does_not_come_is_given_up(site: ApiSite, monkeypatch: pytes
 def test_a_client_that_goes_away_leaves_nothing(site: ApiSite) -> None:
     with connected(site) as connection:
         connection.sendall(upload_head(site, 2 * 2**20, "X-Request-ID: goes-away") + FORM + b"h" * 2**20)
-        until(lambda: list(site.folder("ada").glob(".headrace-*")), "nothing of it was written")
-    until(lambda: told(site, "goes-away"), "its end was not noticed")
+        until(lambda: list(site.folder("ada").glob(".headrace-*")), what=lambda: "nothing of it was written")
+    until(lambda: told(site, "goes-away"), what=lambda: "its end was not noticed")
     assert told(site, "goes-away") == [499]
     assert not list(site.folder("ada").iterdir())
 
@@ -159,7 +152,7 @@ def test_an_answer_that_nobody_reads_is_not_kept(site: ApiSite, monkeypatch: pyt
         connection.connect(("127.0.0.1", site.server.port))
         ask = f"GET /filesystem/cluster/ops/download?path={path}"
         connection.sendall(head(site, ask, "X-Request-ID: unread"))
-        until(lambda: told(site, "unread"), "the answer still waits")
+        until(lambda: told(site, "unread"), what=lambda: "the answer still waits")
         assert len(rest_of(connection)) < SMALL
     path.unlink()
 
@@ -181,7 +174,7 @@ def test_a_file_that_changes_while_it_is_read_is_cut_short(site: ApiSite, monkey
         answer = rest_of(connection)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.partition(b"\r\n\r\n")[2] == b"o" * 2**20, "without the last block"
-    until(lambda: told(site, "changing"), "its end was not noticed")
+    until(lambda: told(site, "changing"), what=lambda: "its end was not noticed")
     (line,) = [line for line in list(site.log) if line.get("request") == "changing" and line["event"] != "request"]
     assert line["event"] == "answer_broken_off"
     assert "written while it was read" in line["reason"]
@@ -228,7 +221,7 @@ def test_no_file_stays_open_however_an_answer_ends(site: ApiSite) -> None:
         with connected(site) as connection:
             connection.sendall(head(site, f"GET {ask}"))
             assert connection.recv(10)
-    until(lambda: str(path) not in descriptors(), "it is still open")
+    until(lambda: str(path) not in descriptors(), what=lambda: "it is still open")
     path.unlink()
 
 
@@ -398,11 +391,11 @@ def test_what_is_under_way_at_the_end_is_done(tmp_path: Path) -> None:
             listening.sendall(head(site, f"GET /v1/jobs/{job.id}/events"))
             assert b"text/event-stream" in listening.recv(65536)
             busy.sendall(upload_head(site, 2 * 2**20) + FORM + b"f" * 2**20)
-            until(lambda: list(site.folder("ada").glob(".headrace-*")), "nothing of it was written")
+            until(lambda: list(site.folder("ada").glob(".headrace-*")), what=lambda: "nothing of it was written")
             ending = asyncio.run_coroutine_threadsafe(site.server.close(SECONDS), site.loop)
             assert rest_of(idle) == b""
             rest_of(listening)
-            until(lambda: refuses(site), "it still takes connections")
+            until(lambda: refuses(site), what=lambda: "it still takes connections")
             passed = threading.Event()  # of the loop's time, more than it takes to come to the requests under way
             site.loop.call_soon_threadsafe(site.loop.call_later, 0.5, passed.set)
             assert passed.wait(SECONDS)
@@ -423,7 +416,7 @@ def refuses(site: ApiSite) -> bool:
 def test_what_is_not_done_in_time_is_ended(tmp_path: Path) -> None:
     with api_on(tmp_path, USERS) as site, connected(site) as busy:
         busy.sendall(upload_head(site, 2 * 2**20) + FORM + b"f" * 2**20)
-        until(lambda: list(site.folder("ada").glob(".headrace-*")), "nothing of it was written")
+        until(lambda: list(site.folder("ada").glob(".headrace-*")), what=lambda: "nothing of it was written")
         site.run(site.server.close(0.1))
         assert rest_of(busy).startswith(b"HTTP/1.1 503")
         assert not list(site.folder("ada").iterdir())
@@ -475,7 +468,7 @@ users = {{ ada = {{ account = "" }} }}
     reader = threading.Thread(target=output.extend, args=(daemon.stdout,))
     reader.start()
     try:
-        until(lambda: daemon.poll() is not None or ready(claim.ports[0]), "it is not ready")
+        until(lambda: daemon.poll() is not None or ready(claim.ports[0]), what=lambda: "it is not ready")
         url = f"http://127.0.0.1:{claim.ports[1]}/filesystem/cluster/ops/stat?path={tmp_path}/home/ada"
         secret = tokens["ada"]
         assert httpx.get(url, headers={"Authorization": f"Bearer {secret}"}).status_code == 200

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_queue.config_api import ApiConfig
 from headrace_queue.free_space import Reserve
 from tests.support.rights import ALICE, BOB, TO_ACT, reachable_folder
+from tests.support.site import until
 from tests.support.small_disk import small_disk
 
 MOST = 4 * BLOCK
@@ -102,13 +102,6 @@ async def test_an_opening_that_nobody_waits_for_leaves_no_descriptor(files: User
     await asyncio.to_thread(
         until, lambda: len(os.listdir("/proc/self/fd")) <= open_before and len(os.listdir(home)) <= 2
     )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < deadline, "something stays open"
-        time.sleep(0.01)
 
 
 async def test_what_cannot_be_written_is_told(files: UserFiles, home: Path) -> None:
