@@ -66,8 +66,8 @@ class Session:
         job: Job,
         source: End,
         destination: End | NoFolder,
-        make: Callable[[], FilesEnd] | None = None,
-        standing: Standing = DAEMONS,
+        make: Callable[[], FilesEnd] | None,
+        standing: Standing,
     ) -> None:
         """make: makes and opens the folder that is not there yet; None for a dry run. standing: with whose rights."""
         self.host = host

@@ -15,6 +15,7 @@ from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.s3 import errors
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, S3Error, UploadLost
+from headrace_daemon.standing import DAEMONS
 from headrace_daemon.transfer.ends import Work
 from headrace_daemon.transfer.judge import (
     Again,
@@ -210,7 +211,7 @@ async def work(tmp_path: Path) -> AsyncIterator[Work]:
     job, _ = await queue.write(lambda store: store.enqueue(JobSpec(Kind.SYNC, "/fsx/a", "s3://bucket/a/")))
     config = TransferConfig(attempts=2)
     try:
-        yield Work(job, config, queue, threads, MemoryBudget(2**20), Slots(4), [], facts)
+        yield Work(job, config, queue, threads, MemoryBudget(2**20), Slots(4), [], facts, tmp_path, DAEMONS)
     finally:
         threads.close()
         await queue.close()

@@ -14,7 +14,7 @@ from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.remote import Remote
-from headrace_daemon.standing import DAEMONS, Standing
+from headrace_daemon.standing import Standing
 from headrace_queue.config import TransferConfig
 from headrace_queue.jobs import Job
 from headrace_queue.writer import Queue
@@ -86,8 +86,8 @@ class Work:
     slots: Slots  # objects of this job under way at once
     bandwidth: Sequence[Bandwidth]
     facts: Facts
-    scratch: Path = Path("/var/tmp")  # for temporary files, on a local disk
-    standing: Standing = DAEMONS  # whose rights the steps in `threads` have
+    scratch: Path  # for temporary files, on a local disk
+    standing: Standing  # whose rights the steps in `threads` have
 
     async def pace(self, size: int) -> None:
         """Waits until bytes may travel; with nothing in hand that other jobs need: no slot, no memory."""
