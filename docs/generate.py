@@ -5,6 +5,7 @@ from pathlib import Path
 
 from headrace_queue.diagrams import mermaid
 from headrace_queue.states import BATCH_MOVES, JOB_MOVES
+from headrace_queue.tasks import TASK_MOVES
 from headrace_queue.transfers import TRANSFER_MOVES
 
 DESIGN = Path(__file__).with_name("design.md")
@@ -12,8 +13,8 @@ _DIAGRAM = re.compile(r"```mermaid\n.*?```", re.DOTALL)
 
 
 def with_diagrams(page: str) -> str:
-    """The page with its diagrams, the job's, the batch's and the transfer's, as the tables in the code say now."""
-    diagrams = iter((mermaid(JOB_MOVES), mermaid(BATCH_MOVES), mermaid(TRANSFER_MOVES)))
+    """The page with its diagrams, of job, batch, transfer and data repository task, as the tables of the code say."""
+    diagrams = iter((mermaid(JOB_MOVES), mermaid(BATCH_MOVES), mermaid(TRANSFER_MOVES), mermaid(TASK_MOVES)))
     return _DIAGRAM.sub(lambda _: f"```mermaid\n{next(diagrams)}```", page)
 
 

@@ -101,7 +101,7 @@ Labels: TypeAlias = Annotated[
     list[str], typer.Option("--label", metavar="NAME=VALUE", help="For you to find it again; may be repeated.")
 ]
 Way: TypeAlias = Annotated[
-    Via, typer.Option("--via", help="From bucket to bucket: the server copies, or it is streamed.")
+    Via, typer.Option("--via", help="Who moves it: the server between its buckets, FSx to its bucket, or this host.")
 ]
 StorageClass: TypeAlias = Annotated[str | None, typer.Option("--storage-class", metavar="CLASS")]
 Encryption: TypeAlias = Annotated[
@@ -120,6 +120,12 @@ VersionId: TypeAlias = Annotated[
     str | None, typer.Option("--version-id", metavar="ID", help="This version of the source, not the current one.")
 ]
 Preserve: TypeAlias = Annotated[bool, typer.Option("--preserve", help="Keep POSIX owner, mode and times, as FSx does.")]
+Restore: TypeAlias = Annotated[
+    bool, typer.Option("--restore", help="On Lustre, bring back the data of released files, and read those of SRC.")
+]
+Release: TypeAlias = Annotated[
+    bool, typer.Option("--release", help="FSx takes the data of what it exported off the file system; names stay.")
+]
 
 LinkPolicy: TypeAlias = Annotated[
     Links | None, typer.Option("--links", help="Symbolic links in a tree: follow within it, skip, or store as links.")
@@ -129,6 +135,10 @@ EncodeNames: TypeAlias = Annotated[
 ]
 EmptyDirs: TypeAlias = Annotated[
     bool, typer.Option("--empty-dirs", help="Upload empty folders too, as objects whose keys end in a slash.")
+]
+Dirs: TypeAlias = Annotated[
+    bool,
+    typer.Option("--dirs", help="Upload every folder as such an object; with --preserve, with owner, mode, times."),
 ]
 
 ContentType: TypeAlias = Annotated[

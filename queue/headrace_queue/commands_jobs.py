@@ -49,6 +49,7 @@ from headrace_queue.report_file import entry_json, report_path, summarise, summa
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store, open_store
 from headrace_queue.tables import print_table
+from headrace_queue.task_lines import task_json, task_line
 from headrace_queue.units import parse_duration
 
 if TYPE_CHECKING:
@@ -94,12 +95,13 @@ def status(
     with closing(reach.look()) as store:
         row = store.job(job)
         failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
+        tasks = store.tasks(job)
         alive = any_live_worker(store, now)
     if as_json:
-        more = {"failures": [failure_json(failure) for failure in failures], "live_worker": alive}
-        print(to_text(job_json(row, now) | more))
+        lists = {"failures": list(map(failure_json, failures)), "tasks": list(map(task_json, tasks))}
+        print(to_text(job_json(row, now) | lists | {"live_worker": alive}))
         return 0
-    for line in status_lines(row, failures, now, live_worker=alive):
+    for line in status_lines(row, failures, now, live_worker=alive, tasks=list(map(task_line, tasks))):
         print(line)
     if stranded(row, alive):
         hint_how_to_start(given.config_file(context, config))

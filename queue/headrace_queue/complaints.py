@@ -19,7 +19,7 @@ CommandLineError: Final[type[Exception]] = typer.BadParameter.__mro__[2]
 def complaint_of(error: Exception) -> Complaint:
     """The three lines of a HeadraceError, CommandLineError or OSError. Our messages read `what: why. remedy`."""
     if isinstance(error, UsageError):
-        return Complaint(error.what, error.why, error.remedy)
+        return Complaint(error.what, error.why, error.remedy, error.details)
     if isinstance(error, CommandLineError):
         return _of_command_line(error)
     if isinstance(error, OSError):

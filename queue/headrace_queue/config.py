@@ -20,6 +20,7 @@ from pydantic import (
 
 from headrace_queue.config_api import ApiConfig, StagingConfig, SystemConfig, UserConfig, refuse_incomplete_api
 from headrace_queue.config_faults import fault_of, unknown_variable
+from headrace_queue.config_fsx import FsxConfig, refuse_unclear_file_systems
 from headrace_queue.config_section import (
     AbsolutePath,
     Patterns,
@@ -173,6 +174,7 @@ class Config(Section):
     transfer: TransferConfig = TransferConfig()
     remotes: dict[str, RemoteConfig] = Field(default_factory=dict)
     datasets: dict[str, DatasetConfig] = Field(default_factory=dict)
+    fsx: dict[str, FsxConfig] = Field(default_factory=dict)
     api: ApiConfig | None = None  # None: there is no HTTP API
     staging: StagingConfig | None = None  # None: the API hands out no presigned transfers
     systems: dict[str, SystemConfig] = Field(default_factory=dict)
@@ -191,6 +193,11 @@ class Config(Section):
     @model_validator(mode="after")
     def _usable_api(self) -> "Config":
         refuse_incomplete_api(self.api, self.staging, self.systems, self.users, self.remotes)
+        return self
+
+    @model_validator(mode="after")
+    def _clear_file_systems(self) -> "Config":
+        refuse_unclear_file_systems(self.fsx, self.remotes)
         return self
 
     @property

@@ -79,7 +79,7 @@ def _out_of_bounds(
 ) -> UsageError:
     name, relation, remedy = _BOUNDS[kind]
     bound = context[name]
-    text = format_bytes(bound) if _is_size(keys, model) else f"{bound:,}"
+    text = format_bytes(bound) if _is_size(keys, model) else f"{bound:,}".removesuffix(".0")
     return UsageError(what, f"the value is {relation} {text}", remedy.format(text))
 
 

@@ -1,4 +1,4 @@
-"""State diagrams, generated from the tables in states.py and transfers.py so that they cannot differ from them."""
+"""State diagrams, generated from the tables of states.py, transfers.py and tasks.py: they cannot differ from them."""
 
 from collections.abc import Mapping
 from enum import StrEnum

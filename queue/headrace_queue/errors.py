@@ -13,14 +13,16 @@ class HeadraceError(Exception):
 class UsageError(HeadraceError):
     """Wrong use or configuration: nothing was started and nothing changed; exit code 2.
 
-    what: the thing that is wrong, as the user wrote it. why: the rule it breaks. remedy: what to type or edit.
+    what: the thing that is wrong, as the user wrote it. why: the rule it breaks. remedy: what to type or edit. details:
+    a line for each thing, where several are wrong at once.
     """
 
-    def __init__(self, what: str, why: str, remedy: str) -> None:
-        super().__init__(f"{what}: {why}. {remedy}")
+    def __init__(self, what: str, why: str, remedy: str, details: tuple[str, ...] = ()) -> None:
+        super().__init__("\n  ".join((f"{what}: {why}. {remedy}", *details)))
         self.what = what
         self.why = why
         self.remedy = remedy
+        self.details = details
 
 
 class Occupied(UsageError):
@@ -65,6 +67,18 @@ class UnknownTransfer(HeadraceError):
 
 class TooManyTransfers(HeadraceError):
     """This user has as many transfers under way as they may: wait for one to end, or cancel one."""
+
+
+class UnknownTask(HeadraceError):
+    """There is no data repository task of this number (any more): its job was purged."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"data repository task {number}: no such task.")
+        self.number = number
+
+
+class NotYourTurn(HeadraceError):
+    """Another data repository task of the file system comes first: look again later."""
 
 
 class IllegalTransition(HeadraceError):

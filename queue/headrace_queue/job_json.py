@@ -3,8 +3,9 @@
 id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value), user (whose it is where it
 came through the API, else null); options as in `Options`, `rules` as a list of {include, pattern}, `headers` and
 `metadata` as name -> value; counters as in `Counters`; created, started, finished (seconds since the epoch or null);
-error, waiting and warning (text or null); seconds (how long it ran so far) and bytes_per_second (null before it
-started); exit_code (what `wait` gives, null while it is not over).
+error, waiting, note and warning (text or null); seconds (how long it ran so far) and bytes_per_second (null before it
+started); exit_code (what `wait` gives, null while it is not over). `status` adds failures (see failure_json), tasks
+(see task_lines) and live_worker.
 """
 
 import json
@@ -36,6 +37,7 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
         "finished": job.finished,
         "error": job.error,
         "waiting": job.waiting,
+        "note": job.note,
         "warning": warning_of(job),
         "seconds": seconds,
         "bytes_per_second": average_rate(job, now),

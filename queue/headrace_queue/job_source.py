@@ -5,6 +5,7 @@ from typing import Protocol
 
 from headrace_queue.jobs import Failure, Job, Worker
 from headrace_queue.states import JobState
+from headrace_queue.tasks import Task
 
 
 class JobSource(Protocol):
@@ -19,6 +20,8 @@ class JobSource(Protocol):
     def jobs(self, states: Sequence[JobState] = (), limit: int = 100, before: int | None = None) -> list[Job]: ...
 
     def failures(self, job_id: int, after: int = 0, limit: int = 1000) -> list[tuple[int, Failure]]: ...
+
+    def tasks(self, job_id: int) -> list[Task]: ...
 
     def pause(self, job_id: int) -> Job: ...
 

@@ -32,11 +32,12 @@ class Compare(StrEnum):
 
 
 class Via(StrEnum):
-    """How bytes travel between two buckets."""
+    """How bytes travel."""
 
-    AUTO = "auto"  # the server copies where it can, else they are streamed
-    SERVER = "server"
-    STREAM = "stream"
+    AUTO = "auto"  # within one service the server copies where it can; a linked file system as config.toml says
+    SERVER = "server"  # from bucket to bucket: the server copies
+    DRA = "dra"  # between FSx for Lustre and the bucket that is linked to it: data repository tasks
+    STREAM = "stream"  # through this host
 
 
 class Links(StrEnum):
@@ -91,9 +92,12 @@ class Options:
     source_sse_c_key_file: str | None = None
     version_id: str | None = None  # of the source of a copy; None: the current one
     preserve: bool = False  # POSIX metadata in the keys that FSx uses
+    restore: bool = False  # files whose data Lustre has released are brought back, and are read if they are a source
+    release: bool = False  # what a data repository task exported leaves the file system; its names stay
     links: Links = Links.FOLLOW
     encode_names: bool = False  # in a tree: what it cannot hold is written reversibly, see files/encoding
     empty_dirs: bool = False  # empty folders of a tree go up as folder markers
+    dirs: bool = False  # so does every folder of a tree
     headers: tuple[tuple[str, str], ...] = ()  # system headers of what is written, names in lower case
     metadata: tuple[tuple[str, str], ...] = ()  # user metadata of what is written, without x-amz-meta-
 
@@ -160,6 +164,7 @@ class Job:
     finished: float | None
     error: str | None  # why it failed as a whole
     waiting: str | None  # what it waits for, for a person to read: a dead remote, a full disk
+    note: str | None = None  # what a person should know of how it went: why it was streamed and not moved by FSx
 
 
 class Action(StrEnum):
@@ -167,6 +172,7 @@ class Action(StrEnum):
 
     COPY = "copy"
     DELETE = "delete"
+    RESTORE = "restore"  # it is at its destination, where Lustre has released its data: bring that back
 
 
 class Item(NamedTuple):

@@ -25,6 +25,7 @@ from headrace_queue.jobs import (
 from headrace_queue.over_http import Connection, Refused, Server, Unreachable
 from headrace_queue.report_file import ReportEntry, parse_line
 from headrace_queue.states import JobState
+from headrace_queue.tasks import Task
 
 if TYPE_CHECKING:
     from headrace_queue.submit import Request
@@ -80,6 +81,10 @@ class RemoteJobs:
             (row["number"], Failure(Item(row["key"], row["size"], 0), row["error"], row["message"], row["attempts"]))
             for row in answer["failures"]
         ]
+
+    def tasks(self, job_id: int) -> list[Task]:
+        """None: what a job of the API does is never done by FSx, which would act with other rights."""
+        return []
 
     def pause(self, job_id: int) -> Job:
         return job_from_json(self._of_job("POST", job_id, "/pause"))
@@ -156,6 +161,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         finished=data["finished"],
         error=data["error"],
         waiting=data["waiting"],
+        note=data.get("note"),
     )
 
 
@@ -174,6 +180,7 @@ def _options(data: Mapping[str, Any]) -> Options:
 def job_body(kind: str, source: str, destination: str, request: "Request") -> dict[str, Any]:
     """What POST /v1/jobs takes. Raises UsageError for what only the host of the daemon can have."""
     _refuse_files(request)
+    _refuse_of_lustre(request)
     options: dict[str, Any] = {
         "rules": [rule._asdict() for rule in request.rules],
         "min_size": request.bounds.min_size,
@@ -196,7 +203,7 @@ def job_body(kind: str, source: str, destination: str, request: "Request") -> di
         "metadata": dict(request.described.metadata),
     }
     flags = ("no_clobber", "existing", "delete", "allow_empty_source", "dry_run", "preserve")
-    options |= {name: getattr(request, name) for name in (*flags, "encode_names", "empty_dirs")}
+    options |= {name: getattr(request, name) for name in (*flags, "encode_names", "empty_dirs", "dirs")}
     return {
         "kind": kind,
         "source": source,
@@ -224,6 +231,17 @@ def _refuse_files(request: "Request") -> None:
     if request.force_overwrite and request.compare not in (None, Compare.MTIME):
         why = "--force-overwrite means --compare mtime"
         raise UsageError(f"--force-overwrite --compare {request.compare}", why, "Keep one of the two.")
+
+
+def _refuse_of_lustre(request: "Request") -> None:
+    for option, wanted in (
+        ("--via dra", request.via is Via.DRA),
+        ("--restore", request.restore),
+        ("--release", request.release),
+    ):
+        if wanted:
+            why = "it takes more than the rights of one user, which is all that a job of the HTTP API has"
+            raise UsageError(option, why, "Enqueue this job on the daemon's host, or leave it out.")
 
 
 def _label(text: str) -> tuple[str, str]:

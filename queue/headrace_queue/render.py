@@ -99,8 +99,11 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
     return lines
 
 
-def status_lines(job: Job, failures: Sequence[Failure], now: float, *, live_worker: bool = True) -> list[str]:
-    """Everything a person wants to know of one job; failures: the first few; live_worker: whether any worker runs."""
+def status_lines(
+    job: Job, failures: Sequence[Failure], now: float, *, live_worker: bool = True, tasks: Sequence[str] = ()
+) -> list[str]:
+    """Everything a person wants to know of one job; failures: the first few; live_worker: whether any worker runs;
+    tasks: a line for each of its data repository tasks."""
     spec = job.spec
     fields = [
         ("state", state_text(job)),
@@ -114,7 +117,9 @@ def status_lines(job: Job, failures: Sequence[Failure], now: float, *, live_work
         ("labels", shown(", ".join(f"{name}={value}" for name, value in spec.labels))),
         ("submission", spec.submission_id or ""),
         ("user", shown(spec.owner.user) if spec.owner is not None else ""),
+        *(("task", task) for task in tasks),
         ("waiting", shown(job.waiting or "")),
+        ("note", shown(job.note or "")),
         ("warning", shown(warning_of(job) or "")),
         ("error", shown(split_advice(job.error or "")[0])),
         ("do", shown(split_advice(job.error or "")[1])),
@@ -170,7 +175,7 @@ def ending_line(job: Job, now: float) -> str:
 def report_line(entry: ReportEntry) -> str:
     """One object of a report: outcome, size, key, and why where there is a reason."""
     outcome = entry.outcome.replace("_", " ")
-    size = "" if entry.outcome in ("deleted", "would_delete", "created") else format_bytes(entry.bytes)
+    size = "" if entry.outcome in ("deleted", "would_delete", "created", "task_failed") else format_bytes(entry.bytes)
     reason = "; ".join(text for text in (_reason(entry.error, entry.message) or entry.proof, _tried(entry)) if text)
     return f"{outcome:<{_OUTCOME_WIDTH}}  {size:>10}  {_name(entry.key)}{f'  ({reason})' if reason else ''}"
 

@@ -22,7 +22,9 @@ class ReportEntry:
     """One object's line. bytes is its size, seconds how long it took, time seconds since the epoch.
 
     outcome: transferred, copied, deleted, trashed, created, vanished, skipped, unchanged (compared by content), failed,
-    and for a dry run would_transfer, would_delete and would_trash. proof names what showed that both ends hold the same
+    exported (FSx moved it, by a data repository task), restored (its data, which Lustre had released, came back from
+    the bucket), and for a dry run would_transfer, would_delete and would_trash. task_failed is no end: FSx could not
+    move it, and another line tells what became of it. proof names what showed that both ends hold the same
     bytes; error is a short, stable word. attempts: 1 and how often the object or a request for it was repeated, 0 where
     nobody tried; last_error: why that was done last, a short word too. lost: what of it besides its bytes did not get
     there (tags, website_redirect, metadata, acl, or a header's name), separated by commas.
@@ -75,7 +77,7 @@ class ReportSummary:
     def add(self, entry: ReportEntry) -> None:
         _tally(self.outcomes, entry.outcome, entry.bytes)
         for counts, word in ((self.proofs, entry.proof), (self.errors, entry.error)):
-            if word:
+            if word and entry.outcome != "task_failed":  # its object has an end of its own, often a good one
                 counts[word] = counts.get(word, 0) + 1
         for word in filter(None, entry.lost.split(",")):
             self.lost[word] = self.lost.get(word, 0) + 1

@@ -11,6 +11,7 @@ from headrace_queue import sqlite_parts as large_objects
 from headrace_queue import sqlite_plans as plans
 from headrace_queue import sqlite_roots as roots
 from headrace_queue import sqlite_rows as rows
+from headrace_queue import sqlite_tasks as tasks
 from headrace_queue import sqlite_transfers as transfers
 from headrace_queue import sqlite_workers as workers
 from headrace_queue.jobs import (
@@ -30,6 +31,7 @@ from headrace_queue.jobs import (
 from headrace_queue.sqlite_connection import Transaction, open_database, open_snapshot, snapshot
 from headrace_queue.sqlite_errors import translated
 from headrace_queue.states import JobState
+from headrace_queue.tasks import NO_TASK_CHANGES, Task, TaskChanges, TaskSpec
 from headrace_queue.transfers import NO_CHANGES, Changes, Transfer, TransferSpec, TransferState
 
 
@@ -112,6 +114,10 @@ class SqliteStore:
         with self._transaction:
             jobs.set_waiting(self._db, job_id, reason)
 
+    def set_note(self, job_id: int, text: str) -> None:
+        with self._transaction:
+            jobs.set_note(self._db, job_id, text)
+
     def purge(self, finished_before: float, limit: int = 100) -> list[int]:
         with self._transaction:
             return jobs.purge(self._db, finished_before, limit)
@@ -163,6 +169,32 @@ class SqliteStore:
     def purge_transfers(self, finished_before: float, limit: int = 100) -> list[int]:
         with self._transaction:
             return transfers.purge(self._db, finished_before, limit)
+
+    # -- data repository tasks of FSx for Lustre ------------------------------------------------------------------
+
+    def begin_tasks(self, lease: PlanLease, specs: Sequence[TaskSpec]) -> list[Task]:
+        with self._transaction:
+            return tasks.begin(self._db, lease, specs, self._clock())
+
+    def task(self, number: int) -> Task:
+        with translated(self._path):
+            return tasks.read(self._db, number)
+
+    def tasks(self, job_id: int | None = None, *, open_only: bool = False, limit: int = 1000) -> list[Task]:
+        with translated(self._path):
+            return tasks.page(self._db, job_id, open_only, limit)
+
+    def due_tasks(self, now: float, hold: float, limit: int = 50) -> list[Task]:
+        with self._transaction:
+            return tasks.due(self._db, now, hold, limit)
+
+    def move_task(self, number: int, event: str, changes: TaskChanges = NO_TASK_CHANGES) -> Task:
+        with self._transaction:
+            return tasks.move(self._db, number, event, changes, self._clock())
+
+    def change_task(self, number: int, changes: TaskChanges) -> Task:
+        with self._transaction:
+            return tasks.change(self._db, number, changes)
 
     # -- workers --------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ _PURGE: Final = """
           AND NOT EXISTS (
             SELECT 1 FROM transfer INDEXED BY transfer_of_job
             WHERE transfer.job_id = job.id AND transfer.finished IS NULL)
+          AND NOT EXISTS (SELECT 1 FROM task INDEXED BY task_open WHERE task.job_id = job.id AND task.finished IS NULL)
         ORDER BY finished LIMIT ?)
     RETURNING id
 """
@@ -177,6 +178,7 @@ def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
         if deletes:
             db.execute(_DELETE_ANEW, (job_id,))
     db.execute("DELETE FROM failure WHERE job_id = ? AND (attempts > 0 OR ?)", (job_id, options.dry_run))
+    db.execute("DELETE FROM task WHERE job_id = ? AND state IN ('cancelled', 'refused')", (job_id,))
     settle(db, job_id, now)
     return read_job(db, job_id)
 
@@ -189,7 +191,7 @@ def _failures_to_batches(db: apsw.Connection, job_id: int, now: float) -> None:
     lacks. Nothing is known of what is behind it, and it would count as sent, or as vanished. Only a new listing tells.
     """
     failed = db.execute("SELECT item FROM failure WHERE job_id = ? AND attempts > 0 ORDER BY id", (job_id,))
-    items_left = (item for row in failed if (item := decode_item(row[0])).action is Action.COPY)
+    items_left = (item for row in failed if (item := decode_item(row[0])).action is not Action.DELETE)
     for items in pack(items_left):
         insert_batch(db, job_id, items, now)
     db.execute("DELETE FROM batch WHERE job_id = ? AND state = ?", (job_id, BatchState.DEAD))
@@ -202,6 +204,11 @@ def set_waiting(db: apsw.Connection, job_id: int, reason: str | None) -> None:
         "UPDATE job SET waiting = ?1 WHERE id = ?2 AND waiting IS NOT ?1 AND finished IS NULL",
         (text, job_id),
     )
+
+
+def set_note(db: apsw.Connection, job_id: int, text: str) -> None:
+    """Writes only where it changes."""
+    db.execute("UPDATE job SET note = ?1 WHERE id = ?2 AND note IS NOT ?1", (printable(text), job_id))
 
 
 def purge(db: apsw.Connection, finished_before: float, limit: int) -> list[int]:

@@ -12,11 +12,12 @@ import apsw
 
 from headrace_queue.errors import QueueError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 OLDEST_VERSION: Final = 1
 """Earlier files are refused.
 
 1 -> 2: jobs have an owner and can be archives; transfers.
+2 -> 3: data repository tasks.
 """
 
 _OURS: Final = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -31,7 +32,8 @@ def migrate(db: apsw.Connection) -> None:
     """In a transaction, with PRAGMA foreign_keys off and legacy_alter_table on: so a table that is renamed or dropped
     takes neither references, triggers nor rows of others along. Raises QueueError for a file that is damaged."""
     wanted = _wanted()
-    _rebuild(db, "job", wanted["job"])
+    if db.execute("SELECT sql FROM sqlite_schema WHERE name = 'job'").fetchone() != (wanted["job"],):
+        _rebuild(db, "job", wanted["job"])
     there = {name for name, _ in db.execute(_OURS)}
     for name, statement in wanted.items():
         if name not in there:

@@ -21,12 +21,14 @@ from headrace_queue.sqlite_rows import (
 from headrace_queue.states import JobState
 
 # Among jobs of one priority the one with the fewest batches in store: one huge job must not keep the planner to itself.
-# INDEXED BY as in the claim of batches. Deletions wait until every transfer of the job has ended, well or not.
+# INDEXED BY as in the claim of batches. Deletions wait until every transfer of the job has ended, well or not; and
+# everything waits until its data repository tasks have.
 _NEXT: Final = """
     SELECT id FROM job INDEXED BY job_plannable
     WHERE plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running')
       AND plan_not_before <= :now AND ready < :max_waiting AND (phase = 'copy' OR ready + leased = 0)
       AND (:only IS NULL OR id = :only)
+      AND NOT EXISTS (SELECT 1 FROM task INDEXED BY task_open WHERE task.job_id = job.id AND task.finished IS NULL)
     ORDER BY priority DESC, ready, id LIMIT 1
 """
 _TAKE: Final = """
@@ -66,14 +68,13 @@ def claim_plan(db: apsw.Connection, worker_id: str, max_waiting: int, only: int 
 def restart_plan(db: apsw.Connection, lease: PlanLease, sort_source: bool, sort_destination: bool) -> PlanLease:
     """One batch at a time: there may be a few hundred of a thousand objects each."""
     job_id = lease.job.id
-    if not _holds(db, lease):
-        raise LeaseLost(f"job {job_id}: attempt {lease.attempt} of {lease.worker_id} does not plan it any more")
+    check_holds(db, lease)
     objects = size = 0
     while row := first(db, "SELECT id, payload, finished FROM batch WHERE job_id = ? AND state = 'ready'", (job_id,)):
         batch_id, payload, finished = row
         done = Bitmap.from_bytes(finished)
         waiting = [item for index, item in enumerate(decode_items(payload)) if index not in done]
-        copies = [item for item in waiting if item.action is Action.COPY]
+        copies = [item for item in waiting if item.action is not Action.DELETE]
         objects, size = objects + len(copies), size + sum(item.size for item in copies)
         db.execute("DELETE FROM batch WHERE id = ?", (batch_id,))
     # what the planner itself found to fail was never tried; a new listing finds it again
@@ -90,8 +91,7 @@ def restart_plan(db: apsw.Connection, lease: PlanLease, sort_source: bool, sort_
 
 def commit_plan(db: apsw.Connection, lease: PlanLease, step: PlanStep, now: float) -> int:
     job_id = lease.job.id
-    if not _holds(db, lease):
-        raise LeaseLost(f"job {job_id}: attempt {lease.attempt} of {lease.worker_id} does not plan it any more")
+    check_holds(db, lease)
     for items in step.batches:
         insert_batch(db, job_id, items, now)
     add_counters(db, job_id, step.counters, len(step.failures))
@@ -104,9 +104,11 @@ def commit_plan(db: apsw.Connection, lease: PlanLease, step: PlanStep, now: floa
     return standing(db, job_id).ready
 
 
-def _holds(db: apsw.Connection, lease: PlanLease) -> bool:
+def check_holds(db: apsw.Connection, lease: PlanLease) -> None:
+    """Raises LeaseLost."""
     row = first(db, "SELECT plan_worker, plan_fence FROM job WHERE id = ?", (lease.job.id,))
-    return row is not None and tuple(row) == (lease.worker_id, lease.attempt)
+    if row is None or tuple(row) != (lease.worker_id, lease.attempt):
+        raise LeaseLost(f"job {lease.job.id}: attempt {lease.attempt} of {lease.worker_id} does not plan it any more")
 
 
 def _phase_after(lease: PlanLease) -> Phase:

@@ -35,11 +35,11 @@ _OPTIONS: Final = frozenset(field.name for field in fields(Options))
 JOB_COLUMNS: Final = ", ".join(
     (
         "id, kind, source, destination, options, labels, priority, submission_id, state, phase",
-        "created, started, finished, error, waiting, user, owner",
+        "created, started, finished, error, waiting, note, user, owner",
         *COUNTERS,
     )
 )
-_FIRST_COUNTER: Final = 17
+_FIRST_COUNTER: Final = 18
 
 _INSERT_JOB: Final = """
     INSERT INTO job (kind, source, destination, options, labels, priority, submission_id, user, owner, state, phase,
@@ -99,7 +99,7 @@ def read_job(db: apsw.Connection, job_id: int) -> Job:
 def as_job(row: Row) -> Job:
     """A row of JOB_COLUMNS."""
     (number, kind, source, destination, options, labels, priority, submission_id, state, phase) = row[:10]
-    created, started, finished, error, waiting, user, owner = row[10:_FIRST_COUNTER]
+    created, started, finished, error, waiting, note, user, owner = row[10:_FIRST_COUNTER]
     return Job(
         id=number,
         spec=JobSpec(
@@ -120,6 +120,7 @@ def as_job(row: Row) -> Job:
         finished=finished,
         error=error,
         waiting=waiting,
+        note=note,
     )
 
 

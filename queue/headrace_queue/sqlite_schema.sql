@@ -28,6 +28,7 @@ CREATE TABLE job (
     finished        REAL,
     error           TEXT,
     waiting         TEXT,
+    note            TEXT,  -- what a person should know of how it went, whatever became of it
 
     -- the planner: a lease of its own, and how far it came
     cursor          BLOB NOT NULL DEFAULT x'',  -- UTF-8 of a key; a blob, for a file name may not be UTF-8
@@ -190,3 +191,38 @@ CREATE INDEX transfer_of_job ON transfer (job_id) WHERE finished IS NULL;
 CREATE INDEX transfer_download ON transfer (user, path, fingerprint)
     WHERE direction = 'download' AND state IN ('moving', 'ready');
 CREATE INDEX transfer_ended ON transfer (finished) WHERE finished IS NOT NULL AND NOT staged;
+
+CREATE TABLE task (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order in which they are done
+    job_id         INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    kind           TEXT NOT NULL CHECK (kind IN ('import', 'export', 'release')),
+    fsx            TEXT NOT NULL,
+    file_system_id TEXT NOT NULL,
+    path           TEXT NOT NULL,
+    report         TEXT NOT NULL,
+    token          TEXT NOT NULL UNIQUE CHECK (length(token) BETWEEN 1 AND 63),
+    state          TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN
+                       ('waiting', 'asked', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled', 'refused')),
+    created        REAL NOT NULL,
+    changed        REAL NOT NULL,
+    next_look      REAL NOT NULL,
+    looks          INTEGER NOT NULL DEFAULT 0 CHECK (looks >= 0),
+    task_id        TEXT NOT NULL DEFAULT '',
+    started        REAL,
+    finished       REAL,
+    total          INTEGER NOT NULL DEFAULT 0 CHECK (total >= 0),
+    succeeded      INTEGER NOT NULL DEFAULT 0 CHECK (succeeded >= 0),
+    failed         INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    error          TEXT,
+
+    CHECK ((finished IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled', 'refused'))),
+    CHECK (state NOT IN ('failed', 'refused') OR error IS NOT NULL),
+    CHECK (error IS NULL OR state IN ('failed', 'refused', 'cancelled')),
+    CHECK (state <> 'running' OR task_id <> '')  -- nobody could ask FSx how it goes on
+) STRICT;
+
+CREATE UNIQUE INDEX task_at_fsx ON task (file_system_id) WHERE state IN ('asked', 'running', 'cancelling');
+CREATE INDEX task_turn ON task (file_system_id, id) WHERE finished IS NULL;
+CREATE INDEX task_due ON task (next_look, id) WHERE finished IS NULL;
+CREATE INDEX task_of_job ON task (job_id, id);
+CREATE INDEX task_open ON task (job_id) WHERE finished IS NULL;

@@ -26,6 +26,7 @@ from headrace_queue.jobs import (
     Worker,
 )
 from headrace_queue.states import JobState
+from headrace_queue.tasks import NO_TASK_CHANGES, Task, TaskChanges, TaskSpec
 from headrace_queue.transfers import NO_CHANGES, Changes, Transfer, TransferSpec, TransferState
 
 
@@ -87,8 +88,9 @@ class Store(Protocol):
     def retry(self, job_id: int) -> Job:
         """Only what failed: its failures become batches again; planning goes on where it stopped.
 
-        Counters of failed are taken back. A dry run starts over from nothing. Raises UnknownJob, IllegalTransition
-        (nothing to retry on a job that is done).
+        Counters of failed are taken back. A dry run starts over from nothing. Data repository tasks that were cancelled
+        or refused are forgotten, so that the plan may ask anew. Raises UnknownJob, IllegalTransition (nothing to retry
+        on a job that is done).
         """
         ...
 
@@ -98,6 +100,10 @@ class Store(Protocol):
 
     def set_waiting(self, job_id: int, reason: str | None) -> None:
         """What a running job waits for, for people to read."""
+        ...
+
+    def set_note(self, job_id: int, text: str) -> None:
+        """What a person should know of how it went, in place of what was noted before."""
         ...
 
     def purge(self, finished_before: float, limit: int = 100) -> list[int]:
@@ -160,6 +166,39 @@ class Store(Protocol):
 
     def purge_transfers(self, finished_before: float, limit: int = 100) -> list[int]:
         """Remove those that ended before then and left nothing staged; their ids."""
+        ...
+
+    # -- data repository tasks of FSx for Lustre ------------------------------------------------------------------
+
+    def begin_tasks(self, lease: PlanLease, specs: Sequence[TaskSpec]) -> list[Task]:
+        """The tasks of a job, in the order in which they are to be done, each WAITING; ends the plan lease in the same
+        transaction. `claim_plan` hands the job out again only when all of its tasks have ended. Raises LeaseLost."""
+        ...
+
+    def task(self, number: int) -> Task:
+        """Raises UnknownTask."""
+        ...
+
+    def tasks(self, job_id: int | None = None, *, open_only: bool = False, limit: int = 1000) -> list[Task]:
+        """Oldest first. job_id: only those of this job. open_only: only those that have not ended."""
+        ...
+
+    def due_tasks(self, now: float, hold: float, limit: int = 50) -> list[Task]:
+        """Those that have not ended and are to be looked at now. For `hold` seconds no other keeper gets them; whoever
+        looked says by `next_look` when to look again."""
+        ...
+
+    def move_task(self, number: int, event: str, changes: TaskChanges = NO_TASK_CHANGES) -> Task:
+        """One move of TASK_MOVES together with what it changes; `next_look` is now unless said otherwise, and looks
+        count from 0. With the end of the last open task of a job, the job waits for nothing any more.
+
+        Raises UnknownTask, IllegalTransition; NotYourTurn for `ask` while an older task of the same file system has not
+        ended, or another one is at FSx.
+        """
+        ...
+
+    def change_task(self, number: int, changes: TaskChanges) -> Task:
+        """Its state stays. Raises UnknownTask."""
         ...
 
     # -- workers --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
+from headrace_queue.dra_options import check_lustre_options
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.key_files import check_key_files
@@ -62,9 +63,12 @@ class Request:
     source_sse_c_key_file: Path | None = None
     version_id: str | None = None
     preserve: bool = False
+    restore: bool = False
+    release: bool = False
     links: Links | None = None
     encode_names: bool = False
     empty_dirs: bool = False
+    dirs: bool = False
     described: Described = UNDESCRIBED
     priority: int = 0
     submission_id: str | None = None
@@ -84,6 +88,7 @@ def sync_job(
     trash = trash_location(request.trash, start, end, Services(config.remotes)) if request.trash is not None else None
     listed = list_option(request.files_from, request.files_from0, delete=request.delete)
     spec = _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE), trash)
+    check_lustre_options(config, spec, start, end, listed[0] if listed is not None else None)
     if listed is None:
         return spec
     # last of all, for a list is kept on the disk: nothing is left of a job that is refused
@@ -108,7 +113,9 @@ def copy_job(
         refuse_as_destination(end.path)
     if look and start.path is not None:
         refuse_as_source(start.path, _kind_of(start.path, missing_is_wrong=True))
-    return _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
+    spec = _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
+    check_lustre_options(config, spec, start, end)
+    return spec
 
 
 def archive_job(
@@ -151,7 +158,8 @@ def _spec(
     kind: Kind, start: Location, end: Location, request: Request, compare: Compare, trash: str | None = None
 ) -> JobSpec:
     _check_sides(start, end, request)
-    check_tree_options(start, end, links=request.links, encode=request.encode_names, empty=request.empty_dirs)
+    markers = {"--empty-dirs": request.empty_dirs, "--dirs": request.dirs}
+    check_tree_options(start, end, links=request.links, encode=request.encode_names, markers=markers)
     limit = delete_limit(request.max_delete, delete=request.delete)
     refuse_without_effect(request)
     _check_rules(request.rules)
@@ -180,9 +188,12 @@ def _spec(
         source_sse_c_key_file=source_key,
         version_id=check_version_id(request.version_id, start),
         preserve=request.preserve,
+        restore=request.restore,
+        release=request.release,
         links=request.links or Links.FOLLOW,
         encode_names=request.encode_names,
         empty_dirs=request.empty_dirs,
+        dirs=request.dirs,
         headers=request.described.headers,
         metadata=request.described.metadata,
     )
@@ -249,9 +260,9 @@ def _check_sides(start: Location, end: Location, request: Request) -> None:
     if end.path is not None and request.described != UNDESCRIBED:
         why = "it describes objects of a bucket, and files have nothing like it"
         raise UsageError(f"{request.described.first_option} with destination {end}", why, "Leave it out.")
-    if (start.path is not None or end.path is not None) and request.via is not Via.AUTO:
-        why = "--via chooses between two ways from bucket to bucket, and one side is a path"
-        raise UsageError(f"--via {request.via}", why, "Leave it out.")
+    if (start.path is not None or end.path is not None) and request.via is Via.SERVER:
+        why = "a server copies from bucket to bucket, and one side is a path"
+        raise UsageError("--via server", why, "Leave it out.")
     if request.via is Via.SERVER and start.remote != end.remote:
         why = f"a server copies only within itself, and {start.remote} and {end.remote} are two"
         raise UsageError("--via server", why, "Use --via stream, or leave it out.")

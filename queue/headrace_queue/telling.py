@@ -9,20 +9,25 @@ from headrace_queue.render import shown
 
 
 class Complaint(NamedTuple):
-    """what is wrong, as the user wrote it; why: the rule or the fact; remedy: what to type or edit."""
+    """what is wrong, as the user wrote it; why: the rule or the fact; remedy: what to type or edit; details: a line for
+    each thing, where several are wrong."""
 
     what: str
     why: str
     remedy: str
+    details: tuple[str, ...] = ()
 
 
 def tell(complaint: Complaint, exit_code: int, *, as_json: bool) -> None:
     """Writes it to stderr. exit_code: the one with which the command is going to end."""
     if as_json:
-        print(to_text({"error": {**complaint._asdict(), "exit_code": exit_code}}), file=sys.stderr)
+        told = {name: value for name, value in complaint._asdict().items() if name != "details" or value}
+        print(to_text({"error": {**told, "exit_code": exit_code}}), file=sys.stderr)
         return
     print(f"{program()}: {shown(complaint.what)}", file=sys.stderr)
     print(f"  why: {shown(complaint.why)}", file=sys.stderr)
+    for detail in complaint.details:
+        print(f"    {shown(detail)}", file=sys.stderr)
     print(f"  do:  {shown(complaint.remedy)}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""A queue's file of the first version, opened by this Headrace: nothing of it is lost, and it is as a new one after."""
+"""A queue's file of a former version, opened by this Headrace: nothing of it is lost, and it is as a new one after."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,14 @@ from headrace_queue.errors import QueueError, SchemaMismatch
 from headrace_queue.jobs import Counters, Item, JobSpec, Kind, Owner, encode_items
 from headrace_queue.sqlite import SqliteStore
 from headrace_queue.sqlite_connection import APPLICATION_ID
-from headrace_queue.sqlite_migration import SCHEMA_VERSION
+from headrace_queue.sqlite_migration import OLDEST_VERSION, SCHEMA_VERSION
 from headrace_queue.states import BatchState, JobState
 from headrace_queue.store import open_for_a_look
 from tests.support.queue import Bench, Clock, items
+from tests.support.task_rows import TaskBench
 
-SCHEMA_1 = Path(__file__).parents[1] / "support" / "queue_schema_1.sql"
+SUPPORT = Path(__file__).parents[1] / "support"
+FORMER = range(OLDEST_VERSION, SCHEMA_VERSION)
 ROWS = """
     INSERT INTO worker VALUES ('w1', 'host', 1, 2, 3.5);
     INSERT INTO job (id, kind, source, destination, options, labels, priority, submission_id, state, phase, created,
@@ -36,25 +38,39 @@ ROWS = """
     INSERT INTO multipart VALUES (1, 4, x'78', 'upload', 100, 10, 'etag', 'token');
     INSERT INTO part VALUES (1, 1, 10, 'e', 'c');
 """
+TRANSFER = """
+    INSERT INTO transfer (direction, state, system, user, owner, path, size, bucket, key, part_size, lifetime,
+        fingerprint, archive, account, no_clobber, created, changed, job_id, staged, next_look)
+    VALUES ('download', 'moving', 'alps', 'ann', '["/d", 1, 2, [3]]', '/d/f', 9, 'staging', 'k', 0, 60.0, 'v1', 0,
+        'project', 0, 1.5, 2.5, 3, 1, 4.5)
+"""
 ROOT = "INSERT INTO root VALUES (3, '1:2', '3:4')"
 BATCH = (
     "INSERT INTO batch (job_id, state, items, payload, worker_id, fence, ready_since) VALUES (3, ?, 2, ?, ?, ?, 1.5)"
 )
 
 
+@pytest.fixture(params=FORMER)
+def version(request: pytest.FixtureRequest) -> int:
+    version: int = request.param
+    return version
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A queue as the first version left it, with a bit of everything in it."""
+def path(version: int, tmp_path: Path) -> Path:
+    """A queue as a former version left it, with a bit of everything in it."""
     path = tmp_path / "queue.db"
     with closing(apsw.Connection(str(path))) as db:
         db.execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON")
-        db.execute(SCHEMA_1.read_text(encoding="utf-8"))
+        db.execute((SUPPORT / f"queue_schema_{version}.sql").read_text(encoding="utf-8"))
         db.execute(sqlite_roots._TABLE)
         db.execute(ROWS)
         db.execute(ROOT)
+        if version >= 2:
+            db.execute(TRANSFER)
         db.execute(BATCH, ("leased", encode_items(items(2)), "w1", 4))
         db.execute(BATCH, ("ready", encode_items(items(2, "l")), None, 0))
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}")
     return path
 
 
@@ -82,15 +98,20 @@ def schema_of(path: Path) -> set[tuple[Any, ...]]:
         return {*db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"), *version}
 
 
-def test_everything_is_there(path: Path) -> None:
+def test_everything_is_there(path: Path, version: int) -> None:
     before = rows_of(path)
     SqliteStore(path).close()
     after = rows_of(path)
-    assert {(job.pop("user"), job.pop("owner")) for job in after["job"]} == {("", None)}
-    assert after.pop("transfer") == []
-    numbers = before.pop("sqlite_sequence")
-    assert {row["name"]: row["seq"] for row in numbers} == {"job": 9, "batch": 2, "failure": 1}
-    assert sorted(after.pop("sqlite_sequence"), key=str) == sorted(numbers, key=str)
+    assert after.pop("task") == []
+    assert {job.pop("note") for job in after["job"]} == {None}
+    numbers = {row["name"]: row["seq"] for row in before.pop("sqlite_sequence")}
+    assert numbers == {"job": 9, "batch": 2, "failure": 1} | ({"transfer": 1} if version >= 2 else {})
+    assert {row["name"]: row["seq"] for row in after.pop("sqlite_sequence")} == numbers
+    if version == 1:
+        assert {(job.pop("user"), job.pop("owner")) for job in after["job"]} == {("", None)}
+        assert after.pop("transfer") == []
+    else:
+        assert len(before["transfer"]) == 1
     assert after == before
     tables = ("job", "batch", "failure", "multipart", "part", "root", "worker")
     assert [len(before[table]) for table in tables] == [2, 2, 1, 1, 1, 1, 1]
@@ -143,17 +164,20 @@ def test_it_takes_what_is_new(store: SqliteStore) -> None:
     job, is_new = store.enqueue(spec)
     assert is_new
     assert (store.job(job.id).spec, store.jobs(user="ann")) == (spec, [job])
+    store.expire(["w1"])
+    (task,) = TaskBench(store, Clock()).tasks(job=store.job(3))
+    assert (store.tasks(3), store.claim_plan("w1", 99, 3)) == ([task], None)
 
 
 def test_the_connection_is_as_any_other_after(store: SqliteStore) -> None:
     assert [store._db.pragma(name) for name in ("foreign_keys", "legacy_alter_table")] == [1, 0]
 
 
-def test_who_only_reads_says_what_to_do(path: Path) -> None:
-    before = schema_of(path)
-    with pytest.raises(SchemaMismatch, match=r"version 1, this Headrace expects 2.*Start `headraced`"):
+def test_who_only_reads_says_what_to_do(path: Path, version: int) -> None:
+    before, told = schema_of(path), rf"version {version}, this Headrace expects {SCHEMA_VERSION}.*Start `headraced`"
+    with pytest.raises(SchemaMismatch, match=told):
         open_for_a_look(f"sqlite://{path}")
-    with pytest.raises(SchemaMismatch, match=r"version 1, this Headrace expects 2.*Start `headraced`"):
+    with pytest.raises(SchemaMismatch, match=told):
         SqliteStore(path, in_memory=True)
     assert schema_of(path) == before
 

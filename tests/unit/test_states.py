@@ -22,6 +22,7 @@ from headrace_queue.states import (
     move_batch,
     move_job,
 )
+from headrace_queue.tasks import TASK_AT_FSX, TASK_ENDED, TASK_MOVES, TaskState, move_task
 from headrace_queue.transfers import (
     ENDED,
     ONLY_OF,
@@ -34,6 +35,7 @@ from headrace_queue.transfers import (
 JOB_EVENTS = sorted({event for moves in JOB_MOVES.values() for event in moves})
 BATCH_EVENTS = sorted({event for moves in BATCH_MOVES.values() for event in moves})
 TRANSFER_EVENTS = sorted({event for moves in TRANSFER_MOVES.values() for event in moves})
+TASK_EVENTS = sorted({event for moves in TASK_MOVES.values() for event in moves})
 
 # written out once more, so that a slip of the pen in the table shows
 JOB_TABLE = """
@@ -53,6 +55,12 @@ TRANSFER_TABLE = """
 waiting arrive moving, waiting fail failed, waiting cancel cancelled, waiting time_out timeout,
 moving land done, moving offer ready, moving fail failed, moving cancel cancelled,
 ready expire expired, ready cancel cancelled
+"""
+TASK_TABLE = """
+waiting ask asked, waiting cancel cancelled,
+asked accept running, asked postpone waiting, asked refuse refused, asked cancel cancelling,
+running succeed succeeded, running fail failed, running cancelled cancelled, running cancel cancelling,
+cancelling succeed succeeded, cancelling fail failed, cancelling cancelled cancelled
 """
 
 
@@ -91,6 +99,21 @@ def test_every_move_of_a_transfer(state: TransferState, event: str) -> None:
         assert move_transfer(state, event) is TransferState(expected)
 
 
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(TaskState, [*TASK_EVENTS, "nonsense"])))
+def test_every_move_of_a_task(state: TaskState, event: str) -> None:
+    expected = legal(TASK_TABLE).get((state, event))
+    if expected is None:
+        with pytest.raises(IllegalTransition, match=f"{state} cannot {event}"):
+            move_task(state, event)
+    else:
+        assert move_task(state, event) is TaskState(expected)
+
+
+def test_what_fsx_may_work_on_is_neither_waiting_nor_over() -> None:
+    assert set(TaskState) == {TaskState.WAITING} | TASK_AT_FSX | TASK_ENDED
+    assert not TASK_AT_FSX & TASK_ENDED
+
+
 def test_a_transfer_of_either_direction_can_end_well() -> None:
     """What only one direction knows is reached without a state that only the other knows."""
     ends = {Direction.UPLOAD: TransferState.DONE, Direction.DOWNLOAD: TransferState.EXPIRED}
@@ -110,6 +133,7 @@ def test_the_tables_name_every_state() -> None:
     assert set(JOB_MOVES) == set(JobState)
     assert set(BATCH_MOVES) == set(BatchState)
     assert set(TRANSFER_MOVES) == set(TransferState)
+    assert set(TASK_MOVES) == set(TaskState)
 
 
 def test_an_ended_job_moves_only_by_retry_and_has_an_exit_code() -> None:
@@ -118,7 +142,10 @@ def test_an_ended_job_moves_only_by_retry_and_has_an_exit_code() -> None:
     assert set(EXIT_CODE) == FINAL
 
 
-@pytest.mark.parametrize(("column", "states"), [("job", JobState), ("batch", BatchState), ("transfer", TransferState)])
+@pytest.mark.parametrize(
+    ("column", "states"),
+    [("job", JobState), ("batch", BatchState), ("transfer", TransferState), ("task", TaskState)],
+)
 def test_the_sqlite_schema_names_the_same_states(column: str, states: type[StrEnum]) -> None:
     schema = resources.files("headrace_queue").joinpath("sqlite_schema.sql").read_text(encoding="utf-8")
     table = schema.split(f"CREATE TABLE {column} (")[1].split(") STRICT;")[0]
@@ -158,7 +185,9 @@ def test_a_job_whose_batches_are_held_never_waits_in_line(state: JobState, event
         assert after is expected
 
 
-@pytest.mark.parametrize("moves", [JOB_MOVES, BATCH_MOVES, TRANSFER_MOVES], ids=["job", "batch", "transfer"])
+@pytest.mark.parametrize(
+    "moves", [JOB_MOVES, BATCH_MOVES, TRANSFER_MOVES, TASK_MOVES], ids=["job", "batch", "transfer", "task"]
+)
 def test_the_diagram_shows_every_move_once(moves: Mapping[StrEnum, Mapping[str, StrEnum]]) -> None:
     text = mermaid(moves)
     first, *lines = text.splitlines()
