@@ -6,18 +6,24 @@ kind that the other side has.
 
 import asyncio
 import errno
+import os
 import stat
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import NamedTuple
 
+from headrace_daemon.files.lustre import LustreError
+from headrace_daemon.files.names import FileFault
 from headrace_daemon.files.reading import OpenSource
+from headrace_daemon.files.released import Released
 from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.planner.entries import Entry
 from headrace_daemon.s3.digests import KINDS, digest_of
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd
 from headrace_daemon.transfer.proof import is_md5
+from headrace_daemon.transfer.released import absolute
 
 BLOCK = 8 * 2**20
 
@@ -52,6 +58,24 @@ async def see(end: End, key: str) -> Seen:
     return Seen(end, key, info, stored_sums(info, end.remote.profile))
 
 
+async def refuse_released(seen: Seen, entry: Entry, threads: FileThreads) -> None:
+    """Before a file is read whose listing shows that it has no data here: --restore alone may bring that back.
+
+    Raises Released; FileFault where Lustre does not tell.
+    """
+    end = seen.end
+    if not (entry.hollow and isinstance(end, FilesEnd) and end.restoring is not None) or end.restoring.wanted:
+        return
+    key = end.key(seen.key)
+    paths = await threads.run(absolute, end.root, [key])
+    try:
+        progress = await end.restoring.refuse(threads, paths)
+    except LustreError as error:
+        raise FileFault(key, str(error)) from error
+    if progress.failed:
+        raise Released(key)
+
+
 async def sums_of(source: Seen, destination: Seen, threads: FileThreads) -> Sums:
     """The checksums of both ends by the best algorithm there is. Raises S3Error, FileError, OSError."""
     kind = best_kind(source.sums, destination.sums)
@@ -78,18 +102,24 @@ def stored_sums(info: ObjectInfo, profile: Profile) -> dict[str, str]:
 
 
 def is_folder(end: End, key: str) -> bool:
-    """Whether a tree of files has a folder where a bucket has the marker `key`. Synchronous: run it off the loop.
+    """Whether a tree of files has a folder where a bucket has the marker `key`. As `folder_status`."""
+    return folder_status(end, key) is not None
+
+
+def folder_status(end: End, key: str) -> os.stat_result | None:
+    """Of the folder of a tree where a bucket has the marker `key`, if there is one. Synchronous: run it off the loop.
 
     Raises FileError, OSError.
     """
     if not isinstance(end, FilesEnd):
         raise TypeError("only a tree of files has folders")
     try:
-        return stat.S_ISDIR(end.root.status(end.folder_key(key)).st_mode)
+        status = end.root.status(end.folder_key(key))
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return False
+            return None
         raise
+    return status if stat.S_ISDIR(status.st_mode) else None
 
 
 async def _sum(seen: Seen, kind: str, threads: FileThreads) -> str:

@@ -3,16 +3,23 @@ folder for one that came through the API. Synchronous, for the file threads; all
 """
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from headrace_daemon.files.acting import has_rights_of
 from headrace_daemon.files.direct import writers
 from headrace_daemon.files.landing import Landing
+from headrace_daemon.files.lfs import lustre_of, section_of
+from headrace_daemon.files.lustre import LustreError, nearly_full
+from headrace_daemon.files.released import POLL, Restoring
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.standing import Standing
 from headrace_daemon.transfer.ends import READERS, FilesEnd, NoFolder
 from headrace_queue.config import TransferConfig
+from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Job, Links, Options
 
@@ -55,6 +62,29 @@ def files_written(
 ) -> FilesEnd:
     """The folder is made where it is missing."""
     return _written(path, whole, job, config, room, standing, make=True)
+
+
+def on_lustre(
+    end: FilesEnd, fsx: Mapping[str, FsxConfig], options: Options, standing: Standing
+) -> tuple[FilesEnd, str]:
+    """The end with what its Lustre tells, and a warning about a destination's full targets or ''. Any other tree as it
+    is. Raises nothing; to be run with the daemon's own rights, for `lfs` takes on those of the account by itself."""
+    account = standing.account
+    if standing.guarded or (account is not None and has_rights_of(account)):
+        account = None
+    path, section = end.root.path, section_of(fsx, end.root.path)
+    try:
+        lustre = lustre_of(section, end.root.fd, account)
+        if lustre is None:
+            return end, ""
+        restoring = Restoring(lustre, wanted=options.restore, poll=POLL if section is None else section.poll)
+        end = replace(end, lustre=lustre, restoring=restoring)
+        striping = lustre.striping(path)
+        mount = path if section is None else str(section.mount)
+        targets = [] if end.landing is None else lustre.targets(mount)
+    except (LustreError, OSError) as error:
+        return end, f"{path}: how its Lustre is striped and how full it is are not known: {error}"
+    return replace(end, stripe=0 if striping is None else striping.stripe_size), nearly_full(targets)
 
 
 def _written(

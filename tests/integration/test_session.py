@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.planning import run_plan
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.session import Host, Session, Sessions
-from headrace_daemon.transfer.ends import NoFolder
+from headrace_daemon.transfer.ends import FilesEnd, NoFolder
 from headrace_queue.advice import split_advice
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
+from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.errors import UsageError
 from headrace_queue.free_space import Reserve
 from headrace_queue.jobs import Batch, Counters, Item, Job, JobSpec, Kind, Multipart, PlanLease, PlanStep, Worker
@@ -86,6 +88,46 @@ async def test_what_opens_is_kept_until_the_job_ends(host: Host, tmp_path: Path)
     assert open_below(tmp_path / "data") > before
     await sessions.close()
     assert open_below(tmp_path / "data") == before
+
+
+class _Heard(Facts):
+    def __init__(self) -> None:
+        self.events: list[tuple[int, str, str]] = []
+
+    def job_event(self, job: int, event: str, detail: str) -> None:
+        self.events.append((job, event, detail))
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_full_targets_of_a_destination_on_lustre_are_told_of_once(
+    host: Host, tmp_path: Path, there: bool
+) -> None:
+    lfs = tmp_path / "lfs"
+    full = "fs-OST0000_UUID 1000 990 10 99% /fsx[OST:0]"
+    lfs.write_text(f'#!/bin/sh\n[ "$1" = df ] && echo "{full}" || echo "stripe_size: 65536"\n')
+    lfs.chmod(0o755)
+    mount = tmp_path / "fsx"
+    mount.mkdir()
+    section = {"file_system_id": "fs-0123456789abcdef0", "mount": mount, "mounted_as": "any", "lfs": str(lfs)}
+    heard = _Heard()
+    config = host.config.model_copy(update={"fsx": {"scratch": FsxConfig.model_validate(section)}})
+    host = replace(host, config=config, facts=heard)
+    target = mount / "in"
+    if there:
+        target.mkdir()
+    batch = await ready_batch(host, target)
+    sessions = Sessions(host)
+    session = await sessions.open(batch.job)
+    await session.batch_run(batch)
+    await sessions.open(batch.job)
+    assert isinstance(session.destination, FilesEnd)
+    assert session.destination.stripe == 65536
+    assert session.destination.restoring is not None
+    ((job_id, event, detail),) = heard.events
+    assert (job_id, event) == (batch.job.id, "warning")
+    assert "fs-OST0000 to 99%" in detail
+    await sessions.close()
+    assert open_below(mount) == 0
 
 
 class _Broken(Sessions):

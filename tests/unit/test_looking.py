@@ -2,13 +2,15 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
 import pytest
 
+from headrace_daemon.files.lustre import HsmFlag, HsmState, Lustre
+from headrace_daemon.files.released import Released, Restoring
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.looking import Looking, side_of
@@ -161,6 +163,54 @@ async def test_the_time_in_the_metadata_is_asked_for(
     service = Service(ObjectInfo(len(CONTENT), MD5, 0, metadata=metadata))
     looking = Looking(tree, service.end(), Route(side_of(tree), side_of(service.end())), Compare.MTIME, threads)
     assert await looking.look(HERE, HERE._replace(mtime_ns=5 * 10**9)) == expected
+
+
+class Told:
+    """A Lustre that tells one state of every file, and is asked for nothing else."""
+
+    def __init__(self, flags: HsmFlag) -> None:
+        self.flags = flags
+        self.asked: list[str] = []
+
+    def states(self, paths: Sequence[str]) -> list[HsmState | None]:
+        self.asked += paths
+        return [HsmState(self.flags)] * len(paths)
+
+
+@pytest.mark.parametrize(
+    ("hollow", "flags", "wanted", "compare", "read", "asked"),
+    [
+        (True, HsmFlag.RELEASED, False, Compare.CHECKSUM, False, 1),
+        (True, HsmFlag.EXISTS, False, Compare.CHECKSUM, True, 1),  # it is sparse
+        (True, HsmFlag.RELEASED, True, Compare.CHECKSUM, True, 0),  # --restore
+        (False, HsmFlag.RELEASED, False, Compare.CHECKSUM, True, 0),  # no file without data is asked about
+        (True, HsmFlag.RELEASED, False, Compare.MTIME, True, 0),  # nothing is read
+    ],
+)
+@pytest.mark.parametrize("source", [True, False])
+async def test_a_released_file_is_not_read_to_compare_it(
+    hollow: bool,
+    flags: HsmFlag,
+    wanted: bool,
+    compare: Compare,
+    read: bool,
+    asked: int,
+    source: bool,
+    tree: FilesEnd,
+    threads: FileThreads,
+) -> None:
+    told = Told(flags)
+    lustre = cast("Lustre", told)
+    end = replace(tree, lustre=lustre, restoring=Restoring(lustre, wanted=wanted))
+    bucket = Service(stored(MD5)).end()
+    entry, other = (HERE._replace(hollow=hollow), HERE) if source else (HERE, HERE._replace(hollow=hollow))
+    looking = Looking(end if source else bucket, bucket if source else end, ROUTE, compare, threads)
+    if read:
+        assert (await looking.look(entry, other)).verdict is not Verdict.TRANSFER
+    else:
+        with pytest.raises(Released):
+            await looking.look(entry, other)
+    assert len(told.asked) == asked
 
 
 async def test_a_folder_that_is_not_there_holds_nothing(tree: FilesEnd, threads: FileThreads) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from headrace_daemon.doctor.api import api_checks
 from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code, in_json, ok, refused, to_lines
+from headrace_daemon.doctor.lustre import lustre_checks
 from headrace_daemon.doctor.machine import machine_checks
 from headrace_daemon.doctor.places import place_checks, places
 from headrace_daemon.doctor.remotes import remote_checks
@@ -52,6 +53,7 @@ async def examine(config_path: Path | None, locations: Sequence[str] = (), *, wr
         asyncio.to_thread(machine_checks, config), asyncio.to_thread(status_port, config), remote_checks(config)
     )
     checks = [first, *host, port, *remotes, *await api_checks(config), *await staging_checks(config)]
+    checks += await asyncio.to_thread(lustre_checks, config)
     return checks + await place_checks(config, named, write=write)
 
 

@@ -11,10 +11,11 @@ import os
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from hashlib import blake2b
 from typing import IO, Any, Final
 
+from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import FileError, SourceChanged, file_error
 from headrace_daemon.files.reading import fingerprint
 from headrace_daemon.files.root import Root
@@ -107,12 +108,18 @@ class Layout:
             self._shared.close()
 
 
-def fill(root: Root, layout: Layout, start: int, buffer: memoryview) -> None:
+def fill(
+    root: Root, layout: Layout, start: int, buffer: memoryview, readable: Container[str] | None = None
+) -> list[str]:
     """The bytes of the tar from `start` on, as many as the buffer takes.
+
+    readable: files that may be read although they have no data here; None: all. The names of those that have none and
+    are not among them: their bytes are missing from the buffer.
 
     Raises SourceChanged where a file is not what the layout noted, AccessRefused, RootLost, FileFault.
     """
     end = start + len(buffer)
+    left_out = []
     for place, member in layout.at(start):
         if place >= end:
             break
@@ -120,12 +127,13 @@ def fill(root: Root, layout: Layout, start: int, buffer: memoryview) -> None:
         _lay(head, place, start, buffer)
         begin = place + len(head)
         low, high = max(begin, start), min(begin + member.size, end)
-        if low < high:
-            _read(root, member, low - begin, buffer[low - start : high - start])
+        if low < high and not _read(root, member, low - begin, buffer[low - start : high - start], readable):
+            left_out.append(member.name)
         _lay(bytes(padding(member.size)), begin + member.size, start, buffer)
     # behind the last member; a buffer that was used before holds something else
     if (tail := max(0, layout.end - start)) < len(buffer):
         buffer[tail:] = bytes(len(buffer) - tail)
+    return left_out
 
 
 def _lay(piece: bytes, place: int, start: int, buffer: memoryview) -> None:
@@ -135,12 +143,16 @@ def _lay(piece: bytes, place: int, start: int, buffer: memoryview) -> None:
         buffer[low - start : high - start] = piece[low - place : high - place]
 
 
-def _read(root: Root, member: Member, offset: int, buffer: memoryview) -> None:
-    """A range of one file, which has to be what it was when the tree was walked, before and after."""
+def _read(root: Root, member: Member, offset: int, buffer: memoryview, readable: Container[str] | None) -> bool:
+    """A range of one file, which has to be what it was when the tree was walked, before and after. False, and nothing
+    is read, where that would bring back what Lustre has released."""
     try:
         fd = root.open(member.name, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            _check_same(member, os.fstat(fd))
+            status = os.fstat(fd)
+            _check_same(member, status)
+            if readable is not None and is_hollow(status) and member.name not in readable:
+                return False
             while buffer:
                 count = os.preadv(fd, [buffer], offset)
                 if not count:
@@ -151,6 +163,7 @@ def _read(root: Root, member: Member, offset: int, buffer: memoryview) -> None:
             os.close(fd)
     except OSError as error:
         raise _reason(root, member.name, error) from error
+    return True
 
 
 def _check_same(member: Member, now: os.stat_result) -> None:

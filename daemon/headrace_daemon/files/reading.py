@@ -6,6 +6,7 @@ import stat
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import (
     Blocked,
     FileError,
@@ -15,6 +16,7 @@ from headrace_daemon.files.names import (
     file_error,
     is_marker,
 )
+from headrace_daemon.files.released import Hollow
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import SharedFd
 
@@ -47,11 +49,12 @@ def fingerprint(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
-def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> ReadFile:
+def read_whole(root: Root, key: str, expected_size: int | None, limit: int, *, not_hollow: bool = False) -> ReadFile:
     """Open, read, compare before with after, close. expected_size, limit in bytes; None takes any size up to limit.
+    not_hollow: do not read what Lustre may have released.
 
     Raises SourceVanished, SourceChanged (other size than expected, larger than limit, written meanwhile), Blocked
-    (no regular file, a link that leads outside), AccessRefused, NameRefused, RootLost, FileFault.
+    (no regular file, a link that leads outside), AccessRefused, NameRefused, RootLost, FileFault, Hollow.
     """
     if is_marker(key):
         return _read_folder(root, key)
@@ -61,6 +64,8 @@ def read_whole(root: Root, key: str, expected_size: int | None, limit: int) -> R
         fd = root.open(key, _READ)
         try:
             before = _regular(os.fstat(fd), key, expected_size)
+            if not_hollow and is_hollow(before):
+                raise Hollow(key)
             if before.st_size > limit:
                 raise SourceChanged(key, f"it has {before.st_size} bytes now, over the {limit} it was planned with")
             data = _read_exactly(fd, before.st_size, 0, key)
@@ -85,7 +90,9 @@ def _read_folder(root: Root, key: str) -> ReadFile:
     return _as_read(b"", status)
 
 
-def read_many(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[ReadFile | FileError]:
+def read_many(
+    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int, *, not_hollow: bool = False
+) -> list[ReadFile | FileError]:
     """read_whole of each (key, expected_size) as one step: a hop between threads costs more than a small read.
 
     What goes wrong with a file stands in its place. Raises RootLost.
@@ -93,7 +100,7 @@ def read_many(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) 
     results: list[ReadFile | FileError] = []
     for key, expected_size in wanted:
         try:
-            results.append(read_whole(root, key, expected_size, limit))
+            results.append(read_whole(root, key, expected_size, limit, not_hollow=not_hollow))
         except RootLost:
             raise
         except FileError as error:
@@ -129,6 +136,7 @@ class OpenSource:
         self.uid = self._status.st_uid
         self.gid = self._status.st_gid
         self.fingerprint = fingerprint(self._status)
+        self.hollow = not self._is_link and is_hollow(self._status)
 
     def _open_link(self, key: str) -> int | None:
         """A stored link as a file of its own that holds the path it leads to; None where it is no link."""

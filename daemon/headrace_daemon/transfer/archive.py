@@ -13,6 +13,7 @@ from typing import IO, Final
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.archive import OVERHEAD, Layout, fill
 from headrace_daemon.files.names import AccessRefused, FileFault, SourceChanged
+from headrace_daemon.files.released import Released, Restoring
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.files.tree import SPECIAL, Selected, TreePage, walk_tree
@@ -25,6 +26,7 @@ from headrace_daemon.transfer.judge import disk_full
 from headrace_daemon.transfer.kept import Brought, Kept
 from headrace_daemon.transfer.mover import Numbered, Tell, attempt
 from headrace_daemon.transfer.options import described
+from headrace_daemon.transfer.released import absolute
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
 from headrace_queue.errors import QueueFull
@@ -107,6 +109,7 @@ class Archive(FromFiles):
         super().__init__(work, target, kept)
         self._tree = tree
         self._reading = source.reading
+        self._filling = Filling(work, tree.root, source.restoring)
         self._scratch = scratch
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
@@ -123,7 +126,7 @@ class Archive(FromFiles):
                 why = f"{layout.size:,} bytes now, {item.size:,} when it was planned: enqueue the archive anew"
                 raise SourceChanged(self._tree.top, why)
             data = bytearray(layout.size)
-            await self._work.threads.run(fill, self._tree.root, layout, 0, memoryview(data))
+            await self._filling.fill(layout, 0, memoryview(data))
         outcome = await self._put(item, data, to_text(crc64nvme(data)), self._brought(item))
         outcome.seconds = time.monotonic() - started
         return outcome
@@ -135,7 +138,7 @@ class Archive(FromFiles):
             started = time.monotonic()
             brought = self._brought(item)
             async with self._laid_out() as layout:
-                parts = _TarParts(self._work, self._tree.root, layout, self._reading)
+                parts = _TarParts(self._work, self._filling, layout, self._reading)
                 outcome = await send_object(self._work, lease, item, parts, self._target, brought.options)
             await self._kept.look_back(item, brought)
             outcome.lost = brought.lost_text
@@ -171,15 +174,40 @@ def _told_already(_: Problem) -> None:
     """The plan has told of what is passed over."""
 
 
+class Filling:
+    """Fills ranges of a tar out of a tree, and reads no file by accident whose data Lustre has released."""
+
+    def __init__(self, work: Work, root: Root, restoring: Restoring | None) -> None:
+        self.root = root
+        self._threads = work.threads
+        self._restoring = restoring
+        # files without data that were looked at: they are sparse
+        self._readable: set[str] | None = None if restoring is None or restoring.wanted else set()
+
+    async def fill(self, layout: Layout, start: int, buffer: memoryview) -> bool:
+        """Whether a disk had to be waited for; one that is across a network says nothing of it. Raises what `fill`
+        raises, Released, LustreError."""
+        waited, hollow = await self._threads.run(_fill, self.root, layout, start, buffer, self._readable)
+        if hollow and self._restoring is not None and self._readable is not None:
+            paths = await self._threads.run(absolute, self.root, hollow)
+            progress = await self._restoring.refuse(self._threads, paths)
+            for name, path in zip(hollow, paths, strict=True):
+                if path in progress.failed:
+                    raise Released(name)
+            self._readable.update(hollow)
+            await self._threads.run(_fill, self.root, layout, start, buffer, None)
+        return waited
+
+
 class _TarParts:
     """The parts of a tar that is not there."""
 
     stored_crc = ""
     overhead = OVERHEAD
 
-    def __init__(self, work: Work, root: Root, layout: Layout, reading: Turns) -> None:
+    def __init__(self, work: Work, filling: Filling, layout: Layout, reading: Turns) -> None:
         self._work = work
-        self._root = root
+        self._filling = filling
         self._layout = layout
         self._reading = reading
         self.size = layout.size
@@ -187,17 +215,19 @@ class _TarParts:
 
     async def part(self, start: int, buffer: memoryview) -> str:
         async with self._reading:
-            waited = await self._work.threads.run(_fill, self._root, self._layout, start, buffer)
+            waited = await self._filling.fill(self._layout, start, buffer)
             self._reading.told(waited=waited)
         return ""
 
     async def check(self) -> None:
         """Every range was compared with the walk when it was read. Raises RootLost."""
-        await self._work.threads.run(self._root.check)
+        await self._work.threads.run(self._filling.root.check)
 
 
-def _fill(root: Root, layout: Layout, start: int, buffer: memoryview) -> bool:
-    """Whether a disk had to be waited for; one that is across a network says nothing of it."""
+def _fill(
+    root: Root, layout: Layout, start: int, buffer: memoryview, readable: set[str] | None
+) -> tuple[bool, list[str]]:
+    """Whether a disk had to be waited for, and what `fill` left out."""
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
-    fill(root, layout, start, buffer)
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock > before
+    left_out = fill(root, layout, start, buffer, readable)
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock > before, left_out

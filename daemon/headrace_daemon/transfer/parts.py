@@ -5,14 +5,29 @@ from headrace_daemon.s3.profiles import Profile
 MIB = 2**20
 
 
-def choose_part_size(size: int, wanted: int, profile: Profile) -> int:
+def choose_part_size(size: int, wanted: int, profile: Profile, stripe: int = 0) -> int:
     """The part size for an object of `size` bytes: `wanted`, or the next whole MiB that needs no more parts than the
-    service takes (10,000 on S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
+    service takes (10,000 on S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
+
+    stripe: bytes of the file's on Lustre, 0 for none. Where the limits leave room, a part is whole stripes then."""
     part = max(wanted, profile.min_part)
     needed = -(-size // profile.max_parts)
     if needed > part:
         part = -(-needed // MIB) * MIB
-    return min(part, profile.max_part)
+    part = min(part, profile.max_part)
+    return _whole_stripes(part, stripe, max(needed, profile.min_part), profile.max_part) if stripe else part
+
+
+def _whole_stripes(part: int, stripe: int, least: int, most: int) -> int:
+    """The multiple of `stripe` next to `part`: a smaller one, which takes no more memory than was allowed, before a
+    larger one. As it is where neither lies within the limits, and where stripes are larger than parts: then a part that
+    divides them lies within one all the same."""
+    if part < stripe:
+        return part
+    for whole in (part // stripe * stripe, -(-part // stripe) * stripe):
+        if least <= whole <= most:
+            return whole
+    return part
 
 
 def part_count(size: int, part_size: int) -> int:

@@ -50,9 +50,11 @@ async def receive_object(
     landing: Landing,
     target_key: str,
     attributes: tuple[int, Posix],
+    stripe: int = 0,
 ) -> tuple[Outcome, Pending]:
-    """The object in its temporary file, closed, not yet durable under its own name. Raises what `judge` knows."""
-    receiver = _Receiver(work, lease, item, info, source, landing, target_key)
+    """The object in its temporary file, closed, not yet durable under its own name. stripe: of that file, see
+    `choose_part_size`. Raises what `judge` knows."""
+    receiver = _Receiver(work, lease, item, info, source, landing, target_key, stripe)
     return await receiver.run(attributes)
 
 
@@ -66,6 +68,7 @@ class _Receiver:
         source: BucketEnd,
         landing: Landing,
         target_key: str,
+        stripe: int,
     ) -> None:
         self.work = work
         self.lease = lease
@@ -74,6 +77,7 @@ class _Receiver:
         self.source = source
         self.landing = landing
         self.target_key = target_key
+        self.stripe = stripe
         self.endpoints: set[str] = set()
         self._unsynced: list[PartRecord] = []
         self._syncing = asyncio.Lock()
@@ -142,7 +146,7 @@ class _Receiver:
 
     async def _open(self) -> Ledger:
         size = self.info.size
-        part_size = choose_part_size(size, self.work.config.part_size, self.source.remote.profile)
+        part_size = choose_part_size(size, self.work.config.part_size, self.source.remote.profile, self.stripe)
         fingerprint = f"{self.info.etag} {size}"
         plan = Multipart(self.work.job.id, self.item.key, "", size, part_size, fingerprint, "")
 

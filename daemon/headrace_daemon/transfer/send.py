@@ -62,9 +62,11 @@ async def send_object(
     target: BucketEnd,
     options: WriteOptions,
     create: Create = as_told,
+    stripe: int = 0,
 ) -> Outcome:
-    """The whole object, or what an earlier run left to do of it. Raises what `judge` knows."""
-    sender = _Sender(work, lease, item, source, target, options, create)
+    """The whole object, or what an earlier run left to do of it. stripe: of the file that is read, see
+    `choose_part_size`. Raises what `judge` knows."""
+    sender = _Sender(work, lease, item, source, target, options, create, stripe)
     return await sender.run()
 
 
@@ -78,6 +80,7 @@ class _Sender:
         target: BucketEnd,
         options: WriteOptions,
         create: Create,
+        stripe: int,
     ) -> None:
         self.work = work
         self.lease = lease
@@ -89,6 +92,7 @@ class _Sender:
         self.key = target.key(item.key)
         self.options = options
         self.create = create
+        self.stripe = stripe
         self.sources: set[str] = set()
         self.confirmed = True  # every part so far was confirmed by a digest
 
@@ -129,7 +133,7 @@ class _Sender:
             key=self.item.key,
             token="",
             size=self.source.size,
-            part_size=choose_part_size(self.source.size, self.work.config.part_size, self.remote.profile),
+            part_size=choose_part_size(self.source.size, self.work.config.part_size, self.remote.profile, self.stripe),
             fingerprint=self.source.fingerprint,
             write_token=write_token,
         )

@@ -10,6 +10,7 @@ from headrace_daemon.files.encoding import decode, encode_folder
 from headrace_daemon.files.names import FileError, SourceVanished
 from headrace_daemon.files.posix import LINK, Posix, to_metadata
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many
+from headrace_daemon.files.released import Hollow
 from headrace_daemon.files.root import Root
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.types import WriteOptions
@@ -18,8 +19,10 @@ from headrace_daemon.transfer.from_files import FromFiles
 from headrace_daemon.transfer.kept import Brought, Kept
 from headrace_daemon.transfer.mover import Numbered, Tell, attempt
 from headrace_daemon.transfer.options import described
+from headrace_daemon.transfer.released import ReleasedFiles
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
+from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Item, Lease
 
 _Summed = tuple[ReadFile, str]
@@ -35,22 +38,51 @@ class Upload(FromFiles):
     def __init__(self, work: Work, source: FilesEnd, target: BucketEnd, kept: Kept) -> None:
         super().__init__(work, target, kept)
         self._source = source
+        self._released = ReleasedFiles(work, source, source.restoring) if source.restoring is not None else None
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
         # the size may have changed since the listing; what is sent is what is there now
         keys = [(self._source.key(item.key), None) for _, item in group]
         limit = self._work.config.multipart_threshold
         async with self._source.reading:
-            step = self._work.threads.begin(_read_group, self._source.root, keys, limit)
+            step = self._work.threads.begin(_read_group, self._source.root, keys, limit, self._released is not None)
             reads, waited = await step
             self._source.reading.told(waited=waited)
+        found: Sequence[_Summed | HeadraceError] = reads
+        if self._released is not None:
+            group, found = await self._without_waiting(self._released, group, reads)
         tally = new_tally()
-        for (index, item), read in zip(group, reads, strict=True):
+        for (index, item), read in zip(group, found, strict=True):
             once = self._first_then_again(item, read)
             outcome = await attempt(once, self._work, item.key, tally, item.size)
             await tell(index, item, outcome, tally.take())
 
-    def _first_then_again(self, item: Item, read: _Summed | FileError) -> Callable[[], Awaitable[Outcome]]:
+    async def _without_waiting(
+        self, released: ReleasedFiles, group: Sequence[Numbered], reads: Sequence[_Summed | HeadraceError]
+    ) -> tuple[list[Numbered], list[_Summed | HeadraceError]]:
+        """What can be told of the group now: what had no data here is asked about once for all, and read, or failed, or
+        left out while it is on its way."""
+        hollow = [self._source.key(item.key) for (_, item), read in zip(group, reads, strict=True) if _is_hollow(read)]
+        if not hollow:
+            return list(group), list(reads)
+        verdicts = await released.verdicts(hollow)
+        now = [(key, None) for key, error in verdicts.items() if error is None]
+        limit = self._work.config.multipart_threshold
+        texts = await self._work.threads.run(_read_and_sum, self._source.root, now, limit) if now else []
+        found: dict[str, _Summed | HeadraceError] = {key: text for (key, _), text in zip(now, texts, strict=True)}
+        found |= {key: error for key, error in verdicts.items() if error is not None}
+        told: list[tuple[Numbered, _Summed | HeadraceError]] = []
+        for one, read in zip(group, reads, strict=True):
+            key = self._source.key(one[1].key)
+            if not _is_hollow(read):
+                told.append((one, read))
+            elif key in found:
+                told.append((one, found[key]))
+            else:
+                self._work.charge(-one[1].size)  # it was paid for, and does not travel now
+        return [one for one, _ in told], [read for _, read in told]
+
+    def _first_then_again(self, item: Item, read: _Summed | HeadraceError) -> Callable[[], Awaitable[Outcome]]:
         """Send what was read with the group; every further try reads the file anew."""
         kept = [read]
 
@@ -77,15 +109,25 @@ class Upload(FromFiles):
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
         _, item = one
+        key = self._source.key(item.key)
+        refusal: HeadraceError | None = None
+        if self._released is not None and await self._work.threads.run(_has_no_data, self._source.root, key):
+            verdicts = await self._released.verdicts([key])
+            if key not in verdicts:
+                return  # on its way
+            refusal = verdicts[key]
 
         async def once() -> Outcome:
+            if refusal is not None:
+                raise refusal
             started = time.monotonic()
-            key = self._source.key(item.key)
             source = await self._work.threads.run(OpenSource, self._source.root, key)
             try:
                 parts = _FileParts(self._work, source)
                 brought = Brought(self._options(item, source))
-                outcome = await send_object(self._work, lease, item, parts, self._target, brought.options)
+                outcome = await send_object(
+                    self._work, lease, item, parts, self._target, brought.options, stripe=self._source.stripe
+                )
             finally:
                 await self._work.threads.run(source.close)
             await self._kept.look_back(item, brought)
@@ -95,19 +137,42 @@ class Upload(FromFiles):
 
         await self._try_large(one, once, tell)
 
+    async def settle(self, tell: Tell) -> None:
+        """Raises Pause where files of the batch are on their way."""
+        if self._released is not None:
+            self._released.wait()
+
+
+def _is_hollow(read: _Summed | HeadraceError) -> bool:
+    return isinstance(read, Hollow)
+
+
+def _has_no_data(root: Root, key: str) -> bool:
+    """False too for what cannot be opened: whoever reads it says why."""
+    try:
+        source = OpenSource(root, key)
+    except FileError:
+        return False
+    source.close()
+    return source.hollow
+
 
 def _read_group(
-    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int
+    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int, not_hollow: bool
 ) -> tuple[list[_Summed | FileError], bool]:
     """And whether a disk had to be waited for; one that is across a network says nothing of it."""
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
-    found = _read_and_sum(root, wanted, limit)
+    found = _read_and_sum(root, wanted, limit, not_hollow=not_hollow)
     return found, resource.getrusage(resource.RUSAGE_THREAD).ru_inblock > before
 
 
-def _read_and_sum(root: Root, wanted: Sequence[tuple[str, int | None]], limit: int) -> list[_Summed | FileError]:
+def _read_and_sum(
+    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int, *, not_hollow: bool = False
+) -> list[_Summed | FileError]:
     """In the file thread: on the loop, each sum would let go of Python's lock, and wait to get it back."""
-    found = [_or_folder(root, one) for one in zip(wanted, read_many(root, wanted, limit), strict=True)]
+    found = [
+        _or_folder(root, one) for one in zip(wanted, read_many(root, wanted, limit, not_hollow=not_hollow), strict=True)
+    ]
     return [one if isinstance(one, FileError) else (one, to_text(crc64nvme(one.data))) for one in found]
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from headrace_daemon.content import is_folder, see, sums_of
+from headrace_daemon.content import is_folder, refuse_released, see, sums_of
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.planner.entries import Entry
@@ -111,10 +111,13 @@ class Comparison:
         elif source.size == 0:
             self._findings.same(0, EMPTY)
         else:
-            await self._by_content(key, source.size)
+            await self._by_content(key, source, destination)
 
-    async def _by_content(self, key: str, size: int) -> None:
+    async def _by_content(self, key: str, ours: Entry, theirs: Entry) -> None:
+        size = ours.size
         source, destination = await asyncio.gather(see(self._source, key), see(self._destination, key))
+        await refuse_released(source, ours, self._threads)
+        await refuse_released(destination, theirs, self._threads)
         sums = await sums_of(source, destination, self._threads)
         if sums.same:
             self._findings.same(size, f"{sums.kind}_read" if sums.read else f"{sums.kind}_stored")

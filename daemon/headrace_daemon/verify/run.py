@@ -12,23 +12,26 @@ from pathlib import Path
 from typing import Final
 
 from headrace_daemon.facts import Facts
+from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.files.walk import Manner
+from headrace_daemon.opening import on_lustre
 from headrace_daemon.planner.entries import Entry, Listing, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.listing import list_files, list_remote
 from headrace_daemon.planner.merge import aligned, match
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, S3Error
+from headrace_daemon.standing import DAEMONS
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd
 from headrace_daemon.transfer.judge import JobFailed, Pause
 from headrace_daemon.verify.pairs import Comparison, Pair, Side
 from headrace_daemon.verify.report import Report
 from headrace_queue.config import Config
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Links
+from headrace_queue.jobs import Links, Options
 from headrace_queue.locations import Location
 from headrace_queue.states import EXIT_CODE, JobState
 
@@ -84,6 +87,7 @@ class _Verification:
     def __init__(
         self, config: Config, remotes: Remotes, threads: FileThreads, report: Report, trees: TreeOptions
     ) -> None:
+        self._fsx = config.fsx
         self._remotes = remotes
         self._threads = threads
         self._report = report
@@ -116,12 +120,15 @@ class _Verification:
 
         if start == end:
             raise UsageError(f"{start} and {end}", "both are the same place", "Change one of them.")
-        ends = [await self._threads.run(_file, one) if one.path else await self._bucket(one) for one in (start, end)]
+        ends = [await (self._file(one) if one.path else self._bucket(one)) for one in (start, end)]
         try:
             await Comparison(ends[0], ends[1], self._threads, self._report).run(pair())
         finally:
             await self._threads.run(_close, ends)
         return self._report.end()
+
+    async def _file(self, location: Location) -> FilesEnd:
+        return await self._on_lustre(await self._threads.run(_file, location))
 
     async def _look(self, location: Location) -> Entry | None:
         if location.path is not None:
@@ -142,7 +149,11 @@ class _Verification:
             return await self._bucket(location)
         links = self._trees.links or Links.FOLLOW
         root = await self._threads.run(lambda: Root.source(str(location.path), links=links.value))
-        return FilesEnd(root, "", encoded=self._trees.encode_names)
+        return await self._on_lustre(FilesEnd(root, "", encoded=self._trees.encode_names))
+
+    async def _on_lustre(self, end: FilesEnd) -> FilesEnd:
+        """What has been released is not read to compare it."""
+        return (await self._threads.run(on_lustre, end, self._fsx, Options(), DAEMONS))[0]
 
     async def _bucket(self, location: Location) -> BucketEnd:
         remote = self._remotes.get(location.remote or "s3")
@@ -214,7 +225,7 @@ def _look_at_file(path: Path) -> Entry | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(str(path), "it is no regular file", "Compare a file with a file, or a folder with a folder.")
-    return Entry("", status.st_size, status.st_mtime_ns)
+    return Entry("", status.st_size, status.st_mtime_ns, "", is_hollow(status))
 
 
 def _close(ends: list[End]) -> None:
