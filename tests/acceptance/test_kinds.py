@@ -361,6 +361,7 @@ def test_what_cannot_be_read_fails_until_it_can(tree: Folder, hub: Hub, quiet: S
         ("weed://a/x", "weed://b/y", ("--encode-names",), "--encode-names"),
         ("weed://a/x", "weed://b/y", ("--empty-dirs",), "--empty-dirs"),
         ("weed://a/x", "down", ("--empty-dirs",), "--empty-dirs"),
+        ("weed://a/x", "down", ("--dirs",), "--dirs"),
         ("weed://a/x", "down", ("--links", "follow"), "--links follow"),
         ("weed://a/x", "down", ("--links", "skip"), "--links skip"),
     ],

@@ -239,6 +239,43 @@ def test_empty_folders_are_entries_on_demand(tmp_path: Path) -> None:
     assert _keys(root) == ["a-", "a/full/file"]
 
 
+def test_all_folders_come_before_what_lies_in_them(tmp_path: Path) -> None:
+    for folder in ("a/empty", "a/full", "b"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "a" / "full" / "file").touch()
+    (tmp_path / "a-").touch()
+    (tmp_path / "link").symlink_to("b")
+    os.utime(tmp_path / "a", ns=(1, 10**18 + 3))
+    root = Root.source(str(tmp_path))
+    shown = Manner(all_folders=True)
+    entries = [entry for page in walk(root, manner=shown) for entry in page.entries]
+    found = [entry.key for entry in entries]
+    assert found == ["a-", "a/", "a/empty/", "a/full/", "a/full/file", "b/"]
+    assert entries[1] == FileEntry("a/", 0, 10**18 + 3)
+    for position, cut in enumerate(found):
+        rest = [entry.key for page in walk(root, cut, manner=shown, page=2) for entry in page.entries]
+        assert rest == found[position + 1 :]
+    root.close()
+
+
+def test_a_folder_with_an_encoded_name_is_one_entry(tmp_path: Path) -> None:
+    """A file that stands for `dir/` has that key to itself, and a name that goes on in the next folder is one name."""
+    long = "k" * 300
+    for key in ("dir/", "dir/x", f"{long}/x", "up/../x"):
+        target = tmp_path / encode_path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"content")
+    root = Root.source(str(tmp_path))
+    pages = list(walk(root, manner=Manner(encoded=True, all_folders=True)))
+    found = [(entry.key, entry.size) for page in pages for entry in page.entries]
+    assert found == [
+        *(("dir/", 7), ("dir/x", 7), (f"{long}/", 0), (f"{long}/x", 7)),
+        *(("up/", 0), ("up/../", 0), ("up/../x", 7)),
+    ]
+    assert [problem for page in pages for problem in page.problems] == []
+    root.close()
+
+
 def test_problem_is_a_plain_triple() -> None:
     name, error, message = Problem("a", "b", "c")
     assert (name, error, message) == ("a", "b", "c")

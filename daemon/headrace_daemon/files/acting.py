@@ -29,6 +29,7 @@ _CALLS: Final = {  # setgroups, setresuid, setresgid of asm/unistd.h; elsewhere 
     "loongarch64": _GENERIC,
 }
 _SETGROUPS, _SETRESUID, _SETRESGID = _CALLS.get(platform.machine(), (0, 0, 0))
+_CAP_DAC_OVERRIDE: Final = 1
 _CAP_SETGID: Final = 6
 _CAP_SETUID: Final = 7
 _NEEDED: Final = 1 << _CAP_SETGID | 1 << _CAP_SETUID
@@ -80,6 +81,11 @@ def may_act() -> bool:
     A user namespace may still know only some of them (PrivateUsers=): the first step of such an account says so.
     """
     return _SETGROUPS > 0 and _capabilities().permitted & _NEEDED == _NEEDED
+
+
+def overrides_modes() -> bool:
+    """Whether owners and modes keep this thread from nothing (CAP_DAC_OVERRIDE, capabilities(7))."""
+    return bool(_capabilities().effective & 1 << _CAP_DAC_OVERRIDE)
 
 
 def has_rights_of(account: Account) -> bool:

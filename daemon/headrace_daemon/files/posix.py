@@ -108,3 +108,55 @@ def give_link(dir_fd: int, name: bytes, posix: Posix) -> None:
         uid, gid = (-1 if number is None else number for number in (posix.uid, posix.gid))
         with contextlib.suppress(PermissionError):
             os.chown(name, uid, gid, dir_fd=dir_fd, follow_symlinks=False)
+
+
+_OWN_LOOK = 0o500  # read and search, of a folder's owner
+_OWN_WRITE = 0o200
+
+
+def folder_mode(posix: Posix) -> int | None:
+    """The permissions of the folder that a marker stands for; None where it does not say.
+
+    A mode without the type of a folder was meant for a file, as in the Lustre guide's own example (0100664): whoever
+    may read the folder may search it too. The owner always keeps both rights: a folder that Headrace itself could not
+    list would look like an empty one from then on.
+    """
+    if posix.mode is None or posix.is_link:
+        return None
+    bits = stat.S_IMODE(posix.mode) & 0o1777
+    if not stat.S_ISDIR(posix.mode):
+        bits |= (bits & 0o444) >> 2
+    return bits | _OWN_LOOK
+
+
+def give_folder(fd: int, posix: Posix, *, whole: bool, last: bool) -> None:
+    """Times of an open folder, and with `whole` its mode and owner, as far as they are said.
+
+    last: nobody lands anything in it any more. Until then its owner may write, and a mode that lacks only this is given
+    later, whole or not. setgid stays as it is: folders inherit it. What the kernel refuses, for the folder belongs to
+    somebody else, stays as it is. Raises OSError for all else.
+    """
+    mode, now = folder_mode(posix), os.fstat(fd).st_mode
+    if mode is not None and (whole or now & 0o1777 == mode | _OWN_WRITE):
+        with contextlib.suppress(PermissionError):
+            os.fchmod(fd, (mode if last else mode | _OWN_WRITE) | now & stat.S_ISGID)
+    if posix.mtime_ns is not None:
+        with contextlib.suppress(PermissionError):
+            os.utime(fd, ns=posix.times(posix.mtime_ns))
+    if whole and (posix.uid is not None or posix.gid is not None):
+        # last of all: who gave a folder away may not change it any more
+        with contextlib.suppress(PermissionError):
+            os.fchown(fd, -1 if posix.uid is None else posix.uid, -1 if posix.gid is None else posix.gid)
+
+
+def let_write(fd: int, posix: Posix) -> bool:
+    """Whether the owner of an open folder may write in it now, although its marker says read-only. Any other folder
+    stays closed. Raises OSError."""
+    mode, now = folder_mode(posix), os.fstat(fd).st_mode
+    if mode is None or mode & _OWN_WRITE:
+        return False
+    if now & 0o1777 == mode:
+        with contextlib.suppress(PermissionError):
+            os.fchmod(fd, stat.S_IMODE(now) & ~stat.S_ISUID | _OWN_WRITE)
+            return True
+    return now & 0o1777 == mode | _OWN_WRITE

@@ -323,7 +323,8 @@ class Root:
         raw = raw_name(name)
 
         def step(fd: int) -> tuple[bytes, os.stat_result]:
-            return os.readlink(raw, dir_fd=fd), os.stat(raw, dir_fd=fd, follow_symlinks=False)
+            status = os.stat(raw, dir_fd=fd, follow_symlinks=False)  # first: reading it changes its time of access
+            return os.readlink(raw, dir_fd=fd), status
 
         try:
             return self.within(folder, step)

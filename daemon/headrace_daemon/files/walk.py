@@ -23,7 +23,8 @@ from collections.abc import Callable, Iterator
 from itertools import dropwhile
 from typing import IO, Final, NamedTuple
 
-from headrace_daemon.files.encoding import decode, decode_path, is_plain
+from headrace_daemon.files.encoding import GOES_ON, decode, decode_path, is_plain
+from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import FileError, FileFault, file_error, is_temp_name, raw_name, shown
 from headrace_daemon.files.root import Root
 
@@ -35,12 +36,13 @@ HIDING: Final = frozenset({"access_denied", "io_error", "blocked"})
 
 
 class FileEntry(NamedTuple):
-    """One regular file, or a link that is stored, or an empty folder (its key ends in `/`). key is relative to the
-    root; size in bytes."""
+    """One regular file, or a link that is stored, or a folder (its key ends in `/`). key is relative to the root; size
+    in bytes. hollow: it has a size and no blocks, as a file has whose data Lustre released."""
 
     key: str
     size: int
     mtime_ns: int
+    hollow: bool = False
 
 
 class Problem(NamedTuple):
@@ -63,10 +65,12 @@ class WalkPage(NamedTuple):
 
 
 class Manner(NamedTuple):
-    """How a tree is listed. encoded: names stand for keys by --encode-names. empty_folders: they are entries too."""
+    """How a tree is listed. encoded: names stand for keys by --encode-names. empty_folders, all_folders: they are
+    entries too, each before what lies in it."""
 
     encoded: bool = False
     empty_folders: bool = False
+    all_folders: bool = False
 
 
 PLAIN: Final = Manner()
@@ -113,10 +117,12 @@ def _visit(root: Root, after: str, manner: Manner, spill: int) -> Iterator[FileE
     """Depth first; a stack instead of recursion, because a key may be a thousand levels deep."""
     stack: list[_Level] = []
     folder: str | None = ""
+    taken = ""
     while True:
         if folder is not None:
             found = _descend(root, folder, after, manner, spill, stack)
-            if found is not None:
+            # with encoded names a file may have the folder's key: its content goes first, and a key goes once
+            if found is not None and (isinstance(found, Problem) or found.key != taken):
                 yield found
             folder = None
         if not stack:
@@ -128,6 +134,7 @@ def _visit(root: Root, after: str, manner: Manner, spill: int) -> Iterator[FileE
         elif name.endswith("/") and (manner.encoded or _is_utf8(name)):
             folder = prefix + name
         elif (met := _look(root, prefix, name, manner)) is not None:
+            taken = met.key if isinstance(met, FileEntry) else ""
             yield met
 
 
@@ -135,6 +142,7 @@ def _descend(
     root: Root, prefix: str, after: str, manner: Manner, spill: int, stack: list[_Level]
 ) -> FileEntry | Problem | None:
     """Reads a directory onto the stack, from `after` on; what to tell of the directory itself."""
+    found = None
     key = decode(prefix) if manner.encoded else prefix
     try:
         fd = root.open_folder(prefix.removesuffix("/"))
@@ -144,19 +152,19 @@ def _descend(
         return problem_of(root, key, error)
     try:
         names = sorted_names(fd, spill, after[len(key) :] if after.startswith(key) else "", encoded=manner.encoded)
-        if manner.empty_folders and key > after and not os.listdir(fd):
-            return _empty_folder(fd, prefix, manner)
+        if prefix and key > after and (manner.all_folders or (manner.empty_folders and not os.listdir(fd))):
+            found = _folder(fd, prefix, manner)
     except OSError as error:
         return problem_of(root, key, error)
     finally:
         os.close(fd)
     stack.append(_Level(prefix, names))
-    return None
+    return found
 
 
-def _empty_folder(fd: int, prefix: str, manner: Manner) -> FileEntry | Problem | None:
-    """A folder without anything in it. The root itself is none: it has no name."""
-    if not prefix:
+def _folder(fd: int, prefix: str, manner: Manner) -> FileEntry | Problem | None:
+    """A folder as an entry. One whose name goes on in the next one stands for nothing by itself."""
+    if manner.encoded and prefix.endswith(f"{GOES_ON}/") and os.listdir(fd):
         return None
     try:
         key = decode_path(prefix.removesuffix("/")) if manner.encoded else prefix.removesuffix("/")
@@ -184,7 +192,9 @@ def _look(root: Root, prefix: str, name: str, manner: Manner) -> FileEntry | Pro
         return None
     except (OSError, FileError) as error:
         return problem_of(root, key, error)
-    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+    if stat.S_ISREG(status.st_mode):
+        return FileEntry(key, status.st_size, status.st_mtime_ns, is_hollow(status))
+    if stat.S_ISLNK(status.st_mode):
         return FileEntry(key, status.st_size, status.st_mtime_ns)
     return Problem(shown(key), "special_file", f"{kind_of(status.st_mode)}: it has no content that could be stored")
 
@@ -208,7 +218,7 @@ def _look_beyond(root: Root, path: str, key: str) -> FileEntry | Problem:
     except OSError as error:
         return Problem(shown(key), "symlink", f"a symbolic link that leads nowhere inside the root ({error.strerror})")
     if stat.S_ISREG(status.st_mode):
-        return FileEntry(key, status.st_size, status.st_mtime_ns)
+        return FileEntry(key, status.st_size, status.st_mtime_ns, is_hollow(status))
     return Problem(shown(key), "symlink", "a symbolic link to something that is no regular file; it is not followed")
 
 

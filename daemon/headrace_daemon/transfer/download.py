@@ -2,25 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending, Write
-from headrace_daemon.files.names import AlreadyThere, DurabilityLost, FileError
+from headrace_daemon.files.names import AccessRefused, AlreadyThere, DurabilityLost, FileError
 from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
 from headrace_daemon.flow.gathered import Gathered
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
+from headrace_daemon.transfer.folders import Folders
 from headrace_daemon.transfer.mover import Numbered, Tell, attempt
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.receive import receive_object
 from headrace_daemon.transfer.tally import Tally, new_tally
 from headrace_queue.jobs import Item, Lease, Links
+
+T = TypeVar("T")
 
 Writing: TypeAlias = Gathered[Write, Pending | FileError]
 GROUP = 128
@@ -45,14 +48,17 @@ class Download:
     direction = "download"
     streams = True
 
-    def __init__(self, work: Work, source: BucketEnd, target: FilesEnd, writing: Writing) -> None:
-        """writing: the job's; its batches share it."""
+    def __init__(self, work: Work, source: BucketEnd, target: FilesEnd, writing: Writing, folders: Folders) -> None:
+        """writing, folders: the job's; its batches share them."""
         self._work = work
         self._source = source
         self._target = target
         self._writing = writing
         self._landing = _landing_of(target)
+        self._gives = folders.wanted
+        self._folders = folders.use()
         self._written: list[tuple[int, Item, Pending, Outcome, int]] = []
+        self._made: list[tuple[int, Item, Outcome, int]] = []  # folders
         self._settling = asyncio.Lock()
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
@@ -79,11 +85,28 @@ class Download:
 
     async def _folder(self, index: int, item: Item, tell: Tell, tally: Tally) -> None:
         async def once() -> Outcome:
-            await self._work.threads.run(self._landing.make_directory, self._target.folder_key(item.key))
+            await self._folders.learn(item.key)
+            await self._or_let_in(item, make)
             return Outcome("created")
 
+        async def make() -> None:
+            await self._work.threads.run(self._landing.make_directory, self._target.folder_key(item.key))
+
+        await self._folders.enter([item.key.removesuffix("/")])
         outcome = await attempt(once, self._work, item.key, tally)
-        await tell(index, item, outcome, tally.take())
+        if self._gives and outcome.state == "created":
+            self._made.append((index, item, outcome, tally.take()))
+        else:
+            await tell(index, item, outcome, tally.take())
+
+    async def _or_let_in(self, item: Item, step: Callable[[], Awaitable[T]]) -> T:
+        """Once more where the object lies in a folder that its marker closes, and that is open for us now."""
+        try:
+            return await step()
+        except AccessRefused:
+            if not await self._folders.let_in(item.key):
+                raise
+        return await step()
 
     async def _get(self, item: Item, got: list[tuple[ObjectInfo, Buffer]]) -> Outcome:
         started = time.monotonic()
@@ -119,8 +142,12 @@ class Download:
             Write(self._target.key(item.key), memoryview(data), *self._attributes(info))
             for _, item, _, info, data, _ in fetched
         ]
+        await self._folders.enter(item.key for _, item, *_ in fetched)
         written = await self._writing.do(files)
-        for (index, item, outcome, _, _, retries), result in zip(fetched, written, strict=True):
+        for (index, item, outcome, _, _, retries), file, first in zip(fetched, files, written, strict=True):
+            result = first
+            if isinstance(first, AccessRefused) and await self._folders.let_in(item.key):
+                (result,) = await self._writing.do([file])
             if isinstance(result, Exception):
                 await tell(index, item, await self._failed(item, result), retries)
             else:
@@ -154,14 +181,24 @@ class Download:
             started = time.monotonic()
             source = self._source
             info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
-            target_key = self._target.key(item.key)
-            outcome, written = await receive_object(
-                self._work, lease, item, info, self._source, self._landing, target_key, self._attributes(info)
+            receive = partial(
+                receive_object,
+                self._work,
+                lease,
+                item,
+                info,
+                self._source,
+                self._landing,
+                self._target.key(item.key),
+                self._attributes(info),
+                self._target.stripe,
             )
+            outcome, written = await self._or_let_in(item, receive)
             pending.append(written)
             outcome.seconds = time.monotonic() - started
             return outcome
 
+        await self._folders.enter([item.key])
         outcome = await attempt(once, self._work, item.key, tally)
         if outcome.state == "transferred":
             self._written.append((index, item, pending[-1], outcome, tally.take()))
@@ -170,17 +207,12 @@ class Download:
         await tell(index, item, outcome, tally.take())
 
     async def settle(self, tell: Tell) -> None:
-        """Sync, rename and sync the folders of everything written so far; then tell it."""
+        """Sync, rename and sync the folders of everything written so far, give folders what is theirs; then tell it."""
         async with self._settling:
             written, self._written = self._written, []
-            if not written:
-                return
-            started = time.monotonic()
-            pendings = [pending for _, _, pending, _, _ in written]
-            results = await self._work.threads.begin(self._landing.settle, pendings)
-            self._work.facts.synced(time.monotonic() - started, len(written))
+            results = await self._settled([pending for _, _, pending, _, _ in written])
+            unsafe = await self._give_folders(tell)
             job_id = self._work.job.id
-            unsafe: Exception | None = None
             for (index, item, _, outcome, retries), error in zip(written, results, strict=True):
                 if isinstance(error, DurabilityLost):
                     unsafe = error  # told by nobody: the batch runs again and fetches it anew
@@ -192,6 +224,27 @@ class Download:
                 await tell(index, item, outcome, retries)
             if unsafe is not None:
                 raise unsafe
+
+    async def _settled(self, pendings: Sequence[Pending]) -> list[FileError | None]:
+        if not pendings:
+            return []
+        started = time.monotonic()
+        results = await self._work.threads.begin(self._landing.settle, pendings)
+        self._work.facts.synced(time.monotonic() - started, len(pendings))
+        return results
+
+    async def _give_folders(self, tell: Tell) -> Exception | None:
+        """Before the files are told: a restart before that comes here again. What is not durable, and is not told."""
+        made, self._made = self._made, []
+        errors = await self._folders.give({item.key for _, item, _, _ in made})
+        unsafe: Exception | None = None
+        for index, item, outcome, retries in made:
+            error = errors.get(item.key)
+            if isinstance(error, DurabilityLost):
+                unsafe = error
+                continue
+            await tell(index, item, outcome if error is None else await self._failed(item, error), retries)
+        return unsafe
 
     async def abandon(self, items: Sequence[Item]) -> None:
         """Small temporary files go; those of large objects stay for the next run, their parts are recorded."""

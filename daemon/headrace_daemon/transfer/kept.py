@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
+from headrace_daemon.files.names import is_marker
 from headrace_daemon.s3.describe import REDIRECT
 from headrace_daemon.s3.errors import AccessDenied, NotFound, NotSupported, Rejected, ServerFault
 from headrace_daemon.s3.types import ObjectInfo, WriteOptions
@@ -45,19 +46,27 @@ class Brought:
         return ",".join(sorted(self.lost))
 
 
+@dataclass(slots=True)
+class _Known:
+    """looked: the words that were looked for. unseen: those of them that were not there."""
+
+    looked: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
+
+
 class Kept:
     """What the destination of one job keeps. Shared by its batches.
 
     A service that may drop an attribute without a word is looked at once for each kind, after the first object that has
-    it: one HEAD, and none where objects have nothing but a guessed content type.
+    it: one HEAD, and none where objects have nothing but a guessed content type. Folder markers are looked at by
+    themselves: a service may make folders of them, and lose what only objects have.
     """
 
     def __init__(self, work: Work, target: BucketEnd) -> None:
         self._work = work
         self._target = target
         self._asked = {name for name, _ in work.job.spec.options.headers}
-        self._unseen: set[str] = set()
-        self._looked: set[str] = set()
+        self._of_files, self._of_markers = _Known(), _Known()
         self._told: set[str] = set()
         self._looking = asyncio.Lock()
 
@@ -67,14 +76,15 @@ class Kept:
         if target.remote.profile.tells_what_it_drops:
             return
         words = words_of(options) | self._asked
-        if not words <= self._looked:
+        known = self._of_markers if is_marker(item.key) else self._of_files
+        if not words <= known.looked:
             async with self._looking:  # what one object shows holds for those that were sent meanwhile
-                if not words <= self._looked:
-                    await self._look(item, options, words)
-        for word in self._unseen & (words | {_CONTENT_TYPE}):
+                if not words <= known.looked:
+                    await self._look(item, options, words, known)
+        for word in known.unseen & (words | {_CONTENT_TYPE}):
             self.lose(brought, word, f"{target.remote.name} took it, and does not show it with the object")
 
-    async def _look(self, item: Item, options: WriteOptions, words: set[str]) -> None:
+    async def _look(self, item: Item, options: WriteOptions, words: set[str], known: _Known) -> None:
         target = self._target
         try:
             stored = await at_destination(target.remote.head(target.bucket, target.key(item.key)), target)
@@ -82,12 +92,12 @@ class Kept:
             for word in sorted(words):
                 self.tell(word, f"whether {target.remote.name} keeps it may not be looked at ({error})")
         else:
-            self._unseen |= missing_in(stored, options)
+            known.unseen |= missing_in(stored, options)
         if ACL in words:
-            await self._look_at_acl(item, options)
-        self._looked |= words
+            await self._look_at_acl(item, options, known)
+        known.looked |= words
 
-    async def _look_at_acl(self, item: Item, options: WriteOptions) -> None:
+    async def _look_at_acl(self, item: Item, options: WriteOptions, known: _Known) -> None:
         target = self._target
         try:
             groups = await target.remote.reader_groups(target.bucket, target.key(item.key))
@@ -95,7 +105,7 @@ class Kept:
             self.tell(ACL, f"whether {target.remote.name} gives it cannot be looked at ({error})")
         else:
             if _GROUPS[options.acl or ""] not in groups:
-                self._unseen.add(ACL)
+                known.unseen.add(ACL)
 
     def lose(self, brought: Brought, word: str, why: str) -> None:
         """This object does not have it, which is told of the first one."""
