@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from headrace_daemon.commands_fsx import app as fsx_commands
 from headrace_daemon.commands_token import app as token_commands
 from headrace_daemon.ended_early import end_without_reader
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
@@ -184,6 +185,7 @@ def demo(
 
 
 app.add_typer(token_commands, name="token")
+app.add_typer(fsx_commands, name="fsx")
 
 
 def run() -> int:

@@ -57,6 +57,11 @@ class Facts:
     def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:
         """A transfer reached this state. Never with a URL or an upload id: who has one may use it."""
 
+    # -- data repository tasks ------------------------------------------------------------------------------------
+
+    def task_event(self, job: int, kind: str, state: str, detail: str) -> None:
+        """A data repository task of this job reached this state."""
+
     # -- the HTTP API ---------------------------------------------------------------------------------------------
 
     def api_problem(self, reason: str, detail: str) -> None:
@@ -113,8 +118,10 @@ class Outcome:
         lost: str = "",
     ) -> None:
         """state: transferred, copied (by the server), deleted, trashed (moved to the job's trash), created (a folder),
-        vanished, skipped, unchanged (compared by content), failed, or with a dry run would_transfer, would_delete,
-        would_trash. proof names what showed that both ends hold the same bytes.
+        vanished, skipped, unchanged (compared by content), failed, exported (by a data repository task), restored (its
+        data, which Lustre had released, came back), or with a dry run would_transfer, would_delete, would_trash. Beside
+        the end of an object, task_failed tells that FSx could not move it. proof names what showed that both ends hold
+        the same bytes.
         last_error: why the last attempt before this end was repeated, '' where none was. lost: what it had besides its
         bytes and does not have at the destination, words of transfer/attributes.py separated by commas."""
         self.state = state

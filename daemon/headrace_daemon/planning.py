@@ -4,13 +4,15 @@ import asyncio
 import errno
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace_daemon.archiving import measure_of
 from headrace_daemon.facts import Facts, Outcome
+from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.walk import Manner
 from headrace_daemon.looking import Looking, side_of
 from headrace_daemon.named import names_of
@@ -22,10 +24,12 @@ from headrace_daemon.planner.entries import Entry, Lister, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.extras import refuse_another_root
 from headrace_daemon.planner.files_from import only_named
+from headrace_daemon.planner.hiding import without
+from headrace_daemon.planner.holding import Enough, Holding
 from headrace_daemon.planner.listing import list_files, list_nothing, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
-from headrace_daemon.planner.task import PlanEnd, PlanLimits, PlanPorts, PlanTask
+from headrace_daemon.planner.task import NOTHING_BEFORE, PlanEnd, PlanLimits, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, NotSupported
 from headrace_daemon.session import Session, Sessions
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
@@ -35,7 +39,12 @@ from headrace_queue.advice import for_job, with_advice
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.one_file import LINK_LEADS_OUT, copy_what_it_leads_to
+from headrace_queue.store import Store
+from headrace_queue.tasks import TaskSpec
 from headrace_queue.writer import Queue
+
+if TYPE_CHECKING:
+    from headrace_daemon.fsx.jobs import Linked
 
 MAX_WAITING = 200
 ROOM_SECONDS = 0.2
@@ -50,7 +59,7 @@ async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Fa
         session = await sessions.open(lease.job)
         # asks the file system, which may hang: off the loop
         route = await session.threads.run(lambda: Route(side_of(session.source), side_of(session.destination)))
-        await _Planning(session, lease, queue, route).run()
+        await _Planning(session, sessions, lease, queue, route).run()
     except LeaseLost:
         facts.lease_lost(job_id)
     except asyncio.CancelledError:
@@ -103,14 +112,17 @@ async def fail_job(job_id: int, reason: str, queue: Queue, facts: Facts) -> None
 class _Planning:
     """The ports of one planner run."""
 
-    def __init__(self, session: Session, lease: PlanLease, queue: Queue, route: Route) -> None:
+    def __init__(self, session: Session, sessions: Sessions, lease: PlanLease, queue: Queue, route: Route) -> None:
         self._session = session
+        self._sessions = sessions
         self._lease = lease
         self._queue = queue
         self._cursor = lease.cursor
         self._route = route
         options, threads = lease.job.spec.options, session.threads
-        self._looking = Looking(session.source, session.destination, self._route, options.compare, threads)
+        self._looking = Looking(
+            session.source, session.destination, self._route, options.compare, threads, folder_times=options.preserve
+        )
 
     async def run(self) -> None:
         ports = PlanPorts(
@@ -122,6 +134,7 @@ class _Planning:
             self._event,
             time.monotonic,
             self._passed,
+            self._moved,
         )
         await self._check_deletion()
         end = None
@@ -130,6 +143,8 @@ class _Planning:
                 end = await self._plan(ports)
             except ListingDisorder as disorder:
                 await self._sort_from_now_on(disorder)
+        if end is PlanEnd.HANDED_OVER:
+            await self._sessions.end(self._lease.job.id)  # the folder that is not there now may be there after a task
         if end is PlanEnd.PAUSED:
             await self._queue.write(lambda store: store.release_plan(self._lease))
 
@@ -147,6 +162,13 @@ class _Planning:
                 self._route,
                 ports,
             )
+        return await self._plan_sync(ports)
+
+    async def _plan_sync(self, ports: PlanPorts) -> PlanEnd:
+        session = self._session
+        linked = None
+        if session.host.tasks is not None and self._lease.phase is Phase.COPY:
+            linked = await session.host.tasks.of(self._lease)
         config = session.host.config.transfer
         limits = PlanLimits(batches=BatchLimits(large=config.multipart_threshold), max_waiting=MAX_WAITING)
         source = _lister(session, session.source, sort=self._lease.sort_source)
@@ -155,6 +177,8 @@ class _Planning:
         if names is not None:
             source = only_named(source, names, tell_absent=True)
             destination = only_named(destination, names, tell_absent=False)
+        if linked is not None and linked.hidden:
+            source, destination = without(source, linked.hidden), without(destination, linked.hidden)
         task = PlanTask(
             self._lease,
             source,
@@ -163,9 +187,37 @@ class _Planning:
             session.scratch,
             limits,
             await session.threads.run(trash_below, self._lease.job.spec),
+            restores=_restores(session) and (self._lease.job.spec.options.restore or linked is not None),
+            after=NOTHING_BEFORE if linked is None else linked.after,
         )
+        if linked is not None and linked.specs:
+            return await self._perhaps_by_tasks(task, ports, linked)
         plan = DeletePlan(task, ports) if self._lease.phase is Phase.DELETE else CopyPlan(task, ports)
         return await plan.run()
+
+    async def _perhaps_by_tasks(self, task: PlanTask, ports: PlanPorts, linked: "Linked") -> PlanEnd:
+        """Data repository tasks where there is enough to do for them; they are planned after, and only what is left."""
+        holding = Holding(linked.objects, linked.size)
+        try:
+            end = await CopyPlan(task, holding.ports(ports)).run()
+        except Enough:
+            await self._hand_over(linked.specs)
+            return PlanEnd.HANDED_OVER
+        if linked.release:
+            await self._hand_over(linked.release)
+            return PlanEnd.HANDED_OVER
+        await holding.carry_out(ports)
+        return end
+
+    async def _hand_over(self, specs: Sequence[TaskSpec]) -> None:
+        lease, said = self._lease, f"{specs[0].kind} by FSx waits for its turn"
+
+        def begin(store: Store) -> None:
+            store.begin_tasks(lease, specs)
+            store.set_waiting(lease.job.id, said)
+
+        await self._queue.write(begin)
+        self._event("handed_over", ", ".join(spec.kind for spec in specs))
 
     async def _sort_from_now_on(self, disorder: ListingDisorder) -> None:
         """A service that does not list in key order: plan anew, with its listing sorted here. Nothing was lost, for
@@ -227,8 +279,16 @@ class _Planning:
         outcome = Outcome("skipped", error=problem.error, message=problem.message, attempts=0)
         self._session.host.report.write(self._lease.job.id, Item(problem.key, 0, 0), outcome)
 
+    def _moved(self, item: Item) -> None:
+        self._session.host.report.write(self._lease.job.id, item, Outcome("exported", size=item.size, proof="fsx"))
+
     def _event(self, event: str, detail: str) -> None:
         self._session.host.facts.job_event(self._lease.job.id, event, detail)
+
+
+def _restores(session: Session) -> bool:
+    """Whether data of files at the destination may lie elsewhere."""
+    return isinstance(session.destination, FilesEnd) and session.destination.lustre is not None
 
 
 def _where(end: End | NoFolder) -> str:
@@ -243,7 +303,8 @@ def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
         return list_nothing
     if isinstance(end, BucketEnd):
         return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch, sort=sort)
-    manner = Manner(encoded=end.encoded, empty_folders=session.work.job.spec.options.empty_dirs)
+    options = session.work.job.spec.options
+    manner = Manner(encoded=end.encoded, empty_folders=options.empty_dirs, all_folders=options.dirs)
     threads, scratch = session.threads, session.scratch
     return lambda after: list_files(end.root, threads, after, manner=manner, scratch=scratch, sort=sort)
 
@@ -283,4 +344,4 @@ def _look_at_file(end: FilesEnd) -> Entry | None:
         raise JobFailure(with_advice(f"{path}: {LINK_LEADS_OUT}", copy_what_it_leads_to(path))) from error
     if not stat.S_ISREG(status.st_mode):
         raise JobFailure(with_advice(f"{path}: it is no regular file", "Use `headrace sync` for a folder."))
-    return Entry("", status.st_size, status.st_mtime_ns)
+    return Entry("", status.st_size, status.st_mtime_ns, hollow=is_hollow(status))

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from headrace_queue.writer import Queue
 
 if TYPE_CHECKING:
     from headrace_daemon.api.server import ApiServer
+    from headrace_daemon.fsx.jobs import JobTasks
 
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
@@ -161,7 +163,7 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 async def _background(worker: Worker, watchdog: Watchdog | None, api: "ApiServer | None") -> AsyncIterator[None]:
     """The tasks beside the transfers. The first that fails ends the worker with its error."""
     # before any task runs: what is wrong with the configuration is said as such
-    staging = {} if watchdog is None else _staging(worker)
+    keepers = _tasks_of_fsx(worker) | ({} if watchdog is None else _staging(worker))
     async with asyncio.TaskGroup() as owned:
         tasks = [
             owned.create_task(worker.dispatcher.run(), name="dispatcher"),
@@ -171,7 +173,7 @@ async def _background(worker: Worker, watchdog: Watchdog | None, api: "ApiServer
         ]
         if watchdog is not None:
             tasks.append(owned.create_task(watchdog.run(), name="watchdog"))
-        tasks += [owned.create_task(run(), name=name) for name, run in staging.items()]
+        tasks += [owned.create_task(run(), name=name) for name, run in keepers.items()]
         if api is not None:
             tasks.append(owned.create_task(api.watch(), name="api watch"))
         yield
@@ -202,6 +204,13 @@ def _staging(worker: Worker) -> dict[str, Callable[[], Coroutine[None, None, Non
     return tasks_of(worker.config, worker.queue, worker.remotes, worker.facts, time.time)
 
 
+def _tasks_of_fsx(worker: Worker) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
+    """The task that watches data repository tasks, by name."""
+    if worker.host.tasks is None:
+        return {}
+    return {"data repository tasks": worker.host.tasks.keeper(worker.host.report, time.time).run}
+
+
 async def _measure_depth(worker: Worker) -> None:
     while True:
         worker.metrics.set_depth(await worker.queue.read(lambda store: store.depth()))
@@ -228,8 +237,9 @@ async def _worker(
     threads = FileThreads(FILE_THREADS)
     report = ReportWriter(config.state_dir)
     remotes = Remotes(config, facts, partial(connect, hide=redaction.hide))
+    tasks = _job_tasks(config, queue, remotes, facts, redaction)
     try:
-        host = _host(config, queue, remotes, threads, report, facts)
+        host = _host(config, queue, remotes, threads, report, facts, tasks)
         row = this_worker()
         heartbeat = Heartbeat(queue, row, facts, time.time)
         await heartbeat.start()
@@ -240,6 +250,8 @@ async def _worker(
         finally:
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
     finally:
+        if tasks is not None:
+            await tasks.close()
         await remotes.close()
         _close_report(report, facts)
         threads.close()
@@ -255,8 +267,25 @@ def _close_report(report: ReportWriter, facts: Facts) -> None:
         facts.job_event(0, "cleanup_failed", f"{error}: {lost}")
 
 
+def _job_tasks(config: Config, queue: Queue, remotes: Remotes, facts: Facts, redaction: Redaction) -> "JobTasks | None":
+    """What jobs ask of FSx; nothing of it is loaded where no file system is configured."""
+    if not config.fsx:
+        return None
+    from headrace_daemon.fsx.aws import FsxApis, aws_api
+    from headrace_daemon.fsx.jobs import JobTasks
+
+    apis = FsxApis(config, facts, partial(aws_api, hide=redaction.hide))
+    return JobTasks(config, apis, remotes, queue, facts, lambda: f"headrace-{uuid.uuid4().hex}")
+
+
 def _host(
-    config: Config, queue: Queue, remotes: Remotes, threads: FileThreads, report: ReportWriter, facts: Facts
+    config: Config,
+    queue: Queue,
+    remotes: Remotes,
+    threads: FileThreads,
+    report: ReportWriter,
+    facts: Facts,
+    tasks: "JobTasks | None",
 ) -> Host:
     rate = config.transfer.bandwidth
     return Host(
@@ -275,6 +304,7 @@ def _host(
         facts=facts,
         now=time.time,
         room=Room(config.transfer.min_free),
+        tasks=tasks,
     )
 
 

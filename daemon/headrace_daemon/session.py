@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from headrace_daemon.archiving import archive_mover
@@ -14,7 +15,7 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
-from headrace_daemon.opening import files_looked_at, files_read, files_written, files_written_if_there
+from headrace_daemon.opening import files_looked_at, files_read, files_written, files_written_if_there, on_lustre
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
 from headrace_daemon.standing import DAEMONS, Standing, standing_of
@@ -23,6 +24,7 @@ from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.download import Download, write_together
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder, Work
+from headrace_daemon.transfer.folders import Folders
 from headrace_daemon.transfer.kept import Kept
 from headrace_daemon.transfer.mover import Mover
 from headrace_daemon.transfer.recorder import Recorder, Report
@@ -34,6 +36,9 @@ from headrace_queue.jobs import Batch, Item, Job, Kind, Options, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
+
+if TYPE_CHECKING:
+    from headrace_daemon.fsx.jobs import JobTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Host:
     facts: Facts
     now: Callable[[], float]
     room: Room
+    tasks: "JobTasks | None" = None  # data repository tasks; None where config.toml names no [fsx]
 
 
 class Session:
@@ -113,7 +119,9 @@ class Session:
         async with self._making:
             if isinstance(self.destination, NoFolder):
                 assert self._make is not None, "a dry run has no batches"
-                self.destination = await self.threads.run(self._make)
+                made = await self.threads.run(self._make)
+                self.destination = made  # closed with the session, whatever comes next
+                self.destination = await _on_lustre(self.host, self.work.job, made, self.standing)
                 self._mover = _mover_for(self.work, self.source, self.destination)
             return self.destination
 
@@ -133,6 +141,14 @@ class Session:
             _close_end(end)
 
 
+async def _on_lustre(host: Host, job: Job, end: FilesEnd, standing: Standing) -> FilesEnd:
+    """The end with what Lustre tells of its tree; a nearly full destination is told of once."""
+    found, warning = await host.threads.run(on_lustre, end, host.config.fsx, job.spec.options, standing)
+    if warning:
+        host.facts.job_event(job.id, "warning", warning)
+    return found
+
+
 def _close_end(end: End | NoFolder) -> None:
     if isinstance(end, FilesEnd):
         if end.landing is not None:
@@ -150,8 +166,8 @@ def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable
     if isinstance(source, BucketEnd) and isinstance(destination, FilesEnd):
         if destination.landing is None:
             return _moves_nothing
-        writing = write_together(work, destination)
-        return lambda: Download(work, source, destination, writing)
+        writing, folders = write_together(work, destination), Folders(work, source, destination)
+        return lambda: Download(work, source, destination, writing, folders)
     if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
         return _between_buckets(work, source, destination)
     if isinstance(destination, NoFolder):
@@ -203,6 +219,8 @@ class Sessions:
             return session
 
     async def _start(self, job: Job) -> Session:
+        if self._host.tasks is not None:
+            job = await self._host.tasks.as_moved(job)
         source = Location.parse(job.spec.source)
         destination = Location.parse(job.spec.destination)
         whole = job.spec.kind is Kind.COPY
@@ -210,7 +228,11 @@ class Sessions:
         threads = self._host.threads.acting(standing.account)
         start = await self._source(source, job.spec.options, standing, threads, whole=whole)
         try:
+            if isinstance(start, FilesEnd):
+                start = await _on_lustre(self._host, job, start, standing)
             end = await self._destination(destination, job, standing, threads, whole=whole)
+            if isinstance(end, FilesEnd):
+                end = await _on_lustre(self._host, job, end, standing)
         except BaseException:
             # a job that waits for its destination is opened again and again: each time would leave descriptors behind
             await self._host.threads.run(_close_end, start)

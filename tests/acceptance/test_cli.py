@@ -285,9 +285,12 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         "source_sse_c_key_file": None,
         "version_id": None,
         "preserve": True,
+        "restore": False,
+        "release": False,
         "links": "follow",
         "encode_names": False,
         "empty_dirs": False,
+        "dirs": False,
         "headers": {
             "content-type": "a/b",
             "cache-control": "c",
@@ -570,7 +573,7 @@ def test_a_worker_that_cannot_start_is_told(host: Host) -> None:
 
 JOB_FIELDS = {
     *("id", "kind", "state", "phase", "source", "destination", "priority", "submission_id", "labels", "options"),
-    "user",
+    *("user", "note"),
     *("counters", "created", "started", "finished", "error", "waiting", "warning", "seconds", "bytes_per_second"),
     "exit_code",
 }
@@ -580,7 +583,7 @@ def test_the_fields_of_a_job_are_stable(host: Host) -> None:
     assert host.run("jobs").stdout == "No jobs.\n"
     enqueued(host)
     assert set(host.json("jobs")["jobs"][0]) == JOB_FIELDS
-    assert set(host.json("status", "1")) == JOB_FIELDS | {"failures", "live_worker"}
+    assert set(host.json("status", "1")) == JOB_FIELDS | {"failures", "tasks", "live_worker"}
     assert set(host.json("pause", "1")) == JOB_FIELDS
 
 

@@ -110,6 +110,7 @@ class Bench:
         self.has_room = True
         self.same: bool | Exception = True
         self.kept: list[tuple[str, str]] = []
+        self.moved: list[str] = []
         self.events: list[str] = []
         self.before_commit: Callable[[int], None] = lambda _: None
         self.after_commit: Callable[[int], None] = lambda _: None
@@ -152,6 +153,7 @@ class Bench:
             lambda event, _: self.events.append(event),
             lambda: 0.0,
             lambda _: None,
+            lambda item: self.moved.append(item.key),
         )
 
     async def run(

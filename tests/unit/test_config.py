@@ -157,7 +157,7 @@ def test_the_environment_goes_over_the_file(load: Load) -> None:
         ("[transfer]\nmemory = '17TiB'", "transfer.memory in ", "Write 16.0 TiB or less."),
         ("[transfer]\nobjects = 0", "transfer.objects in ", "Write 1 or more."),
         ("[transfer]\nobjects = 4097", "transfer.objects in ", "Write 4,096 or less."),
-        ("[daemon]\ndrain_seconds = 0", "daemon.drain_seconds in ", "Write more than 0.0."),
+        ("[daemon]\ndrain_seconds = 0", "daemon.drain_seconds in ", "Write more than 0."),
         ("[remotes.a]\nmax_requests = 0", "remotes.a.max_requests in ", "Write 1 or more."),
         ("[remotes.a]\nendpoint_urls = []", "remotes.a.endpoint_urls in ", "Write https://HOST:PORT, or leave the key"),
         ("[transfer]\nfsync = 'sometimes'", "transfer.fsync in ", ""),

@@ -10,7 +10,7 @@ TOP = Path(__file__).parents[2]
 
 def test_the_diagrams_are_those_of_the_tables() -> None:
     page = (TOP / "docs" / "design.md").read_text(encoding="utf-8")
-    assert page.count("```mermaid") == 3
+    assert page.count("```mermaid") == 4
     assert with_diagrams(page) == page, "run `python docs/generate.py`"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from headrace_daemon.api.errors import ApiError
 from headrace_daemon.api.v1_models import JobIn
@@ -138,9 +139,27 @@ def test_files_of_this_host_are_not_for_another_one(request_: Request, said: str
     assert caught.value.what == said
 
 
+@pytest.mark.parametrize(
+    ("request_", "option"),
+    [(Request(via=Via.DRA), "--via dra"), (Request(restore=True), "--restore"), (Request(release=True), "--release")],
+)
+def test_what_takes_more_than_one_users_rights_is_not_for_another_host(request_: Request, option: str) -> None:
+    with pytest.raises(UsageError, match="the rights of one user") as caught:
+        job_body("sync", "alps:/a", "lake://b", request_)
+    assert caught.value.what == option
+
+
+@pytest.mark.parametrize("options", [{"via": "dra"}, {"restore": True}, {"release": True}], ids=str)
+def test_the_api_knows_no_such_options(options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        JobIn.model_validate({"kind": "sync", "source": "/a", "destination": "lake://b", "options": options})
+
+
 def test_links_and_places_are_sent_as_they_are_typed() -> None:
-    body = job_body("sync", "alps:/a", "lake://b", Request(links=Links.STORE, encode_names=True, empty_dirs=True))
-    assert body["options"] == {"links": "store", "encode_names": True, "empty_dirs": True, "via": "auto"}
+    body = job_body(
+        "sync", "alps:/a", "lake://b", Request(links=Links.STORE, encode_names=True, empty_dirs=True, dirs=True)
+    )
+    assert body["options"] == {"links": "store", "encode_names": True, "empty_dirs": True, "dirs": True, "via": "auto"}
     assert place_there("alps:/a b/ü") == There("alps", "/a b/ü")
     for wrong in ("/a", "alps", "alps:a", "s3://b/k", "", ":/a"):
         with pytest.raises(UsageError, match="names no place"):

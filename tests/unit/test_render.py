@@ -1,6 +1,7 @@
 """What people read of jobs, and that nothing with failures reads like success."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,8 @@ from headrace_queue.render import (
 )
 from headrace_queue.report_file import ReportEntry, ReportSummary
 from headrace_queue.states import JobState
+from headrace_queue.task_lines import task_json, task_line
+from headrace_queue.tasks import Task, TaskKind, TaskSpec, TaskState
 
 NOW = 1000.0
 
@@ -285,3 +288,59 @@ def test_a_summary_counts_outcomes_errors_proofs_and_shares() -> None:
         "from            https://h: 1 object, 10 B",
     ]
     assert summary_lines(ReportSummary()) == ["The report is empty."]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "more", "line"),
+    [
+        (TaskKind.EXPORT, TaskState.WAITING, {}, "export on scratch: waiting"),
+        (TaskKind.EXPORT, TaskState.RUNNING, {"task_id": "task-01"}, "export task-01 on scratch: running"),
+        (
+            TaskKind.EXPORT,
+            TaskState.SUCCEEDED,
+            {"task_id": "task-01", "total": 1234, "succeeded": 1234},
+            "export task-01 on scratch: succeeded, 1,234 of 1,234 files",
+        ),
+        (TaskKind.IMPORT, TaskState.SUCCEEDED, {}, "import on scratch: succeeded, 0 of 0 objects"),
+        (
+            TaskKind.RELEASE,
+            TaskState.FAILED,
+            {"task_id": "t\x1b[2J", "total": 9, "succeeded": 7, "failed": 2, "error": "2 files\nfailed"},
+            "release t\\x1b[2J on scratch: failed, 7 of 9 files, 2 FAILED; 2 files\\nfailed",
+        ),
+    ],
+)
+def test_a_task_is_told_in_a_line(kind: TaskKind, state: TaskState, more: dict[str, Any], line: str) -> None:
+    spec = TaskSpec(kind, "scratch", "fs-01", "run/7", "s3://b/r/", "token")
+    task = Task(3, 7, spec, state, NOW, NOW, NOW, **more)
+    assert task_line(task) == line
+    lines = status_lines(make(), [], NOW, tasks=[task_line(task), task_line(task)])
+    assert lines.count(f"  task        {line}") == 2
+
+
+def test_a_task_in_json_has_stable_fields() -> None:
+    spec = TaskSpec(TaskKind.EXPORT, "scratch", "fs-01", "run/7", "s3://b/r/", "token")
+    task = Task(3, 7, spec, TaskState.FAILED, 1.0, 2.0, 3.0, 4, "task-01", 5.5, 6.5, 30, 20, 10, "10 files")
+    assert task_json(task) == {
+        "id": 3,
+        "kind": "export",
+        "state": "failed",
+        "fsx": "scratch",
+        "file_system_id": "fs-01",
+        "path": "run/7",
+        "task_id": "task-01",
+        "started": 5.5,
+        "finished": 6.5,
+        "total": 30,
+        "succeeded": 20,
+        "failed": 10,
+        "error": "10 files",
+    }
+    waiting = task_json(Task(3, 7, spec, TaskState.WAITING, 1.0, 1.0, 1.0))
+    assert (waiting["task_id"], waiting["started"], waiting["error"]) == (None, None, None)
+
+
+def test_a_report_line_of_what_fsx_did() -> None:
+    failed = ReportEntry("a/b", "task_failed", error="S3AccessDenied", message="no", attempts=0)
+    assert report_line(failed) == f"{'task failed':<14}  {'':>10}  a/b  (S3AccessDenied: no)"
+    assert report_line(ReportEntry("a/b", "exported", bytes=5, proof="fsx")).startswith("exported")

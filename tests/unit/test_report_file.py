@@ -107,3 +107,25 @@ def test_shares_count_what_arrived() -> None:
         "source_endpoints": {},
         "destination_endpoints": {"https://h": {"objects": 1, "bytes": 3}},
     }
+
+
+def test_what_fsx_could_not_move_is_counted_by_how_it_ended() -> None:
+    summary = summarise(
+        [
+            ReportEntry("a", "exported", bytes=5, proof="fsx"),
+            ReportEntry("b", "task_failed", error="S3AccessDenied", attempts=0),
+            ReportEntry("b", "transferred", bytes=7, proof="crc64nvme"),
+            ReportEntry("c", "restored", bytes=9),
+            ReportEntry("d", "task_failed", error="S3AccessDenied", attempts=0),
+            ReportEntry("d", "failed", error="io"),
+        ]
+    )
+    assert {name: tally["objects"] for name, tally in summary.outcomes.items()} == {
+        "exported": 1,
+        "task_failed": 2,
+        "transferred": 1,
+        "restored": 1,
+        "failed": 1,
+    }
+    assert summary.errors == {"io": 1}
+    assert summary.proofs == {"fsx": 1, "crc64nvme": 1}

@@ -107,7 +107,7 @@ def test_wrong_options_are_refused_with_a_remedy(config: Config, wish: dict[str,
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("wish", [{"storage_class": "STANDARD"}, {"sse": "AES256"}, {"via": Via.STREAM}])
+@pytest.mark.parametrize("wish", [{"storage_class": "STANDARD"}, {"sse": "AES256"}, {"via": Via.SERVER}])
 def test_options_that_mean_nothing_for_files_are_refused(config: Config, wish: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         sync_job(config, "s3://b/p", "/data", Request(**wish))

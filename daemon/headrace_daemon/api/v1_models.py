@@ -94,6 +94,7 @@ class OptionsIn(Given):
     links: Literal["follow", "skip", "store"] | None = None
     encode_names: bool = False
     empty_dirs: bool = False
+    dirs: bool = False
     headers: Annotated[dict[Text, Text], Field(max_length=10)] = Field(default_factory=dict)
     metadata: Annotated[dict[Text, Text], Field(max_length=100)] = Field(default_factory=dict)
 
@@ -180,6 +181,7 @@ class JobOut(BaseModel):
     finished: float | None
     error: str | None
     waiting: str | None
+    note: str | None
     warning: str | None
     seconds: float | None
     bytes_per_second: float | None

@@ -41,7 +41,7 @@ _MAX_PATTERNS: Final = 16 * 1024
 meanwhile."""
 _OF_A_SYNC: Final = (
     *("rules", "min_size", "max_size", "min_age", "max_age", "oldest_ns", "newest_ns", "files_from"),
-    *("delete", "max_delete", "allow_empty_source", "trash", "links", "encode_names", "empty_dirs"),
+    *("delete", "max_delete", "allow_empty_source", "trash", "links", "encode_names", "empty_dirs", "dirs"),
 )
 
 
@@ -179,6 +179,7 @@ def _request(config: Config, user: User, asked: JobIn, destination: Side, now: f
         links=Links(options.links) if options.links else None,
         encode_names=options.encode_names,
         empty_dirs=options.empty_dirs,
+        dirs=options.dirs,
         described=_described(options.headers, options.metadata),
         priority=asked.priority,
         submission_id=asked.submission_id,

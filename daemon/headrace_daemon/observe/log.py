@@ -107,13 +107,17 @@ class LogFacts(Facts):
         self._log.warning("leases_expired", count=count)
 
     def job_event(self, job: int, event: str, detail: str) -> None:
-        bad = event in ("failed", "batch_failed", "cleanup_failed", "worker_fault", "heartbeat_late")
+        bad = event in ("failed", "batch_failed", "cleanup_failed", "worker_fault", "heartbeat_late", "task_trouble")
         emit = self._log.error if bad else self._log.info
         emit(f"job_{event}", job=job, detail=detail)
 
     def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:
         emit = self._log.error if state == "failed" else self._log.info
         emit(f"transfer_{state}", transfer=transfer, direction=direction, detail=detail)
+
+    def task_event(self, job: int, kind: str, state: str, detail: str) -> None:
+        emit = self._log.error if state in ("failed", "refused") else self._log.info
+        emit(f"data_repository_task_{state}", job=job, kind=kind, detail=detail)
 
     def api_problem(self, reason: str, detail: str) -> None:
         self._log.error("api_problem", reason=reason, detail=detail)

@@ -61,6 +61,7 @@ class Metrics(Facts):
         self.retries: dict[tuple[str, str], int] = defaultdict(int)
         self.api_problems: dict[str, int] = defaultdict(int)
         self.transfers: dict[tuple[str, str], int] = defaultdict(int)
+        self.tasks: dict[tuple[str, str], int] = defaultdict(int)
         self.load: dict[tuple[str, str], tuple[int, int]] = {}
         self.commit_seconds = _Histogram()
         self.fsync_seconds = _Histogram()
@@ -133,6 +134,9 @@ class Metrics(Facts):
     def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:
         self.transfers[direction, state] += 1
 
+    def task_event(self, job: int, kind: str, state: str, detail: str) -> None:
+        self.tasks[kind, state] += 1
+
     def api_problem(self, reason: str, detail: str) -> None:
         self.api_problems[reason] += 1
 
@@ -178,6 +182,7 @@ class _Counted(Collector):
         yield _counter("lease_expirations", "Leases of dead workers.", (), {(): counts.leases_expired_count})
         yield _counter("fenced_completions", "Results discarded for a lost lease.", (), {(): counts.fenced})
         yield _counter("transfers", "Transfers that reached a state.", ("direction", "state"), counts.transfers)
+        yield _counter("data_repository_tasks", "Tasks of FSx that reached a state.", ("kind", "state"), counts.tasks)
         yield _counter("api_problems", "What the API could not do as it should.", ("reason",), counts.api_problems)
         yield _counter("queue_operations", "Operations committed.", (), {(): counts.committed_operations})
         yield _counter("synced_files", "Files made durable.", (), {(): counts.synced_files})

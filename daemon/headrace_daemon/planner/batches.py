@@ -15,8 +15,8 @@ class BatchLimits:
     large: int = 16 * 2**20
 
     def weight(self, item: Item) -> int:
-        """The bytes that an item brings to its batch; a deletion moves none."""
-        return 0 if item.action is Action.DELETE else item.size
+        """The bytes that an item brings to its batch; what is deleted or restored does not pass this host."""
+        return item.size if item.action is Action.COPY else 0
 
 
 def cut(items: Sequence[Item], limits: BatchLimits) -> list[tuple[Item, ...]]:

@@ -22,21 +22,30 @@ class Draft:
     unchanged_bytes: int = 0
     planned: int = 0
     planned_bytes: int = 0
+    done: int = 0
+    done_bytes: int = 0
     extra: int = 0
 
     def plan(self, item: Item) -> None:
         """An object to transfer."""
         self.count(item)
         self.items.append(item)
-        if item.size >= self.limits.large:
+        weight = self.limits.weight(item)
+        if weight >= self.limits.large:
             self.large += 1
         else:
-            self.size += item.size
+            self.size += weight
 
     def count(self, item: Item) -> None:
         """An object that a dry run would transfer."""
         self.planned += 1
         self.planned_bytes += item.size
+
+    def moved(self, item: Item) -> None:
+        """An object that a data repository task has moved already."""
+        self.count(item)
+        self.done += 1
+        self.done_bytes += item.size
 
     def fail(self, failure: Failure) -> None:
         """An object that cannot be transferred. It counts as planned too, so that planned ones add up at the end."""
@@ -56,6 +65,8 @@ class Draft:
             unchanged_bytes=self.unchanged_bytes,
             planned=self.planned,
             planned_bytes=self.planned_bytes,
+            done=self.done,
+            done_bytes=self.done_bytes,
             failed=len(self.failures),
             extra=self.extra,
         )

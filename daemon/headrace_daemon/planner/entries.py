@@ -8,12 +8,14 @@ from headrace_queue.jobs import Action, Item
 
 
 class Entry(NamedTuple):
-    """One object or file of a listing. key is relative to the root of its side; etag without quotes, '' for a file."""
+    """One object or file of a listing. key is relative to the root of its side; etag without quotes, '' for a file.
+    hollow: see `FileEntry`."""
 
     key: str
     size: int
     mtime_ns: int
     etag: str = ""
+    hollow: bool = False
 
 
 class Problem(NamedTuple):

@@ -253,4 +253,6 @@ def _tree_pages(root: Root, after: str, manner: Manner) -> Generator[EntryPage, 
         for problem in problems:
             if not problem.key:
                 raise JobFailure(f"{root.path}: cannot be listed: {problem.message}. Nothing below it is known.")
-        yield EntryPage([Entry(key, size, mtime_ns) for key, size, mtime_ns in found.entries], problems)
+        yield EntryPage(
+            [Entry(key, size, mtime_ns, "", hollow) for key, size, mtime_ns, hollow in found.entries], problems
+        )

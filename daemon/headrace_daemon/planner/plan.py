@@ -17,7 +17,7 @@ from headrace_daemon.planner.filters import Filter, within
 from headrace_daemon.planner.merge import Pair, Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import AccessDenied, IntegrityError, NoSuchBucket, NotFound, PreconditionFailed, Rejected
-from headrace_queue.jobs import Failure, Item, PlanStep
+from headrace_queue.jobs import Action, Failure, Item, PlanStep
 from headrace_queue.selection import Bounds
 
 PASSED_OVER: Final = frozenset({"special_file", "symlink"})
@@ -76,13 +76,10 @@ class CopyPlan:
         draft.keys += len(segment.source) + len(segment.destination)
         draft.listed += len(segment.source)
         draft.excluded += len(segment.source) - len(pairs)
-        for (entry, _), decision in zip(pairs, decisions, strict=True):
+        for (entry, other), decision in zip(pairs, decisions, strict=True):
             above = self._names.file_above(entry) if self._names is not None else None
             if decision.verdict is Verdict.SKIP:
-                draft.unchanged += 1
-                draft.unchanged_bytes += entry.size
-                if decision.proof:
-                    self._ports.kept(to_item(entry), decision)
+                self._leave(entry, other, decision)
             elif decision.verdict is Verdict.EXCLUDE:
                 draft.excluded += 1
             elif above is not None:
@@ -131,10 +128,28 @@ class CopyPlan:
             for task in tasks:
                 task.cancel()
 
+    def _leave(self, entry: Entry, there: Entry | None, decision: Decision) -> None:
+        """The destination has it: for long, by a task of this job, or but for its data."""
+        since = self._task.after.exported_since
+        if there is not None and there.hollow and self._task.restores and not self._options.dry_run:
+            self._draft.plan(to_item(entry, Action.RESTORE))
+        elif there is not None and since is not None and there.mtime_ns >= since:
+            item = to_item(entry)
+            self._draft.moved(item)
+            self._ports.moved(item)
+        else:
+            self._draft.unchanged += 1
+            self._draft.unchanged_bytes += entry.size
+            if decision.proof:
+                self._ports.kept(to_item(entry), decision)
+
     def _transfer(self, entry: Entry, reason: str) -> None:
         item = to_item(entry)
         limit = self._task.route.destination.max_object
-        if limit is not None and entry.size > limit:
+        if self._task.after.only:
+            # attempts 0: a retry, which lists nothing, could only stream it
+            self._draft.fail(Failure(item, "task_failed", self._task.after.only, attempts=0))
+        elif limit is not None and entry.size > limit:
             message = f"{entry.size:,} bytes; the destination takes objects of up to {limit:,} bytes"
             self._draft.fail(Failure(item, "too_large", message, attempts=0))
         elif self._options.dry_run:

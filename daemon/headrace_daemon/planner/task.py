@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import Decision, Route
@@ -16,6 +17,9 @@ class PlanEnd(StrEnum):
 
     FINISHED = "finished"  # the phase is over
     PAUSED = "paused"  # enough batches wait; release the lease, claim it again later
+    HANDED_OVER = (
+        "handed_over"  # data repository tasks come first: the lease is gone, and the job is planned after them
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class PlanPorts:
     entry is None for a folder marker, and the question is whether that folder exists.
     tell: told of each object that a dry run would transfer or delete, and why. kept: told of each object that was
     compared by content and is left alone. event: something of the job for the log, a word and a text.
-    clock: seconds, monotonic. passed: told of each thing in a tree that is no object and was passed over.
+    clock: seconds, monotonic. passed: told of each thing in a tree that is no object and was passed over. moved: told
+    of each object that a data repository task has moved already.
     """
 
     commit: Callable[[PlanStep], Awaitable[int]]
@@ -51,6 +56,22 @@ class PlanPorts:
     event: Callable[[str, str], None]
     clock: Callable[[], float]
     passed: Callable[[Problem], None]
+    moved: Callable[[Item], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AfterTasks:
+    """What data repository tasks did before this plan, and what is left to it.
+
+    exported_since: objects of the destination that are no older were exported by the task; nanoseconds, None where
+    none ran. only: what the tasks did not move fails and is not streamed; the reason, '' where it is streamed.
+    """
+
+    exported_since: int | None = None
+    only: str = ""
+
+
+NOTHING_BEFORE: Final = AfterTasks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +79,8 @@ class PlanTask:
     """What is to be planned. scratch: a directory for temporary files, on a local disk.
 
     trash: the relative folder, with its slash, to which the job's deletions move objects; '' where it lies elsewhere.
+    restores: files at the destination that are as they should be, and whose data Lustre released, get it back. after:
+    see AfterTasks.
     """
 
     lease: PlanLease
@@ -67,3 +90,5 @@ class PlanTask:
     scratch: Path
     limits: PlanLimits = field(default_factory=PlanLimits)
     trash: str = ""
+    restores: bool = False
+    after: AfterTasks = NOTHING_BEFORE

@@ -76,13 +76,24 @@ def connect(
         make_pool=make_pool,
         probe=probe,
     )
-    load = loader(name, config.credentials, environ)
-    fixed = config.credentials.env or config.credentials.systemd or config.credentials.anonymous
-    credentials = CredentialSource(
-        name, load if hide is None else _hiding(load, hide), facts, clocks.wall, renewable=not fixed
-    )
+    credentials = credentials_of(name, config, facts, wall=clocks.wall, environ=environ, hide=hide)
     pipeline = Pipeline(name, places, engines, credentials, retry or Retry(clocks.random), facts, clocks)
     return Remote(name, pipeline, profile, config.region)
+
+
+def credentials_of(
+    name: str,
+    config: RemoteConfig,
+    facts: Facts,
+    *,
+    wall: Callable[[], float],
+    environ: Mapping[str, str],
+    hide: Callable[[str], None] | None,
+) -> CredentialSource:
+    """What config.toml names for a remote; nothing is read yet."""
+    load = loader(name, config.credentials, environ)
+    fixed = config.credentials.env or config.credentials.systemd or config.credentials.anonymous
+    return CredentialSource(name, load if hide is None else _hiding(load, hide), facts, wall, renewable=not fixed)
 
 
 def _engine_options(name: str, config: RemoteConfig) -> EngineOptions:

@@ -76,6 +76,18 @@ class Remote(Listing, Reading, Writing, Multipart, Tagging, Lifecycle):
             return False
         return True
 
+    async def bucket_region(self, bucket: str) -> str | None:
+        """Where the bucket lives, '' where the service does not say, None where there is none. Raises as
+        bucket_exists."""
+
+        def read(response: Response, body: Buffer, endpoint: str) -> str:
+            return response.header("x-amz-bucket-region") or ""
+
+        try:
+            return await self._pipeline.small(Request("HeadBucket", "HEAD", bucket), read)
+        except NotFound:
+            return None
+
     async def unfinished_uploads(self, bucket: str, prefix: str) -> int | None:
         """How many multipart uploads were begun below `prefix`, and neither completed nor given up, up to 1,000.
 

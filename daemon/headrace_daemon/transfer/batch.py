@@ -13,9 +13,10 @@ from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.mover import Mover, Numbered
 from headrace_daemon.transfer.recorder import Recorder
 from headrace_daemon.transfer.remove import remove
+from headrace_daemon.transfer.restore import restore
 from headrace_queue.advice import for_job
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Action, Batch, Item, Job
+from headrace_queue.jobs import Action, Batch, Item, Job, Via
 from headrace_queue.store import Store
 
 GROUP_OBJECTS = 32
@@ -27,11 +28,12 @@ FULL_PAUSE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one lane does at a time: a group of small objects, one large object, or deletions."""
+    """What one lane does at a time: a group of small objects, one large object, deletions, or files to restore."""
 
     group: tuple[Numbered, ...]
     large: bool = False
     delete: bool = False
+    restore: bool = False
 
     @property
     def size(self) -> int:
@@ -62,6 +64,9 @@ def cut(items: Sequence[Numbered], threshold: int, lanes: int) -> Iterator[Piece
         yield Piece(tuple(group))
     for start in range(0, len(deletes), DELETE_GROUP):
         yield Piece(tuple(deletes[start : start + DELETE_GROUP]), delete=True)
+    restores = tuple(one for one in items if one[1].action is Action.RESTORE)
+    if restores:
+        yield Piece(restores, restore=True)
 
 
 class BatchRun:
@@ -127,16 +132,34 @@ class BatchRun:
                 judge(error)  # raises what concerns the whole batch; else the objects will say what is wrong
 
     async def _piece(self, piece: Piece) -> None:
-        if self._mover.streams and not (piece.large or piece.delete):
+        if self._mover.streams and not (piece.large or piece.delete or piece.restore):
             await self._work.pace(piece.size)  # a large object waits part by part
         async with self._work.slots.one(self._batch.lease.batch_id):
             if piece.delete:
                 await remove(self._work, self._destination, self._batch.lease, piece.group, self._tell)
+            elif piece.restore:
+                await self._restore(piece.group)
             elif piece.large:
                 await self._mover.large(piece.group[0], self._batch.lease, self._tell)
             else:
                 async with self._work.memory.lend(piece.size):
                     await self._mover.small(piece.group, self._tell)
+
+    async def _restore(self, group: Sequence[Numbered]) -> None:
+        """What does not come back is streamed, unless the job says that nothing is. Raises Pause while some are on
+        their way: the batch waits without a slot."""
+        left = await restore(self._work, self._destination, group, self._tell)
+        for one, why in left.failed:
+            index, item = one
+            if self._work.job.spec.options.via is Via.DRA:
+                await self._tell(index, item, Outcome("failed", error="restore_failed", message=why), 0)
+            elif item.size >= self._work.config.multipart_threshold:
+                await self._mover.large(one, self._batch.lease, self._tell)
+            else:
+                async with self._work.memory.lend(item.size):
+                    await self._mover.small((one,), self._tell)
+        if left.waiting:
+            raise Pause(f"Lustre brings the data of {left.waiting:,} files back", left.seconds)
 
     async def _tell(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
         self._told.add(index)

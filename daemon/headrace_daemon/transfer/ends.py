@@ -7,6 +7,8 @@ from pathlib import Path
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder_marker
 from headrace_daemon.files.landing import Landing
+from headrace_daemon.files.lustre import Lustre
+from headrace_daemon.files.released import Restoring
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth, take_all
@@ -42,7 +44,10 @@ READERS = 8
 
 @dataclass(frozen=True, slots=True)
 class FilesEnd:
-    """A root directory; prefix is '' for a tree, the file's name where the job copies one file."""
+    """A root directory; prefix is '' for a tree, the file's name where the job copies one file.
+
+    lustre, restoring: both or neither. stripe: bytes, of new files in the root; 0 where nobody tells.
+    """
 
     root: Root
     prefix: str
@@ -50,6 +55,9 @@ class FilesEnd:
     encoded: bool = False  # --encode-names: paths are what files/encoding makes of keys
     reading: Turns = field(default_factory=lambda: Turns(1, READERS))  # groups of small files read at once
     writers: int = 1  # groups of small files written at once
+    lustre: Lustre | None = None
+    restoring: Restoring | None = None
+    stripe: int = 0
 
     def key(self, relative: str) -> str:
         """The path of the file that holds this object."""

@@ -5,6 +5,7 @@ and a full disk pause it and use up no attempt)."""
 import errno
 from dataclasses import dataclass
 
+from headrace_daemon.files.lustre import LustreError
 from headrace_daemon.files.names import (
     AccessRefused,
     Blocked,
@@ -17,6 +18,7 @@ from headrace_daemon.files.names import (
     SourceChanged,
     SourceVanished,
 )
+from headrace_daemon.files.released import Released, RestoreFailed
 from headrace_daemon.s3.errors import (
     AccessDenied,
     BadDigest,
@@ -88,6 +90,9 @@ _FAILED: dict[type[Exception], str] = {
     Blocked: "blocked",
     AccessRefused: "access_denied",
     FileFault: "file_fault",
+    Released: "released",
+    RestoreFailed: "restore_failed",
+    LustreError: "lustre",
 }
 _PAUSE: dict[type[Exception], tuple[str, float]] = {
     RemoteDown: ("no endpoint answers", 5.0),

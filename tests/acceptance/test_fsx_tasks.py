@@ -1,0 +1,323 @@
+"""Jobs between a linked path and its bucket, moved by data repository tasks of FSx: what goes well, and who waits for
+what."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace_daemon.demo.servers import S3Server
+from headrace_queue.jobs import Links, Via
+from headrace_queue.states import BatchState, JobState
+from headrace_queue.tasks import TaskState
+from tests.support.fsx_site import LinkedSite, linked_site
+from tests.support.site import until
+
+pytestmark = pytest.mark.server
+
+SMALL = ("task_from_objects = 3",)
+
+
+@pytest.fixture
+def linked(moto_s3: S3Server, tmp_path: Path) -> Iterator[LinkedSite]:
+    with linked_site(tmp_path, moto_s3, *SMALL) as site:
+        yield site
+
+
+def write_some(linked: LinkedSite, count: int = 4) -> dict[str, str]:
+    """Files of the mount; each with the outcome of an export."""
+    for number in range(count):
+        linked.write(f"run/out-{number}.nc", b"x" * (number + 1))
+    return {f"run/out-{number}.nc": "exported" for number in range(count)}
+
+
+def put_some(linked: LinkedSite, count: int = 4) -> dict[str, bytes]:
+    """Objects of the bucket, as the files that they become."""
+    bodies = {f"in/{number}.nc": b"y" * (number + 1) for number in range(count)}
+    for key, body in bodies.items():
+        linked.put(key, body)
+    return bodies
+
+
+# -- what goes well ---------------------------------------------------------------------------------------------------
+
+
+def test_by_the_commands_what_is_new_is_exported(linked: LinkedSite) -> None:
+    expected = write_some(linked)
+    job_id = linked.site.enqueue(linked.root, linked.url)
+    linked.site.run("headraced", "drain")
+    job = linked.site.status(job_id)
+    assert linked.outcomes(job_id) == expected
+    assert (job["state"], job["counters"]["done"], job["counters"]["planned"]) == ("done", 4, 4)
+    assert job["counters"]["done_bytes"] == 10
+    (task,) = job["tasks"]
+    assert (task["kind"], task["state"], task["total"], task["failed"]) == ("export", "succeeded", 5, 0)
+    assert task["task_id"] in linked.site.run("headrace", "status", str(job_id))
+    assert linked.body("run/out-3.nc") == b"xxxx"
+
+
+def test_what_the_bucket_has_is_imported_and_its_data_restored(linked: LinkedSite) -> None:
+    bodies = put_some(linked, 5)
+    job = linked.bring()
+    assert linked.outcomes(job.id) == dict.fromkeys(bodies, "restored")
+    assert linked.tree() == bodies
+    assert linked.states(job.id) == [("import", "succeeded")]
+    (asked,) = linked.created()
+    assert asked["Paths"] == [f"{linked.url}/"]
+    assert (job.counters.done, job.counters.done_bytes) == (5, 15)
+
+
+def test_a_sync_that_finds_nothing_to_do_asks_for_no_task(linked: LinkedSite) -> None:
+    write_some(linked)
+    linked.export()
+    again = linked.export()
+    assert (linked.tasks(again.id), again.counters.unchanged, len(linked.created())) == ([], 4, 1)
+
+
+def test_little_is_streamed(linked: LinkedSite) -> None:
+    write_some(linked, 2)
+    job = linked.export()
+    assert set(linked.outcomes(job.id).values()) == {"transferred"}
+    assert (linked.created(), job.note) == ([], None)
+
+
+def test_bytes_count_as_well_as_objects(moto_s3: S3Server, tmp_path: Path) -> None:
+    with linked_site(tmp_path, moto_s3, 'task_from_size = "64KiB"') as linked:
+        linked.write("one.nc", bytes(70_000))
+        assert linked.states(linked.export().id) == [("export", "succeeded")]
+
+
+def test_a_single_object_goes_by_a_task_where_that_is_asked_for(linked: LinkedSite) -> None:
+    write_some(linked, 1)
+    job = linked.export(via=Via.DRA)
+    assert linked.outcomes(job.id) == {"run/out-0.nc": "exported"}
+
+
+def test_streaming_can_be_asked_for(linked: LinkedSite) -> None:
+    write_some(linked)
+    job = linked.export(via=Via.STREAM)
+    assert set(linked.outcomes(job.id).values()) == {"transferred"}
+    assert linked.fsx.requests == []
+
+
+def test_the_section_says_what_jobs_do_that_say_nothing(moto_s3: S3Server, tmp_path: Path) -> None:
+    with linked_site(tmp_path, moto_s3, 'via = "stream"', *SMALL) as linked:
+        write_some(linked)
+        assert set(linked.outcomes(linked.export().id).values()) == {"transferred"}
+        assert linked.fsx.requests == []
+
+
+def test_a_folder_below_an_association_is_moved_alone(moto_s3: S3Server, tmp_path: Path) -> None:
+    with linked_site(tmp_path, moto_s3, *SMALL, path="/ns1") as linked:
+        for name in ("ns1/a/1", "ns1/a/2", "ns1/a/3", "ns1/b/4"):
+            linked.write(name, b"x")
+        job = linked.drained(linked.enqueue(linked.root / "ns1/a", f"{linked.url}/a/"))
+        assert sorted(key for key in linked.objects() if not key.endswith("/")) == ["a/1", "a/2", "a/3"]
+        assert linked.created()[0]["Paths"] == ["ns1/a"]
+        assert linked.outcomes(job.id) == dict.fromkeys(("1", "2", "3"), "exported")
+
+
+def test_a_destination_that_is_not_there_yet_comes_with_the_import(moto_s3: S3Server, tmp_path: Path) -> None:
+    with linked_site(tmp_path, moto_s3, *SMALL) as linked:
+        bodies = put_some(linked)
+        job = linked.drained(linked.enqueue(f"{linked.url}/in/", linked.root / "in"))
+        assert linked.tree() == bodies
+        assert (job.state, job.counters.done) == (JobState.DONE, 4)
+
+
+def test_what_is_exported_leaves_on_request(linked: LinkedSite) -> None:
+    write_some(linked)
+    job = linked.export(release=True)
+    assert linked.states(job.id) == [("export", "succeeded"), ("release", "succeeded")]
+    assert all(linked.mount.released(f"run/out-{number}.nc") for number in range(4))
+    # what was brought back leaves again, although nothing is to be exported
+    back = linked.bring(via=Via.DRA)
+    assert (back.counters.done, linked.mount.released("run/out-0.nc")) == (4, False)
+    again = linked.export(release=True)
+    assert linked.states(again.id) == [("release", "succeeded")]
+    assert linked.mount.released("run/out-0.nc")
+
+
+def test_a_dry_run_asks_fsx_for_nothing(linked: LinkedSite) -> None:
+    write_some(linked)
+    job = linked.export(dry_run=True)
+    assert set(linked.outcomes(job.id).values()) == {"would_transfer"}
+    assert linked.created() == []
+
+
+# -- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def test_waiting_takes_no_slot_and_other_jobs_go_on(linked: LinkedSite, tmp_path: Path) -> None:
+    write_some(linked)
+    linked.fsx.hold("EXPORT", after=2)
+    daemon = linked.site.serve()
+    waiting = linked.enqueue(linked.root, f"{linked.url}/")
+    linked.until_task(waiting, TaskState.RUNNING)
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / "f").write_bytes(b"z")
+    linked.site.finish(linked.enqueue(other, f"s3://{linked.bucket}/other/"))
+    job = linked.site.until_job(waiting, lambda job: "2 of" in (job.waiting or ""))
+    with linked.site.store() as store:
+        assert store.depth().batches.get(BatchState.LEASED, 0) == 0
+    assert "export by FSx, task-" in (job.waiting or "")
+    linked.fsx.let_go()
+    assert linked.site.finish(waiting).waiting is None
+    metrics = daemon.get("/metrics") or ""
+    assert 'headrace_data_repository_tasks_total{kind="export",state="succeeded"} 1.0' in metrics
+
+
+def test_one_task_at_a_time_the_oldest_first(linked: LinkedSite) -> None:
+    write_some(linked)
+    put_some(linked)
+    linked.fsx.hold("EXPORT")
+    linked.site.serve()
+    first = linked.enqueue(linked.root / "run", f"{linked.url}/run/")
+    linked.until_task(first, TaskState.RUNNING)
+    second = linked.enqueue(f"{linked.url}/in/", linked.root / "in")
+    linked.site.until_job(second, lambda job: "one at a time" in (job.waiting or ""))
+    assert len(linked.created()) == 1
+    linked.fsx.let_go()
+    for job_id in (first, second):
+        linked.site.finish(job_id)
+    kinds = [one["Type"] for one in linked.created()]
+    assert kinds == ["EXPORT_TO_REPOSITORY", "IMPORT_METADATA_FROM_REPOSITORY"]
+
+
+def test_a_task_of_somebody_else_is_waited_for(linked: LinkedSite) -> None:
+    write_some(linked)
+    linked.fsx.hold("IMPORT")
+    client = linked.fsx.client()
+    client.create_data_repository_task(
+        Type="IMPORT_METADATA_FROM_REPOSITORY", FileSystemId=linked.file_system, Report={"Enabled": False}
+    )
+    client.close()
+    linked.site.serve()
+    job_id = linked.enqueue(linked.root, f"{linked.url}/")
+    linked.site.until_job(job_id, lambda job: "DataRepositoryTaskExecuting" in (job.waiting or ""))
+    linked.fsx.let_go()
+    linked.fsx.advance()
+    linked.fsx.advance()
+    linked.site.finish(job_id)
+    assert linked.states(job_id) == [("export", "succeeded")]
+
+
+def test_a_paused_job_goes_on_after_its_task(linked: LinkedSite) -> None:
+    put_some(linked)
+    linked.fsx.hold("IMPORT")
+    linked.site.serve()
+    job_id = linked.enqueue(f"{linked.url}/", linked.root)
+    linked.until_task(job_id, TaskState.RUNNING)
+    linked.pause(job_id)
+    linked.fsx.let_go()
+    linked.until_task(job_id, TaskState.SUCCEEDED)
+    assert linked.site.job(job_id).state is JobState.PAUSED
+    linked.resume(job_id)
+    assert linked.site.finish(job_id).counters.done == 4
+
+
+# -- restarts and cancellation ----------------------------------------------------------------------------------------
+
+
+def test_a_daemon_that_is_killed_in_the_middle_of_a_task_asks_for_no_second_one(linked: LinkedSite) -> None:
+    expected = write_some(linked)
+    linked.fsx.hold("EXPORT", after=2)
+    daemon = linked.site.serve()
+    job_id = linked.enqueue(linked.root, f"{linked.url}/")
+    linked.until_task(job_id, TaskState.RUNNING)
+    daemon.kill()
+    linked.fsx.let_go()
+    linked.drained(job_id)
+    assert (linked.outcomes(job_id), len(linked.created())) == (expected, 1)
+
+
+def test_an_answer_that_is_lost_leaves_one_task(linked: LinkedSite) -> None:
+    expected = write_some(linked)
+    linked.fsx.lose_answer("CreateDataRepositoryTask", times=9)
+    daemon = linked.site.serve()
+    job_id = linked.enqueue(linked.root, f"{linked.url}/")
+    linked.site.until_job(job_id, lambda job: "asked for again" in (job.waiting or ""))
+    assert linked.states(job_id) == [("export", "asked")]
+    daemon.kill()
+    linked.drained(job_id)
+    assert (linked.outcomes(job_id), len(linked.fsx.tasks())) == (expected, 1)
+
+
+def test_a_cancelled_job_cancels_its_task_and_a_retry_asks_anew(linked: LinkedSite) -> None:
+    expected = write_some(linked)
+    linked.fsx.hold("EXPORT", after=1)
+    daemon = linked.site.serve()
+    job_id = linked.enqueue(linked.root, f"{linked.url}/")
+    linked.until_task(job_id, TaskState.RUNNING)
+    linked.cancel(job_id)
+    linked.until_task(job_id, TaskState.CANCELLED)
+    assert len(linked.fsx.calls("CancelDataRepositoryTask")) >= 1
+    assert linked.site.job(job_id).state is JobState.CANCELLED
+    daemon.stop()
+    linked.fsx.let_go()
+    job = linked.retry(job_id)
+    assert (job.state, len(linked.created())) == (JobState.DONE, 2)
+    assert linked.outcomes(job_id).keys() == expected.keys()
+
+
+def test_a_task_whose_job_was_cancelled_before_its_answer_came_is_found_by_its_tag(linked: LinkedSite) -> None:
+    write_some(linked)
+    linked.fsx.hold("EXPORT")
+    linked.fsx.lose_answer("CreateDataRepositoryTask", times=99)
+    linked.site.serve()
+    job_id = linked.enqueue(linked.root, f"{linked.url}/")
+    linked.until_task(job_id, TaskState.ASKED)
+    until(lambda: linked.fsx.tasks())
+    linked.cancel(job_id)
+    linked.until_task(job_id, TaskState.CANCELLED)
+    assert [task["Lifecycle"] for task in linked.fsx.tasks()] == ["CANCELED"]
+
+
+# -- metadata both ways -----------------------------------------------------------------------------------------------
+
+EVERYTHING: dict[str, Any] = {"preserve": True, "links": Links.STORE, "dirs": True}
+
+
+def describe(root: Path) -> dict[str, tuple[object, ...]]:
+    """Type and mode, owner, time and content or target of all below a folder; a folder's time is not FSx's to keep."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        time = None if path.is_dir() and not path.is_symlink() else status.st_mtime_ns
+        mode = None if path.is_symlink() else status.st_mode
+        found[path.relative_to(root).as_posix()] = (mode, status.st_uid, status.st_gid, time, content)
+    return found
+
+
+def make_tree(root: Path) -> None:
+    (root / "deep/er").mkdir(parents=True)
+    (root / "deep/er/file.nc").write_bytes(b"data")
+    (root / "deep/er/file.nc").chmod(0o640)
+    (root / "run.sh").write_bytes(b"#!/bin/sh\n")
+    (root / "run.sh").chmod(0o750)
+    (root / "deep").chmod(0o710)
+    (root / "empty").mkdir(mode=0o700)
+    (root / "link").symlink_to("deep/er/file.nc")
+
+
+def test_headrace_reads_what_fsx_exported(linked: LinkedSite, tmp_path: Path) -> None:
+    make_tree(linked.root)
+    expected = describe(linked.root)
+    linked.export(via=Via.DRA)
+    back = tmp_path / "back"
+    linked.drained(linked.enqueue(f"{linked.url}/", back, **EVERYTHING))
+    assert describe(back) == expected
+
+
+def test_fsx_imports_what_headrace_wrote(linked: LinkedSite, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    make_tree(tree)
+    linked.drained(linked.enqueue(tree, f"{linked.url}/", **EVERYTHING))
+    job = linked.bring(via=Via.DRA)
+    assert json.loads(linked.site.run("headrace", "report", str(job.id), "--summary", "--json"))["outcomes"]
+    assert describe(linked.root) == describe(tree)
