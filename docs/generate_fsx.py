@@ -10,9 +10,9 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from tests.support.fsx_seed import DIFFERENCES, REFUSED_THEN, VALID_THEN, with_subnet
 
-from headrace_daemon.fsx.offers import OFFERS, Offer, versions_of
-from headrace_daemon.fsx.rules import check, errors
-from headrace_daemon.fsx.spec import AssociationSpec, DeploymentType, FileSystemSpec, StorageType
+from headrace_daemon.fsx.spec.model import AssociationSpec, DeploymentType, FileSystemSpec, StorageType
+from headrace_daemon.fsx.spec.offers import OFFERS, Offer, versions_of
+from headrace_daemon.fsx.spec.rules import check, errors
 
 PAGE = Path(__file__).with_name("fsx-spec.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

@@ -12,7 +12,7 @@ from headrace_queue.states import EXIT_CODE, JobState
 
 if TYPE_CHECKING:
     from headrace_daemon.fsx.api import FsxApi, FsxError
-    from headrace_daemon.fsx.waiting import Pace, Say
+    from headrace_daemon.fsx.make.waiting import Pace, Say
 
 Result = TypeVar("Result")
 
@@ -77,7 +77,7 @@ def pace() -> "Pace":
     import asyncio
     import time
 
-    from headrace_daemon.fsx.waiting import Pace
+    from headrace_daemon.fsx.make.waiting import Pace
 
     return Pace(asyncio.sleep, time.monotonic)
 
@@ -88,8 +88,8 @@ def ask(work: Callable[["FsxApi", "Say"], Awaitable[Result]], place: Place, *, a
     import asyncio
 
     from headrace_daemon.fsx.api import FsxBusy, FsxError, FsxUnreachable
-    from headrace_daemon.fsx.making import NotMade
-    from headrace_daemon.fsx.making_text import display_for
+    from headrace_daemon.fsx.make.making import NotMade
+    from headrace_daemon.fsx.make.text import display_for
     from headrace_queue.complaints import USAGE_EXIT
     from headrace_queue.telling import Complaint, tell
 

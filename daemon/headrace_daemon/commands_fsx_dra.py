@@ -13,7 +13,7 @@ from headrace_queue.errors import UsageError
 from headrace_queue.render import shown
 
 if TYPE_CHECKING:
-    from headrace_daemon.fsx.spec import AssociationSpec, EventPolicy
+    from headrace_daemon.fsx.spec.model import AssociationSpec, EventPolicy
 
 _EVENTS: Final = "NEW,CHANGED,DELETED"
 _LEFT: Final = 130
@@ -52,7 +52,7 @@ def check(
     as_json: AsJson = False,
 ) -> int:
     """Say whether a data repository task can do this sync, and if not, why. Exit code 0 where it can, 1 where not."""
-    from headrace_daemon.fsx.dra_commands import run_check
+    from headrace_daemon.fsx.dra.commands import run_check
 
     loaded = load_config(config or context.obj)
     return _run(lambda: run_check(loaded, source, destination, as_json=as_json))
@@ -69,7 +69,7 @@ def list_associations(
     as_json: AsJson = False,
 ) -> int:
     """Show the associations of file systems. An id without a section is asked for with the remote s3."""
-    from headrace_daemon.fsx.dra_commands import run_list
+    from headrace_daemon.fsx.dra.commands import run_list
 
     loaded = load_config(config or context.obj)
     return _run(lambda: run_list(loaded, name, as_json=as_json))
@@ -103,7 +103,7 @@ def create(
     as_json: AsJson = False,
 ) -> int:
     """Link a folder of a file system to a prefix of a bucket. One that is there already is left as it is."""
-    from headrace_daemon.fsx.dra_commands import run_create
+    from headrace_daemon.fsx.dra.commands import run_create
 
     loaded = load_config(config or context.obj)
     wanted = _association(path, repository, auto_import, auto_export, import_now, chunk_size)
@@ -124,7 +124,7 @@ def delete(
     as_json: AsJson = False,
 ) -> int:
     """Take a link away. The objects stay, and so do the files; released ones lose what they are read from."""
-    from headrace_daemon.fsx.dra_commands import run_delete
+    from headrace_daemon.fsx.dra.commands import run_delete
 
     loaded = load_config(config or context.obj)
     ask = None if yes else _confirmed
@@ -138,7 +138,7 @@ def delete(
 @_dra.command()
 def tasks(context: typer.Context, name: SectionName, config: ConfigFile = None, as_json: AsJson = False) -> int:
     """Show the last data repository tasks that FSx knows of, whoever asked for them; --json shows all."""
-    from headrace_daemon.fsx.dra_commands import run_tasks
+    from headrace_daemon.fsx.dra.commands import run_tasks
 
     loaded: Config = load_config(config or context.obj)
     return _run(lambda: run_tasks(loaded, name, as_json=as_json))
@@ -165,7 +165,7 @@ def _association(
     import_now: bool,
     chunk_size: int | None,
 ) -> "AssociationSpec":
-    from headrace_daemon.fsx.spec import AssociationS3, AssociationSpec
+    from headrace_daemon.fsx.spec.model import AssociationS3, AssociationSpec
 
     imports, exports = _policy("--auto-import", auto_import), _policy("--auto-export", auto_export)
     s3 = AssociationS3(auto_import_policy=imports, auto_export_policy=exports) if imports or exports else None
@@ -179,7 +179,7 @@ def _association(
 
 
 def _policy(option: str, text: str | None) -> "EventPolicy | None":
-    from headrace_daemon.fsx.spec import Event, EventPolicy
+    from headrace_daemon.fsx.spec.model import Event, EventPolicy
 
     if text is None:
         return None

@@ -16,10 +16,10 @@ from headrace_queue.states import EXIT_CODE, JobState
 
 if TYPE_CHECKING:
     from headrace_daemon.fsx.api import FileSystem, FsxApi
-    from headrace_daemon.fsx.cloud_init import HostPart
-    from headrace_daemon.fsx.making import Description, Made
-    from headrace_daemon.fsx.spec import FileSystemSpec
-    from headrace_daemon.fsx.waiting import Say
+    from headrace_daemon.fsx.make.cloud_init import HostPart
+    from headrace_daemon.fsx.make.making import Description, Made
+    from headrace_daemon.fsx.make.waiting import Say
+    from headrace_daemon.fsx.spec.model import FileSystemSpec
 
 _CANCELLED: Final = EXIT_CODE[JobState.CANCELLED]
 
@@ -72,7 +72,7 @@ def terraform(
     repository_url: Repository = "",
 ) -> int:
     """Write a file system, its associations and its security group as Terraform, with cloud-init for its hosts."""
-    from headrace_daemon.fsx.terraform import document, text_of
+    from headrace_daemon.fsx.make.terraform import document, text_of
 
     read = _spec(spec, settings, placed=False)
     text = text_of(document(read, _host(read.name, mount, repository_url)))
@@ -94,7 +94,7 @@ def print_cloud_init(
     config: ConfigFile = None,
 ) -> int:
     """Print user_data for a host that mounts a file system that is there, and runs Headrace."""
-    from headrace_daemon.fsx.cloud_init import cloud_init
+    from headrace_daemon.fsx.make.cloud_init import cloud_init
 
     place = Place(load_config(config or context.obj), which, remote, endpoint_url)
     host = _host(place.section or "lustre", mount, repository_url)
@@ -128,9 +128,9 @@ def create(
     as_json: AsJson = False,
 ) -> int:
     """Make a file system and its associations. The same command once more goes on with it, and makes no second one."""
-    from headrace_daemon.fsx.making import create as make
-    from headrace_daemon.fsx.making import creation
-    from headrace_daemon.fsx.making_text import made_json, made_lines
+    from headrace_daemon.fsx.make.making import create as make
+    from headrace_daemon.fsx.make.making import creation
+    from headrace_daemon.fsx.make.text import made_json, made_lines
 
     read = _spec(spec, settings, placed=True)
     host = _host(read.name, mount, "")
@@ -160,8 +160,8 @@ def describe(
     as_json: AsJson = False,
 ) -> int:
     """Show a file system, its associations and its last tasks."""
-    from headrace_daemon.fsx.making import describe as look
-    from headrace_daemon.fsx.making_text import description_json, description_lines
+    from headrace_daemon.fsx.make.making import describe as look
+    from headrace_daemon.fsx.make.text import description_json, description_lines
 
     place = Place(load_config(config or context.obj), which, remote, endpoint_url)
 
@@ -189,9 +189,9 @@ def delete(
     as_json: AsJson = False,
 ) -> int:
     """Delete a file system with all that is in it, after showing what is lost and asking."""
-    from headrace_daemon.fsx.making import delete as remove
-    from headrace_daemon.fsx.making import describe as look
-    from headrace_daemon.fsx.making import losses, refuse_final_backup
+    from headrace_daemon.fsx.make.making import delete as remove
+    from headrace_daemon.fsx.make.making import describe as look
+    from headrace_daemon.fsx.make.making import losses, refuse_final_backup
 
     place = Place(load_config(config or context.obj), which, remote, endpoint_url)
 
@@ -227,9 +227,9 @@ def delete(
 
 def _spec(path: Path, settings: list[str] | None, *, placed: bool) -> "FileSystemSpec":
     """With its warnings told. Raises UsageError."""
-    from headrace_daemon.fsx.rules import check
-    from headrace_daemon.fsx.spec_source import load_spec
-    from headrace_daemon.fsx.violations import Severity
+    from headrace_daemon.fsx.spec.rules import check
+    from headrace_daemon.fsx.spec.source import load_spec
+    from headrace_daemon.fsx.spec.violations import Severity
 
     pairs = {}
     for setting in settings or ():
@@ -246,14 +246,14 @@ def _spec(path: Path, settings: list[str] | None, *, placed: bool) -> "FileSyste
 
 def _host(name: str, mount: str, repository_url: str) -> "HostPart":
     """Raises UsageError."""
-    from headrace_daemon.fsx.cloud_init import HostPart, checked, section_name
+    from headrace_daemon.fsx.make.cloud_init import HostPart, checked, section_name
 
     return checked(HostPart(section_name(name), mount, repository_url))
 
 
 def _write_terraform(folder: Path, text: str) -> Path:
     """main.tf.json in a folder, made where it is missing. Raises UsageError where a file of somebody else is there."""
-    from headrace_daemon.fsx.terraform import FILE_NAME, MARK
+    from headrace_daemon.fsx.make.terraform import FILE_NAME, MARK
 
     path = folder / FILE_NAME
     try:
@@ -271,8 +271,8 @@ def _write_terraform(folder: Path, text: str) -> Path:
 
 
 def _print_requests(spec: "FileSystemSpec", token: str, path: Path, place: Place, *, as_json: bool) -> int:
-    from headrace_daemon.fsx.making import creation, linking
-    from headrace_daemon.fsx.making_text import request_lines
+    from headrace_daemon.fsx.make.making import creation, linking
+    from headrace_daemon.fsx.make.text import request_lines
 
     requests = [creation(spec, token), *linking(spec, "fs-00000000", token)]
     for request in requests[1:]:

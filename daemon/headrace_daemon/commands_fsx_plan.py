@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from headrace_daemon.fsx.amounts import data_rate, data_size
+from headrace_daemon.fsx.estimate.amounts import data_rate, data_size
 from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
 from headrace_queue.render import shown
 from headrace_queue.units import format_bytes
 
 if TYPE_CHECKING:
-    from headrace_daemon.fsx.advise import Need, Proposal
-    from headrace_daemon.fsx.estimate import Basis, Estimate
-    from headrace_daemon.fsx.prices import Prices
-    from headrace_daemon.fsx.spec import FileSystemSpec
-    from headrace_daemon.fsx.violations import Violation
+    from headrace_daemon.fsx.estimate.advise import Need, Proposal
+    from headrace_daemon.fsx.estimate.estimate import Basis, Estimate
+    from headrace_daemon.fsx.estimate.prices import Prices
+    from headrace_daemon.fsx.spec.model import FileSystemSpec
+    from headrace_daemon.fsx.spec.violations import Violation
 
 Read = TypeVar("Read")
 
@@ -73,9 +73,9 @@ def plan(
     as_json: AsJson = False,
 ) -> int:
     """Check a file system, and estimate its speed, its cost, and how long a data set takes into it and out of it."""
-    from headrace_daemon.fsx.alternatives import siblings
-    from headrace_daemon.fsx.estimate import estimate, estimate_json
-    from headrace_daemon.fsx.estimate_text import note_lines, plan_lines
+    from headrace_daemon.fsx.estimate.alternatives import siblings
+    from headrace_daemon.fsx.estimate.estimate import estimate, estimate_json
+    from headrace_daemon.fsx.estimate.text import note_lines, plan_lines
 
     basis = _basis(data, files, client_gbps, s3_rate, backup_size, days)
     known = _prices(prices)
@@ -103,8 +103,8 @@ def compare(
     as_json: AsJson = False,
 ) -> int:
     """Put the estimates of several file systems beside each other."""
-    from headrace_daemon.fsx.estimate import estimate_json
-    from headrace_daemon.fsx.estimate_text import compare_lines, note_lines
+    from headrace_daemon.fsx.estimate.estimate import estimate_json
+    from headrace_daemon.fsx.estimate.text import compare_lines, note_lines
 
     basis = _basis(data, files, client_gbps, s3_rate, backup_size, days)
     known = _prices(prices)
@@ -144,9 +144,9 @@ def advise(
     as_json: AsJson = False,
 ) -> int:
     """Propose the cheapest file systems that hold a data set, with a tenth of them to spare, and are fast enough."""
-    from headrace_daemon.fsx.advise import Need, proposal_json
-    from headrace_daemon.fsx.estimate_text import advice_lines, note_lines
-    from headrace_daemon.fsx.spec_toml import to_toml
+    from headrace_daemon.fsx.estimate.advise import Need, proposal_json
+    from headrace_daemon.fsx.estimate.text import advice_lines, note_lines
+    from headrace_daemon.fsx.spec.toml import to_toml
 
     basis = _basis(data, files, client_gbps, s3_rate, None, days, region)
     need = Need(
@@ -179,8 +179,8 @@ def advise(
 
 def _proposals(need: "Need", prices: "Prices", basis: "Basis") -> "list[Proposal]":
     """Raises UsageError where there is none."""
-    from headrace_daemon.fsx.advise import advise as search
-    from headrace_daemon.fsx.rules import check
+    from headrace_daemon.fsx.estimate.advise import advise as search
+    from headrace_daemon.fsx.spec.rules import check
 
     proposals = search(need, prices, basis, check)
     if not proposals:
@@ -199,8 +199,8 @@ def _basis(
     region: str | None = None,
 ) -> "Basis":
     """Raises UsageError for what cannot be read."""
-    from headrace_daemon.fsx.estimate import Basis
-    from headrace_daemon.fsx.filling import Load
+    from headrace_daemon.fsx.estimate.estimate import Basis
+    from headrace_daemon.fsx.estimate.filling import Load
 
     for name, number in (("--client-gbps", client_gbps), ("--days", days)):
         if number is not None and not 0 < number < float("inf"):
@@ -228,7 +228,7 @@ def _read(option: str, text: str, read: Callable[[str], Read]) -> Read:
 
 def _prices(path: Path | None) -> "Prices":
     """Raises UsageError."""
-    from headrace_daemon.fsx.prices import load_prices
+    from headrace_daemon.fsx.estimate.prices import load_prices
 
     try:
         return load_prices(path)
@@ -238,8 +238,8 @@ def _prices(path: Path | None) -> "Prices":
 
 def _estimated(path: Path | None, settings: Sequence[str] | None, prices: "Prices", basis: "Basis") -> "Estimate":
     """Raises UsageError, with all that is wrong with the specification."""
-    from headrace_daemon.fsx.estimate import estimate
-    from headrace_daemon.fsx.spec_source import load_spec
+    from headrace_daemon.fsx.estimate.estimate import estimate
+    from headrace_daemon.fsx.spec.source import load_spec
 
     if path is None and not settings:
         raise UsageError("headraced fsx plan", "it needs a file system", "Name a TOML file, or add --set KEY=VALUE.")
@@ -251,8 +251,8 @@ def _estimated(path: Path | None, settings: Sequence[str] | None, prices: "Price
 
 
 def _warnings(spec: "FileSystemSpec") -> "list[Violation]":
-    from headrace_daemon.fsx.rules import check
-    from headrace_daemon.fsx.violations import Severity
+    from headrace_daemon.fsx.spec.rules import check
+    from headrace_daemon.fsx.spec.violations import Severity
 
     return [violation for violation in check(spec) if violation.severity is Severity.WARNING]
 
@@ -270,7 +270,7 @@ def _settings(settings: Iterable[str]) -> dict[str, str]:
 
 def _warn(estimates: "Iterable[Estimate]") -> None:
     """On stderr, so that what is printed stays a table, or JSON."""
-    from headrace_daemon.fsx.findings import line_of
+    from headrace_daemon.fsx.spec.findings import line_of
 
     for found in estimates:
         for warning in found.warnings:
@@ -279,7 +279,7 @@ def _warn(estimates: "Iterable[Estimate]") -> None:
 
 def _draw(path: Path, estimates: "Sequence[Estimate]", title: str, subject: tuple[str, str] = ("", "")) -> None:
     """subject: the name of the one that it is about, and what it is. Raises UsageError where it cannot be written."""
-    from headrace_daemon.fsx.chart import chart, points_of
+    from headrace_daemon.fsx.estimate.chart import chart, points_of
 
     days = estimates[0].basis.days
     period = "a month" if days is None else f"for {days:g} days"

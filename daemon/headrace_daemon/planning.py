@@ -44,7 +44,7 @@ from headrace_queue.tasks import TaskSpec
 from headrace_queue.writer import Queue
 
 if TYPE_CHECKING:
-    from headrace_daemon.fsx.jobs import Linked
+    from headrace_daemon.fsx.dra.jobs import Linked
 
 MAX_WAITING = 200
 ROOM_SECONDS = 0.2

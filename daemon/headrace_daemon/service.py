@@ -41,7 +41,7 @@ from headrace_queue.writer import Queue
 
 if TYPE_CHECKING:
     from headrace_daemon.api.server import ApiServer
-    from headrace_daemon.fsx.jobs import JobTasks
+    from headrace_daemon.fsx.dra.jobs import JobTasks
 
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
@@ -272,7 +272,7 @@ def _job_tasks(config: Config, queue: Queue, remotes: Remotes, facts: Facts, red
     if not config.fsx:
         return None
     from headrace_daemon.fsx.aws import FsxApis, aws_api
-    from headrace_daemon.fsx.jobs import JobTasks
+    from headrace_daemon.fsx.dra.jobs import JobTasks
 
     apis = FsxApis(config, facts, partial(aws_api, hide=redaction.hide))
     return JobTasks(config, apis, remotes, queue, facts, lambda: f"headrace-{uuid.uuid4().hex}")

@@ -38,7 +38,7 @@ from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
 
 if TYPE_CHECKING:
-    from headrace_daemon.fsx.jobs import JobTasks
+    from headrace_daemon.fsx.dra.jobs import JobTasks
 
 
 @dataclass(frozen=True, slots=True)

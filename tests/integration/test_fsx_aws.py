@@ -14,7 +14,6 @@ import pytest
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.fsx import aws
-from headrace_daemon.fsx import dra_commands as commands
 from headrace_daemon.fsx.api import (
     Association,
     FsxApi,
@@ -29,8 +28,9 @@ from headrace_daemon.fsx.api import (
 )
 from headrace_daemon.fsx.aws import Access, AwsFsx, FsxApis, aws_api
 from headrace_daemon.fsx.aws_errors import answered
-from headrace_daemon.fsx.settling import UNSEEN, Pace, until_gone, until_made
-from headrace_daemon.fsx.spec import AssociationS3, AssociationSpec, Event, EventPolicy
+from headrace_daemon.fsx.dra import commands as commands
+from headrace_daemon.fsx.dra.settling import UNSEEN, Pace, until_gone, until_made
+from headrace_daemon.fsx.spec.model import AssociationS3, AssociationSpec, Event, EventPolicy
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.errors import UsageError

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from headrace_daemon.fsx.spec import FileSystemSpec
+from headrace_daemon.fsx.spec.model import FileSystemSpec
 
 SUBNET = "subnet-0123456789abcdef0"
 ARN = "arn:aws:logs:us-west-2:123456789012:log-group:/aws/fsx/lustre"

@@ -5,19 +5,19 @@ from functools import cache
 
 import pytest
 
-from headrace_daemon.fsx.advise import Need, Proposal, advise, gives_up
-from headrace_daemon.fsx.alternatives import KINDS, Kind, next_capacity, siblings, sized, tiering
-from headrace_daemon.fsx.amounts import data_rate, data_size
-from headrace_daemon.fsx.cost import cost
-from headrace_daemon.fsx.estimate import Basis
-from headrace_daemon.fsx.filling import Load, fit
-from headrace_daemon.fsx.performance import performance
-from headrace_daemon.fsx.prices import load_prices
-from headrace_daemon.fsx.rules import check, errors
-from headrace_daemon.fsx.spec import DeploymentType, FileSystemSpec, StorageType
-from headrace_daemon.fsx.spec_source import read_spec
-from headrace_daemon.fsx.spec_toml import to_toml
-from headrace_daemon.fsx.violations import Violation
+from headrace_daemon.fsx.estimate.advise import Need, Proposal, advise, gives_up
+from headrace_daemon.fsx.estimate.alternatives import KINDS, Kind, next_capacity, siblings, sized, tiering
+from headrace_daemon.fsx.estimate.amounts import data_rate, data_size
+from headrace_daemon.fsx.estimate.cost import cost
+from headrace_daemon.fsx.estimate.estimate import Basis
+from headrace_daemon.fsx.estimate.filling import Load, fit
+from headrace_daemon.fsx.estimate.performance import performance
+from headrace_daemon.fsx.estimate.prices import load_prices
+from headrace_daemon.fsx.spec.model import DeploymentType, FileSystemSpec, StorageType
+from headrace_daemon.fsx.spec.rules import check, errors
+from headrace_daemon.fsx.spec.source import read_spec
+from headrace_daemon.fsx.spec.toml import to_toml
+from headrace_daemon.fsx.spec.violations import Violation
 
 PRICES = load_prices()
 GIB, TIB, GB = 2**30, 2**40, 10**9

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace_daemon.fsx.after import after_tasks, given_up, hidden_prefix, told_of
-from headrace_daemon.fsx.failures import FileFailure, key_below, read_failures
+from headrace_daemon.fsx.dra.after import after_tasks, given_up, hidden_prefix, told_of
+from headrace_daemon.fsx.dra.failures import FileFailure, key_below, read_failures
 from headrace_daemon.planner.errors import JobFailure
 from headrace_daemon.planner.task import NOTHING_BEFORE
 from headrace_queue.jobs import JobSpec, Kind

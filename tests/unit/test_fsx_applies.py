@@ -16,8 +16,8 @@ from headrace_daemon.fsx.api import (
     FsxRefused,
     FsxUnreachable,
 )
-from headrace_daemon.fsx.applies import Asked, Found, Reason, applies, link_of, not_configured, reason_of, reasons
-from headrace_daemon.fsx.mount_table import NOT_LUSTRE, Mounted, read_table
+from headrace_daemon.fsx.dra.applies import Asked, Found, Reason, applies, link_of, not_configured, reason_of, reasons
+from headrace_daemon.fsx.dra.mount_table import NOT_LUSTRE, Mounted, read_table
 from headrace_queue.config import RemoteConfig
 from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.jobs import Kind, Options, Owner, Rule, Via

@@ -5,7 +5,7 @@ import re
 import pytest
 from lxml import etree
 
-from headrace_daemon.fsx.chart import Point, chart
+from headrace_daemon.fsx.estimate.chart import Point, chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINTS = [

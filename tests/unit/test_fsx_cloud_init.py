@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from headrace_daemon.fsx.cloud_init import (
+from headrace_daemon.fsx.make.cloud_init import (
     HostPart,
     checked,
     cloud_init,

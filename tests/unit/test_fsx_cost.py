@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace_daemon.fsx.cost import Cost, cost
-from headrace_daemon.fsx.prices import Item, Prices, load_prices, read_prices, storage_item, unit_of
-from headrace_daemon.fsx.spec import (
+from headrace_daemon.fsx.estimate.cost import Cost, cost
+from headrace_daemon.fsx.estimate.prices import Item, Prices, load_prices, read_prices, storage_item, unit_of
+from headrace_daemon.fsx.spec.model import (
     DataReadCacheConfiguration,
     DeploymentType,
     DriveCacheType,
@@ -126,7 +126,7 @@ def test_a_region_without_prices_has_those_of_us_east_1_marked() -> None:
 
 
 def test_every_price_has_a_source_a_day_and_the_unit_it_is_charged_by() -> None:
-    assert files("headrace_daemon.fsx").joinpath("prices.toml").is_file()
+    assert files("headrace_daemon.fsx.estimate").joinpath("prices.toml").is_file()
     for region in OURS.regions.values():
         for item, price in region.items():
             assert price.source

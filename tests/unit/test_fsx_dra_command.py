@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from headrace_daemon.fsx import dra_commands
-from headrace_daemon.fsx.spec import AssociationS3, AssociationSpec, Event, EventPolicy
+from headrace_daemon.fsx.dra import commands as dra_commands
+from headrace_daemon.fsx.spec.model import AssociationS3, AssociationSpec, Event, EventPolicy
 from headrace_queue.errors import UsageError
 
 with warnings.catch_warnings():

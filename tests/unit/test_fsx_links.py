@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace_daemon.fsx.api import Association, FileSystem
-from headrace_daemon.fsx.links import (
+from headrace_daemon.fsx.dra.links import (
     export_path,
     find_link,
     import_path,

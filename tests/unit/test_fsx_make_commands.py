@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace_daemon.fsx.aws import ATTEMPTS
-from headrace_daemon.fsx.waiting import Pace
+from headrace_daemon.fsx.make.waiting import Pace
 from tests.support.fsx_server import FakeFsx, fsx_server
 
 with warnings.catch_warnings():

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from headrace_daemon.fsx import spec as model
 from headrace_daemon.fsx.api import (
     Association,
     FileSystem,
@@ -20,8 +19,8 @@ from headrace_daemon.fsx.api import (
     NewTask,
     RepositoryTask,
 )
-from headrace_daemon.fsx.cloud_init import HostPart
-from headrace_daemon.fsx.making import (
+from headrace_daemon.fsx.make.cloud_init import HostPart
+from headrace_daemon.fsx.make.making import (
     Description,
     NotMade,
     client_token,
@@ -33,9 +32,10 @@ from headrace_daemon.fsx.making import (
     losses,
     refuse_final_backup,
 )
-from headrace_daemon.fsx.making_text import Lines, Spinner, description_lines, display_for, made_lines, step_text
-from headrace_daemon.fsx.spec import AssociationSpec, FileSystemSpec
-from headrace_daemon.fsx.waiting import Pace, Step
+from headrace_daemon.fsx.make.text import Lines, Spinner, description_lines, display_for, made_lines, step_text
+from headrace_daemon.fsx.make.waiting import Pace, Step
+from headrace_daemon.fsx.spec import model as model
+from headrace_daemon.fsx.spec.model import AssociationSpec, FileSystemSpec
 from headrace_queue.errors import UsageError
 from tests.support.service_model import problems
 

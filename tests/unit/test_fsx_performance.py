@@ -2,9 +2,9 @@
 
 import pytest
 
-from headrace_daemon.fsx.filling import Load, drain, fill, fit
-from headrace_daemon.fsx.performance import Evidence, Figure, automatic_iops, performance
-from headrace_daemon.fsx.spec import (
+from headrace_daemon.fsx.estimate.filling import Load, drain, fill, fit
+from headrace_daemon.fsx.estimate.performance import Evidence, Figure, automatic_iops, performance
+from headrace_daemon.fsx.spec.model import (
     DataReadCacheConfiguration,
     DeploymentType,
     DriveCacheType,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from headrace_daemon.fsx.findings import NOT_SET
-from headrace_daemon.fsx.rules import check, errors
-from headrace_daemon.fsx.violations import Severity
+from headrace_daemon.fsx.spec.findings import NOT_SET
+from headrace_daemon.fsx.spec.rules import check, errors
+from headrace_daemon.fsx.spec.violations import Severity
 from tests.support.fsx_seed import REFUSED_THEN, VALID_THEN, Example, with_subnet
 from tests.support.fsx_specs import ARN, plain, spec_of
 

@@ -4,8 +4,8 @@ import re
 
 from docs.generate_fsx import PAGE, with_tables
 
-from headrace_daemon.fsx.rules import check
-from headrace_daemon.fsx.spec_source import read_spec
+from headrace_daemon.fsx.spec.rules import check
+from headrace_daemon.fsx.spec.source import read_spec
 
 
 def test_the_tables_are_those_of_the_code() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from headrace_daemon.fsx.request import association_request, create_request
-from headrace_daemon.fsx.rules import check, errors
-from headrace_daemon.fsx.spec import FileSystemSpec
+from headrace_daemon.fsx.spec.model import FileSystemSpec
+from headrace_daemon.fsx.spec.request import association_request, create_request
+from headrace_daemon.fsx.spec.rules import check, errors
 from tests.support.fsx_specs import ARN, SUBNET, plain, spec_of, spoilt_values, valid_values
 from tests.support.service_model import problems
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace_daemon.fsx.spec import DeploymentType, Event, FileSystemSpec
-from headrace_daemon.fsx.spec_source import BadSpec, load_spec, read_spec
+from headrace_daemon.fsx.spec.model import DeploymentType, Event, FileSystemSpec
+from headrace_daemon.fsx.spec.source import BadSpec, load_spec, read_spec
 from headrace_queue.errors import UsageError
 
 with warnings.catch_warnings(action="ignore"):

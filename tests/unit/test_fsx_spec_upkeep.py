@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace_daemon.fsx.rules import check, errors
-from headrace_daemon.fsx.violations import Severity
+from headrace_daemon.fsx.spec.rules import check, errors
+from headrace_daemon.fsx.spec.violations import Severity
 from tests.support.fsx_specs import plain, spec_of
 
 OUT = ("leave it out",)

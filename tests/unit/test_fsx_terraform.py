@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from headrace_daemon.fsx import spec as model
-from headrace_daemon.fsx.cloud_init import HostPart
-from headrace_daemon.fsx.spec import AssociationSpec, FileSystemSpec
-from headrace_daemon.fsx.terraform import document, escaped, identifier, text_of
+from headrace_daemon.fsx.make.cloud_init import HostPart
+from headrace_daemon.fsx.make.terraform import document, escaped, identifier, text_of
+from headrace_daemon.fsx.spec import model as model
+from headrace_daemon.fsx.spec.model import AssociationSpec, FileSystemSpec
 from tests.support.fsx_specs import spec_of, valid_values
 from tests.support.terraform_schema import SCHEMA, problems, templates, texts
 

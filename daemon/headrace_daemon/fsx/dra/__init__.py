@@ -1,0 +1,1 @@
+"""Data repository associations and tasks: FSx itself moves data between the file system and its bucket."""

@@ -1,0 +1,1 @@
+"""How a file system is made: Terraform, user data, the API."""
