@@ -227,20 +227,15 @@ def delete(
 
 def _spec(path: Path, settings: list[str] | None, *, placed: bool) -> "FileSystemSpec":
     """With its warnings told. Raises UsageError."""
+    from headrace_daemon.fsx.spec.findings import line_of
     from headrace_daemon.fsx.spec.rules import check
-    from headrace_daemon.fsx.spec.source import load_spec
+    from headrace_daemon.fsx.spec.source import load_spec, settings_of
     from headrace_daemon.fsx.spec.violations import Severity
 
-    pairs = {}
-    for setting in settings or ():
-        key, separator, value = setting.partition("=")
-        if not separator or not key:
-            raise UsageError(f"--set {shown(setting)}", "it is no KEY=VALUE", "Write --set storage_capacity=4800.")
-        pairs[key] = value
-    spec = load_spec(path, pairs, placed=placed)
+    spec = load_spec(path, settings_of(settings or ()), placed=placed)
     for violation in check(spec):
         if violation.severity is Severity.WARNING:
-            print(f"headraced: warning: {shown(f'{violation.field}: {violation.rule}')}", file=sys.stderr)
+            print(f"headraced: warning: {shown(line_of(violation))}", file=sys.stderr)
     return spec
 
 

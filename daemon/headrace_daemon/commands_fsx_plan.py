@@ -239,11 +239,11 @@ def _prices(path: Path | None) -> "Prices":
 def _estimated(path: Path | None, settings: Sequence[str] | None, prices: "Prices", basis: "Basis") -> "Estimate":
     """Raises UsageError, with all that is wrong with the specification."""
     from headrace_daemon.fsx.estimate.estimate import estimate
-    from headrace_daemon.fsx.spec.source import load_spec
+    from headrace_daemon.fsx.spec.source import load_spec, settings_of
 
     if path is None and not settings:
         raise UsageError("headraced fsx plan", "it needs a file system", "Name a TOML file, or add --set KEY=VALUE.")
-    spec = load_spec(path, _settings(settings or ()), placed=False)
+    spec = load_spec(path, settings_of(settings or ()), placed=False)
     try:
         return estimate(spec, prices, basis, _warnings(spec))
     except ValueError as error:
@@ -255,17 +255,6 @@ def _warnings(spec: "FileSystemSpec") -> "list[Violation]":
     from headrace_daemon.fsx.spec.violations import Severity
 
     return [violation for violation in check(spec) if violation.severity is Severity.WARNING]
-
-
-def _settings(settings: Iterable[str]) -> dict[str, str]:
-    """Raises UsageError for what is no KEY=VALUE."""
-    pairs = {}
-    for setting in settings:
-        key, separator, value = setting.partition("=")
-        if not separator or not key:
-            raise UsageError(f"--set {shown(setting)}", "it is no KEY=VALUE", "Write --set storage_capacity=4800.")
-        pairs[key] = value
-    return pairs
 
 
 def _warn(estimates: "Iterable[Estimate]") -> None:

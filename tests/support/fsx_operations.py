@@ -39,6 +39,7 @@ class Operations:
         """Raises ApiError. A request whose token was seen gets the answer of the first, as things are now."""
         handlers: dict[str, Callable[[Wire], Wire | Callable[[], Wire]]] = {
             "CreateFileSystem": self._create_file_system,
+            "CreateFileSystemFromBackup": self._restore_file_system,
             "DescribeFileSystems": self._describe_file_systems,
             "DeleteFileSystem": self._delete_file_system,
             "CreateDataRepositoryAssociation": self._create_association,
@@ -71,6 +72,15 @@ class Operations:
     def _create_file_system(self, request: Wire) -> Callable[[], Wire]:
         check_file_system(request)
         record = self.add_file_system(request)
+        return lambda: {"FileSystem": record.wire}
+
+    def _restore_file_system(self, request: Wire) -> Callable[[], Wire]:
+        """What the request leaves out is the backup's; every backup here is of the same persistent file system."""
+        own = {"StorageCapacity": 1200, "StorageType": "SSD", "FileSystemTypeVersion": "2.15"}
+        lustre = {"DeploymentType": "PERSISTENT_1", "PerUnitStorageThroughput": 50} | request.get(
+            "LustreConfiguration", {}
+        )
+        record = self.add_file_system(own | request | {"LustreConfiguration": lustre})
         return lambda: {"FileSystem": record.wire}
 
     def add_file_system(self, request: Wire, lifecycle: str = "CREATING") -> FileSystemRecord:

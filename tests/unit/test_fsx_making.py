@@ -177,9 +177,12 @@ def test_a_token_is_that_of_the_request_and_no_other() -> None:
     assert client_token({"a": 1, "ClientRequestToken": "x"}, "") == client_token({"a": 1}, "")
 
 
-def test_a_backup_is_restored_elsewhere() -> None:
-    with pytest.raises(UsageError, match="backup_id"):
-        creation(SPEC.model_copy(update={"backup_id": "backup-0123456789abcdef0"}), "")
+def test_a_file_system_is_made_from_a_backup_by_another_operation() -> None:
+    request = creation(SPEC.model_copy(update={"backup_id": "backup-0123456789abcdef0"}), "")
+    assert (request.operation, request.parameters["BackupId"]) == (
+        "CreateFileSystemFromBackup",
+        "backup-0123456789abcdef0",
+    )
 
 
 # -- making -----------------------------------------------------------------------------------------------------------

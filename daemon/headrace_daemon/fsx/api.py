@@ -125,7 +125,8 @@ class FsxApi(Protocol):
     """One region's FSx API. Every method raises FsxDenied and FsxUnreachable, and what else it names."""
 
     async def create_file_system(self, request: Mapping[str, Any]) -> FileSystem:
-        """request: the parameters of CreateFileSystem, ClientRequestToken among them. Raises FsxRefused, FsxBusy."""
+        """request: the parameters of CreateFileSystem, or of CreateFileSystemFromBackup where there is a BackupId;
+        ClientRequestToken among them. Raises FsxRefused, FsxBusy, FsxNotFound for the backup."""
         ...
 
     async def file_system(self, file_system_id: str) -> FileSystem:

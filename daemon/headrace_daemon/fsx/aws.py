@@ -67,7 +67,8 @@ class AwsFsx(FsxApi):
         self._opening = asyncio.Lock()
 
     async def create_file_system(self, request: Mapping[str, Any]) -> FileSystem:
-        answer = await self._ask("create_file_system", request)
+        operation = "create_file_system_from_backup" if "BackupId" in request else "create_file_system"
+        answer = await self._ask(operation, request)
         return file_system(required(answer, "FileSystem"), self._access.region)
 
     async def file_system(self, file_system_id: str) -> FileSystem:

@@ -75,11 +75,9 @@ def client_token(request: Mapping[str, Any], salt: str) -> str:
 
 
 def creation(spec: FileSystemSpec, salt: str) -> ApiRequest:
-    """The CreateFileSystem. Raises UsageError for a backup, which another operation restores."""
-    if spec.backup_id is not None:
-        why = "a file system from a backup is not made here"
-        raise UsageError(f"backup_id {spec.backup_id!r}", why, "Use `headraced fsx terraform`, or leave it out.")
-    return ApiRequest("CreateFileSystem", create_request(spec, client_token(create_request(spec, ""), salt)))
+    """The CreateFileSystem, from a backup where the specification names one."""
+    operation = "CreateFileSystem" if spec.backup_id is None else "CreateFileSystemFromBackup"
+    return ApiRequest(operation, create_request(spec, client_token(create_request(spec, ""), salt)))
 
 
 def linking(spec: FileSystemSpec, file_system_id: str, salt: str) -> list[ApiRequest]:

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from headrace_daemon.fsx.spec.model import FileSystemSpec
 from headrace_daemon.fsx.spec.rules import check, errors
 from headrace_daemon.fsx.spec.violations import Violation
 from headrace_queue.errors import UsageError
-from headrace_queue.render import count
+from headrace_queue.render import count, shown
 
 _KEY: Final = re.compile(r"(\w+)((?:\[\d{1,3}\])*)", re.ASCII)
 _TAG: Final = re.compile(r"((?:.*\.)?(?:final_backup_)?tags)\.(.+)")
@@ -45,6 +45,17 @@ def load_spec(path: Path | None, flags: Mapping[str, str], *, placed: bool = Tru
     """
     name = "the specification" if path is None else f"specification {path}"
     return _spec_of(_read(path) if path is not None else {}, flags, name, placed=placed)
+
+
+def settings_of(settings: Iterable[str]) -> dict[str, str]:
+    """The flags that `--set KEY=VALUE` gave. Raises UsageError for what is none."""
+    pairs = {}
+    for setting in settings:
+        key, separator, value = setting.partition("=")
+        if not separator or not key:
+            raise UsageError(f"--set {shown(setting)}", "it is no KEY=VALUE", "Write --set storage_capacity=4800.")
+        pairs[key] = value
+    return pairs
 
 
 def read_spec(text: str, name: str, *, placed: bool = True) -> FileSystemSpec:
