@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from headrace_daemon.fsx.estimate.alternatives import (
     KINDS,
-    TIERING_MOST,
-    TIERING_STEP,
     Kind,
     next_capacity,
     sized,
@@ -22,6 +20,7 @@ from headrace_daemon.fsx.estimate.filling import ROOM
 from headrace_daemon.fsx.estimate.performance import TABLE, Performance, lowest
 from headrace_daemon.fsx.estimate.prices import Prices
 from headrace_daemon.fsx.spec.model import DeploymentType, FileSystemSpec, StorageType
+from headrace_daemon.fsx.spec.offers import THROUGHPUT_CAPACITY, THROUGHPUT_UNIT
 from headrace_daemon.fsx.spec.violations import Severity, Violation
 
 Check = Callable[[FileSystemSpec], Sequence[Violation]]
@@ -135,8 +134,8 @@ def _of_tiering(need: Need, basis: Basis) -> tuple[FileSystemSpec, str] | None:
     if need.linked:
         return None
     wanted = max(need.read or 0, need.write or 0)
-    throughput = max(ceil(wanted / _MB / TIERING_STEP), 1) * TIERING_STEP
-    if throughput > TIERING_MOST:
+    throughput = max(ceil(wanted / _MB / THROUGHPUT_UNIT), 1) * THROUGHPUT_UNIT
+    if throughput > THROUGHPUT_CAPACITY.most:
         return None
     reason = f"the rates set its throughput, the data its storage: the next step there is has {throughput:,} MB/s"
     return tiering(throughput, basis.region), reason

@@ -15,14 +15,9 @@ from headrace_daemon.fsx.spec.model import (
     ReadCacheMode,
     StorageType,
 )
+from headrace_daemon.fsx.spec.offers import OFFERS, THROUGHPUT_CAPACITY, THROUGHPUT_UNIT
 
-TIERING_STEP: Final = 4000  # MB/s
-TIERING_MOST: Final = 2_000_000
 _TIERING_METADATA_IOPS: Final = 6000
-_SMALLEST_SSD: Final = 1200  # GiB
-_SSD_STEP: Final = 2400
-_SCRATCH_1_STEP: Final = 3600  # from there on
-_HDD_STEPS: Final = {12: 6000, 40: 1800}
 _VERSION: Final = "2.15"
 """Of Lustre: the newest, with which every kind that can have data repository associations may have them."""
 
@@ -42,15 +37,8 @@ KINDS: Final = tuple(Kind(*row) for row in TABLE)
 
 def next_capacity(kind: Kind, least: float) -> int:
     """The smallest valid capacity of at least so many GiB (CreateFileSystem, StorageCapacity)."""
-    needed = round(least, 6)  # what a division left of a whole number is no GiB more
-    if kind.storage is StorageType.HDD and kind.tier in _HDD_STEPS:
-        step = _HDD_STEPS[kind.tier]
-        return max(ceil(needed / step), 1) * step
-    if needed <= _SMALLEST_SSD:
-        return _SMALLEST_SSD
-    if kind.deployment is DeploymentType.SCRATCH_1 and needed > _SSD_STEP:
-        return ceil(needed / _SCRATCH_1_STEP) * _SCRATCH_1_STEP
-    return ceil(needed / _SSD_STEP) * _SSD_STEP
+    needed = ceil(round(least, 6))  # what a division left of a whole number is no GiB more
+    return OFFERS[kind.deployment, kind.storage].sizes[kind.tier].at_least(needed)
 
 
 def sized(kind: Kind, capacity: int, region: str | None = None) -> FileSystemSpec:
@@ -97,10 +85,10 @@ def siblings(spec: FileSystemSpec) -> list[FileSystemSpec]:
     """The other tiers of its deployment and storage type, in the next capacity that they come in; where there is only
     one, all other kinds on SSD."""
     if spec.storage_type is StorageType.INTELLIGENT_TIERING or spec.storage_capacity is None:
-        own = spec.throughput_capacity or TIERING_STEP
-        first = max(own - TIERING_STEP, TIERING_STEP)
-        rates = range(first, first + 4 * TIERING_STEP, TIERING_STEP)
-        return [tiering(rate, spec.region) for rate in rates if rate != own and rate <= TIERING_MOST]
+        own = spec.throughput_capacity or THROUGHPUT_UNIT
+        first = max(own - THROUGHPUT_UNIT, THROUGHPUT_UNIT)
+        rates = range(first, first + 4 * THROUGHPUT_UNIT, THROUGHPUT_UNIT)
+        return [tiering(rate, spec.region) for rate in rates if rate != own and rate <= THROUGHPUT_CAPACITY.most]
     mine = Kind(spec.deployment, spec.storage_type, spec.per_unit_storage_throughput)
     alike = [kind for kind in KINDS if (kind.deployment, kind.storage) == (mine.deployment, mine.storage)]
     if len(alike) < 2:

@@ -25,6 +25,11 @@ class Sizes:
     def __contains__(self, number: int) -> bool:
         return number in self.first or (0 < number <= self.most and number % self.step == 0)
 
+    def at_least(self, number: int) -> int:
+        """The smallest one that is no smaller."""
+        multiple = max(-(-number // self.step), 1) * self.step
+        return min(size for size in (*self.first, multiple) if size >= number)
+
     def nearest(self, number: int) -> tuple[int, ...]:
         """The largest one below and the smallest one above."""
         below = min(number, self.most + 1) - 1
