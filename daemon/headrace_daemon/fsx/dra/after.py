@@ -48,7 +48,11 @@ def after_tasks(tasks: Sequence[Task], *, only: bool) -> AfterTasks:
 def told_of(tasks: Sequence[Task]) -> str:
     """What a person should know of tasks that did not do all that was asked of them; '' where they did."""
     bad = [task for task in tasks if task.state is not TaskState.SUCCEEDED and not given_up(task)]
-    return "; ".join(f"{task.spec.kind} by FSx {task.task_id or ''} {task.state}: {task.error or ''}" for task in bad)
+    return "; ".join(" ".join(filter(None, (f"{task.spec.kind} by FSx", task.task_id, _end(task)))) for task in bad)
+
+
+def _end(task: Task) -> str:
+    return f"{task.state}: {task.error}" if task.error else str(task.state)
 
 
 def hidden_prefix(tasks: Sequence[Task], spec: JobSpec) -> str:
