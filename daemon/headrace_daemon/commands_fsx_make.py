@@ -182,6 +182,7 @@ def delete(
         bool, typer.Option("--final-backup", help="Keep its files in a backup, which costs money.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be lost, and delete nothing.")] = False,
     wait: Wait = False,
     remote: Remote = None,
     endpoint_url: Endpoint = None,
@@ -201,7 +202,7 @@ def delete(
     async def then(api: "FsxApi", say: "Say") -> str:
         return await remove(api, place.file_system_id, pace(), say, final_backup=final_backup, wait=wait)
 
-    if not yes and not sys.stdin.isatty():
+    if not (yes or dry_run or sys.stdin.isatty()):
         why = "it deletes a file system with everything in it, and nobody is there to be asked"
         raise UsageError(f"headraced fsx delete {shown(which)}", why, "Add --yes once you are sure.")
     found = ask(first, place, as_json=as_json)
@@ -210,6 +211,9 @@ def delete(
     if final_backup:
         refuse_final_backup(found)
     lost = losses(found, final_backup=final_backup)
+    if dry_run:
+        _print(as_json, {"file_system_id": place.file_system_id, "would_lose": lost}, lost)
+        return 0
     print("Deleting it ends all of this, for good:", *(f"  {shown(line)}" for line in lost), sep="\n", file=sys.stderr)
     if not yes and not _confirmed(place.file_system_id):
         print("headraced: nothing was deleted", file=sys.stderr)

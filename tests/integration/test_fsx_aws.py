@@ -110,9 +110,9 @@ async def test_a_task_from_its_request_to_its_end(fsx: FakeFsx) -> None:
         assert ended.ended is not None
         with pytest.raises(FsxTaskEnded):
             await api.cancel_task(made.id)
-        second = await api.create_task(task(TaskKind.RELEASE, system, "ns1", token="t-2", unused_days=7))
+        second = await api.create_task(task(TaskKind.RELEASE, system, "ns1", token="t-2"))
         assert fsx.calls("CreateDataRepositoryTask")[-1]["ReleaseConfiguration"] == {
-            "DurationSinceLastAccess": {"Unit": "DAYS", "Value": 7}
+            "DurationSinceLastAccess": {"Unit": "DAYS", "Value": 0}
         }
         assert {one.id for one in await api.tasks(system)} == {made.id, second.id}
         with pytest.raises(FsxNotFound):

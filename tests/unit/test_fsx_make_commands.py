@@ -105,6 +105,7 @@ def test_create_describe_delete(command: Command, fsx: FakeFsx) -> None:
     ).replace("      ", "")
     assert "--yes" in command("delete", "here", code=2), "nobody is there to be asked"
     assert "has no backups" in command("delete", "here", "--yes", "--final-backup", code=2)
+    assert any("era5" in line for line in json.loads(command("delete", "here", "--dry-run", "--json"))["would_lose"])
     assert not fsx.calls("DeleteFileSystem")
     assert command("delete", "here", "--yes", "--wait") == f"{found['id']} is deleted\n"
     assert "the association of /ns1 with s3://climate/era5/" in command.said

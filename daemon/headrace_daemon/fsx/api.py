@@ -89,15 +89,13 @@ class Association:
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A CreateDataRepositoryTask. paths: as the kind wants them, none for everything. report: s3://bucket/prefix/ below
-    which FSx writes the files that failed, '' for no report. token: the same one is the same task. unused_days: of a
-    release, how long nobody may have used a file."""
+    which FSx writes the files that failed, '' for no report. token: the same one is the same task."""
 
     kind: TaskKind
     file_system_id: str
     paths: tuple[str, ...]
     report: str
     token: str
-    unused_days: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

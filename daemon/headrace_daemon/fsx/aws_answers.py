@@ -99,8 +99,8 @@ def task_request(task: NewTask) -> dict[str, Any]:
     if task.paths:
         request["Paths"] = list(task.paths)
     if task.kind is TaskKind.RELEASE:
-        unused = {"Unit": "DAYS", "Value": task.unused_days}
-        request["ReleaseConfiguration"] = {"DurationSinceLastAccess": unused}
+        # all that is exported, however lately it was read
+        request["ReleaseConfiguration"] = {"DurationSinceLastAccess": {"Unit": "DAYS", "Value": 0}}
     if task.tags:
         request["Tags"] = [{"Key": key, "Value": value} for key, value in task.tags.items()]
     return request
