@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from headrace_daemon.demo.servers import S3Server
+from headrace_daemon.files.names import temp_name
 from headrace_queue.jobs import Owner, Rule, Via
 from headrace_queue.states import JobState
 from headrace_queue.tasks import TaskState
-from tests.support.fsx_site import LinkedSite, linked_site
+from tests.support.fsx_site import Fleet, LinkedSite, fleet_of, linked_site
 
 pytestmark = pytest.mark.server
 
@@ -20,8 +21,22 @@ SMALL = ("task_from_objects = 2",)
 FILES = {f"run/{number}.nc": b"x" * (number + 1) for number in range(3)}
 
 
+@pytest.fixture(scope="module")
+def fleet(moto_s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet_of(tmp_path_factory.mktemp("fleet"), moto_s3, 40, *SMALL) as fleet:
+        yield fleet
+
+
 @pytest.fixture
-def linked(moto_s3: S3Server, tmp_path: Path) -> Iterator[LinkedSite]:
+def linked(fleet: Fleet) -> Iterator[LinkedSite]:
+    """With a daemon that runs."""
+    with fleet.lend() as site:
+        yield site
+
+
+@pytest.fixture
+def alone(moto_s3: S3Server, tmp_path: Path) -> Iterator[LinkedSite]:
+    """Without a daemon."""
     with linked_site(tmp_path, moto_s3, *SMALL) as site:
         yield site
 
@@ -32,6 +47,13 @@ def written(linked: LinkedSite) -> LinkedSite:
     for name, body in FILES.items():
         linked.write(name, body)
     return linked
+
+
+@pytest.fixture
+def written_alone(alone: LinkedSite) -> LinkedSite:
+    for name, body in FILES.items():
+        alone.write(name, body)
+    return alone
 
 
 @pytest.fixture
@@ -143,20 +165,20 @@ REFUSALS = (
 )
 
 
-def test_a_task_that_fsx_refuses_is_streamed(linked: LinkedSite) -> None:
+def test_a_task_that_fsx_refuses_is_streamed(alone: LinkedSite) -> None:
     """A job for each refusal; they are asked for one after the other, in whatever order."""
     jobs = {}
     for code in REFUSALS:
-        linked.fsx.refuse("CreateDataRepositoryTask", code, f"not {code}")
+        alone.fsx.refuse("CreateDataRepositoryTask", code, f"not {code}")
         for name, body in FILES.items():
-            linked.write(f"{code}/{name}", body)
-        jobs[code] = linked.enqueue(linked.root / code, f"{linked.url}/{code}/")
-    linked.site.run("headraced", "drain")
-    assert bodies(linked) == {f"{code}/{name}": body for code in REFUSALS for name, body in FILES.items()}
+            alone.write(f"{code}/{name}", body)
+        jobs[code] = alone.enqueue(alone.root / code, f"{alone.url}/{code}/")
+    alone.site.run("headraced", "drain")
+    assert bodies(alone) == {f"{code}/{name}": body for code in REFUSALS for name, body in FILES.items()}
     for job_id in jobs.values():
-        assert linked.outcomes(job_id) == dict.fromkeys(FILES, "transferred")
-        assert linked.states(job_id) == [("export", "refused")]
-    notes = "\n".join(linked.site.job(job_id).note or "" for job_id in jobs.values())
+        assert alone.outcomes(job_id) == dict.fromkeys(FILES, "transferred")
+        assert alone.states(job_id) == [("export", "refused")]
+    notes = "\n".join(alone.site.job(job_id).note or "" for job_id in jobs.values())
     assert all(f"not {code} ({code})" in notes for code in REFUSALS)
 
 
@@ -212,24 +234,25 @@ def test_a_task_that_fails_as_a_whole_is_streamed(linked: LinkedSite, kind: str)
     assert "An internal error occurred." in (job.note or "")
 
 
-def test_a_task_that_somebody_else_cancels_is_streamed(written: LinkedSite) -> None:
-    written.fsx.hold("EXPORT", after=1)
-    written.site.serve()
-    job_id = written.enqueue(written.root, f"{written.url}/")
-    task = written.until_task(job_id, TaskState.RUNNING)
-    with closing(written.fsx.client()) as client:
+def test_a_task_that_somebody_else_cancels_is_streamed(written_alone: LinkedSite) -> None:
+    written_alone.fsx.hold("EXPORT", after=1)
+    written_alone.site.serve()
+    job_id = written_alone.enqueue(written_alone.root, f"{written_alone.url}/")
+    task = written_alone.until_task(job_id, TaskState.RUNNING)
+    with closing(written_alone.fsx.client()) as client:
         client.cancel_data_repository_task(TaskId=task.task_id)
-    job = written.site.finish(job_id)
-    assert bodies(written) == FILES
+    job = written_alone.site.finish(job_id)
+    assert bodies(written_alone) == FILES
     assert "somebody cancelled" in (job.note or "")
 
 
 def test_nothing_is_released_that_was_not_exported(written: LinkedSite) -> None:
     written.mount.fail_files("run/1.nc", "S3AccessDenied")
-    job = written.export(release=True)
+    job = written.export(1, release=True)
     assert written.states(job.id) == [("export", "failed"), ("release", "cancelled")]
     assert not any(written.mount.released(name) for name in FILES)
     assert bodies(written) == FILES
+    assert job.counters.failed == 1  # not_released
 
 
 # -- data that does not come back -------------------------------------------------------------------------------------
@@ -273,3 +296,40 @@ def test_a_job_of_a_user_never_acts_with_the_rights_of_fsx(written: LinkedSite) 
     job = written.drained(job_id)
     assert "rights of a user" in (job.note or "")
     assert (written.created(), bodies(written)) == ([], FILES)
+
+
+def test_unfinished_files_of_another_job_are_not_exported(written: LinkedSite) -> None:
+    """While one writes there, the other is streamed, which leaves such files alone; what one that was killed left is
+    taken out of the bucket again."""
+    part = written.write(f"run/{temp_name(7, 'x' * 8)}", b"half")
+    other = written.enqueue(f"s3://{written.bucket}/elsewhere/", written.root / "run/deep")
+    written.pause(other)
+    job = written.export()
+    assert f"job {other} writes there" in (job.note or "")
+    assert (bodies(written), written.created()) == (FILES, [])
+    written.cancel(other)
+    for name, body in FILES.items():
+        written.write(f"more/{name}", body)
+    job = written.export()
+    assert written.states(job.id) == [("export", "succeeded")]
+    assert written.outcomes(job.id)[f"run/{part.name}"] == "deleted"
+    assert bodies(written) == FILES | {f"more/{name}": body for name, body in FILES.items()}
+
+
+def test_a_release_that_fails_is_no_success(written: LinkedSite) -> None:
+    written.fsx.fail_task("RELEASE", "no.")
+    job = written.export(1, release=True)
+    assert written.states(job.id) == [("export", "succeeded"), ("release", "failed")]
+    assert (job.state, job.counters.done, job.counters.failed) == (JobState.INCOMPLETE, 3, 1)
+    assert written.site.report(job.id)[""].error == "not_released"
+
+
+def test_a_drain_ends_when_fsx_is_told_of_the_cancellation(written_alone: LinkedSite) -> None:
+    written_alone.fsx.hold("EXPORT")
+    daemon = written_alone.site.serve()
+    job_id = written_alone.enqueue(written_alone.root, f"{written_alone.url}/")
+    written_alone.until_task(job_id, TaskState.RUNNING)
+    daemon.kill()
+    written_alone.cancel(job_id)
+    written_alone.site.run("headraced", "drain")
+    assert written_alone.fsx.calls("CancelDataRepositoryTask")

@@ -183,6 +183,13 @@ class FakeFsx:
         """The next calls are carried out, and end with their connection."""
         self._faults.append(Fault(operation, times, works=True))
 
+    def forget(self) -> None:
+        """Everything that was to go wrong, or to be held."""
+        with self._lock:
+            self._faults.clear()
+            self._model.holds.clear()
+            self._model.dooms.clear()
+
     def fail_task(self, kind: str, message: str = "An internal error occurred.") -> None:
         """The next new task of this type ('' for any) fails as a whole."""
         self._model.dooms.append((kind, message))

@@ -1,14 +1,16 @@
 """A host whose /fsx is linked to a bucket: a fake FSx with its mount, the daemon and the commands, a real S3 server."""
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headrace_daemon.demo.servers import S3Server
 from headrace_queue.jobs import Job, JobSpec, Kind, Options, Owner
+from headrace_queue.states import EXIT_CODE, FINAL
 from headrace_queue.store import Store, open_store
 from headrace_queue.tasks import Task, TaskState
 from tests.support.buckets import fresh_bucket
@@ -22,7 +24,8 @@ REGION = "us-east-1"
 
 @dataclass
 class LinkedSite:
-    """bucket: the name of the linked one; its prefix `data/` is the folder `/` of the mount."""
+    """bucket: the name of the linked one; its prefix `data/` is the folder `/` of the mount. served: a daemon runs, and
+    nobody drains."""
 
     site: Site
     fsx: FakeFsx
@@ -31,6 +34,11 @@ class LinkedSite:
     bucket: str
     file_system: str
     association: str
+    served: bool = False
+    _seen: int = 0
+
+    def __post_init__(self) -> None:
+        self._seen = len(self.fsx.requests)
 
     @property
     def url(self) -> str:
@@ -78,8 +86,13 @@ class LinkedSite:
             ].id
 
     def drained(self, job_id: int, code: int = 0) -> Job:
-        self.site.run("headraced", "drain", code=code)
-        return self.site.job(job_id)
+        """The job at its end, which has this exit code."""
+        if not self.served:
+            self.site.run("headraced", "drain", code=code)
+            return self.site.job(job_id)
+        job = self.site.until_job(job_id, lambda job: job.state in FINAL)
+        assert EXIT_CODE[job.state] == code, f"{job}\n{self.site.logs()}"
+        return job
 
     def retry(self, job_id: int, code: int = 0) -> Job:
         with self._writing() as store:
@@ -105,8 +118,12 @@ class LinkedSite:
 
     def created(self) -> list[Any]:
         """The tasks that FSx was asked for, without those that were asked for twice."""
-        asked = self.fsx.calls("CreateDataRepositoryTask")
+        asked = [one for one in self.fsx.calls("CreateDataRepositoryTask") if one["FileSystemId"] == self.file_system]
         return list({one["ClientRequestToken"]: one for one in asked}.values())
+
+    def asked(self) -> int:
+        """How many requests FSx got since this site began."""
+        return len(self.fsx.requests) - self._seen
 
     def states(self, job_id: int) -> list[tuple[str, str]]:
         """Kind and state of the job's tasks."""
@@ -144,19 +161,69 @@ def linked_site(
         bucket = fresh_bucket(server, "linked")
         file_system = fsx.add_file_system(mount)
         association = fsx.add_association(file_system, path, f"s3://{bucket}/data/")
-        lines: Sequence[str] = (
-            "[fsx.scratch]",
-            f'file_system_id = "{file_system}"',
-            f'mount = "{mount.root}"',
-            'mounted_as = "any"',
-            f'region = "{REGION}"',
-            f'endpoint_url = "{fsx.url}"',
-            f'lfs = "{lfs or mount.lfs_command(directory)}"',
-            'poll = "50ms"',
-            *section,
-        )
-        site = Site(directory / "site", {"s3": remote_of(server)}, more=lines)
+        lines = section_of("scratch", fsx, mount, file_system, lfs or str(mount.lfs_command(directory)))
+        site = Site(directory / "site", {"s3": remote_of(server)}, more=[*lines, *section])
         try:
             yield LinkedSite(site, fsx, mount, server, bucket, file_system, association)
         finally:
             site.close()
+
+
+def section_of(name: str, fsx: FakeFsx, mount: FakeMount, file_system: str, lfs: str) -> list[str]:
+    return [
+        f"[fsx.{name}]",
+        f'file_system_id = "{file_system}"',
+        f'mount = "{mount.root}"',
+        'mounted_as = "any"',
+        f'region = "{REGION}"',
+        f'endpoint_url = "{fsx.url}"',
+        f'lfs = "{lfs}"',
+        'poll = "50ms"',
+    ]
+
+
+class Fleet:
+    """One daemon that runs, for many tests one after the other: each gets a file system of its own."""
+
+    def __init__(
+        self, site: Site, fsx: FakeFsx, server: S3Server, mounts: Sequence[tuple[str, FakeMount, str, str]]
+    ) -> None:
+        """mounts: file system, mount, bucket and association of each."""
+        self._site, self._fsx, self._server = site, fsx, server
+        self._free = list(mounts)
+
+    @contextmanager
+    def lend(self) -> Iterator[LinkedSite]:
+        """The next one; what the fake was told for it is forgotten at the end."""
+        file_system, mount, bucket, association = self._free.pop()
+        self._server.make_bucket(bucket)
+        try:
+            yield LinkedSite(self._site, self._fsx, mount, self._server, bucket, file_system, association, served=True)
+        finally:
+            self._fsx.forget()
+
+
+@contextmanager
+def fleet_of(directory: Path, server: S3Server, size: int, *section: str) -> Iterator[Fleet]:
+    """section: further lines of each [fsx.NAME]."""
+    with ExitStack() as stack:
+        fsx = stack.enter_context(fsx_server())
+        lines: list[str] = []
+        mounts = []
+        for number in range(size):
+            folder = directory / str(number)
+            folder.mkdir(parents=True)
+            mount = stack.enter_context(FakeMount(folder / "fsx", server))
+            file_system = fsx.add_file_system(mount)
+            bucket = f"fleet-{os.getpid()}-{next(_numbers)}"
+            association = fsx.add_association(file_system, "/", f"s3://{bucket}/data/")
+            lines += section_of(f"n{number}", fsx, mount, file_system, str(mount.lfs_command(folder)))
+            lines += section
+            mounts.append((file_system, mount, bucket, association))
+        site = Site(directory / "site", {"s3": remote_of(server)}, more=lines)
+        stack.callback(site.close)
+        site.serve()
+        yield Fleet(site, fsx, server, mounts)
+
+
+_numbers = itertools.count()
