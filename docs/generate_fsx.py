@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import NoneType
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 from tests.support.fsx_seed import DIFFERENCES, REFUSED_THEN, VALID_THEN, with_subnet
 
+from headrace_daemon.fsx.spec.fields import plain_type
 from headrace_daemon.fsx.spec.model import AssociationSpec, DeploymentType, FileSystemSpec, StorageType
 from headrace_daemon.fsx.spec.offers import OFFERS, Offer, versions_of
 from headrace_daemon.fsx.spec.rules import check, errors
@@ -18,7 +18,7 @@ PAGE = Path(__file__).with_name("fsx-spec.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 _NOTES: Final = {
-    "name": "the tag Name, and the name of the Terraform resource",
+    "name": "the tag Name, and the name of the Terraform resource; tags.Name beside it says the same",
     "region": "of the file system; the region of the credentials unless it is said",
     "subnet_ids": "exactly one",
     "security_group_ids": "up to 50; Terraform makes one where none is named",
@@ -53,9 +53,12 @@ _NOTES: Final = {
     "export_path": "the same bucket; with import_path alone",
     "auto_import_policy": "with import_path",
     "imported_file_chunk_size": "MiB, 1 to 512,000",
-    "tags": "up to 50 with the name; keys up to 128 characters, values up to 256",
+    "tags": "up to 50 with the name; keys up to 128 characters, none that begins with aws:, values up to 256",
+    "timeouts.create": "how long Terraform waits, such as 45m; for Terraform alone",
+    "timeouts.update": "the same",
+    "timeouts.delete": "the same",
     "data_repository_associations": "up to 8; Lustre 2.12 or 2.15, not SCRATCH_1, not INTELLIGENT_TIERING",
-    "file_system_path": "/ns1; none within another's; / is then the only one",
+    "file_system_path": "/ns1, without // and ..; none within another's; / is then the only one",
     "data_repository_path": "s3://bucket/prefix/; none within another's",
     "batch_import_meta_data_on_create": "lists the bucket into the file system at once",
     "delete_data_in_filesystem": "when the association is deleted",
@@ -107,7 +110,7 @@ def _association() -> str:
 
 def _rows_of_model(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
     for name, field in model.model_fields.items():
-        inner = _without_none(field.annotation)
+        inner = plain_type(field.annotation)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _rows_of_model(inner, f"{prefix}{name}.")
         else:
@@ -127,11 +130,6 @@ def _values(annotation: Any) -> str:
         if len(get_args(annotation)) == 2 and Ellipsis not in get_args(annotation)
         else f"list: {_values(inner)}"
     )
-
-
-def _without_none(annotation: Any) -> Any:
-    inner = [one for one in get_args(annotation) if one is not NoneType] if NoneType in get_args(annotation) else []
-    return inner[0] if inner else annotation
 
 
 def _then() -> str:

@@ -11,6 +11,7 @@ import typer
 from headrace_daemon.commands_fsx import app as fsx_commands
 from headrace_daemon.commands_token import app as token_commands
 from headrace_daemon.ended_early import end_without_reader
+from headrace_daemon.output import prepare_output
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.config import Config, load_config
 from headrace_queue.errors import HeadraceError
@@ -190,8 +191,16 @@ app.add_typer(fsx_commands, name="fsx")
 
 def run() -> int:
     """What the command line asks for; the exit code."""
+    output = prepare_output()
     try:
         code: object = app(standalone_mode=False)
+        output.flush()
+    except BrokenPipeError:
+        end_without_reader()
+    except OSError as error:
+        if not output.failed:
+            raise
+        return output.tell_lost(error)
     except (HeadraceError, CommandLineError) as error:
         return complain(error, as_json="--json" in sys.argv)
     except BaseExceptionGroup as group:
@@ -199,10 +208,6 @@ def run() -> int:
         if others is not None or ours is None:
             raise
         return complain(_first(ours), as_json="--json" in sys.argv)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        end_without_reader()
     return code if isinstance(code, int) else 0
 
 

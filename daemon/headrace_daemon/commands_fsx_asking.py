@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from headrace_queue.config import Config
 from headrace_queue.config_fsx import FILE_SYSTEM_ID
+from headrace_queue.config_section import plain_url
 from headrace_queue.errors import TRY_AGAIN_EXIT, UsageError
 from headrace_queue.render import shown
 from headrace_queue.states import EXIT_CODE, JobState
@@ -39,6 +40,7 @@ class Place:
         self.section = "" if which is None else _section_name(config, which)
         section = section_of(config.fsx, self.section) if self.section else None
         self.file_system_id = section.file_system_id if section is not None else which or ""
+        self.mount = "" if section is None else str(section.mount)
         self.remote = remote or (section.remote if section is not None else "s3")
         if self.remote not in config.remotes:
             known = ", ".join(sorted(config.remotes))
@@ -49,7 +51,8 @@ class Place:
         # a remote that was named is meant with its own region
         own = section if remote is None or section is None or remote == section.remote else None
         self.region = region or (own.region if own is not None and own.region else self.remotes_region)
-        self.access: Access = Access(self.region, endpoint_url or (own.endpoint_url if own is not None else None))
+        asked = _endpoint(endpoint_url)
+        self.access: Access = Access(self.region, asked or (own.endpoint_url if own is not None else None))
         self.config = config
         self.begun = ""
 
@@ -59,6 +62,18 @@ class Place:
         from headrace_daemon.fsx.aws import aws_api
 
         return aws_api(self.remote, self.config.remote(self.remote), Facts(), access=self.access)
+
+
+def _endpoint(url: str | None) -> str | None:
+    """Of --endpoint-url. Raises UsageError, which shows no password."""
+    if url is None:
+        return None
+    try:
+        return plain_url(url)
+    except ValueError as error:
+        what = "--endpoint-url" if "@" in url else f"--endpoint-url {shown(url)!r}"
+        why, _, _ = str(error).partition("; ")  # after it stands what belongs into config.toml
+        raise UsageError(what, why, "Write https://HOST:PORT alone.") from None
 
 
 def _section_name(config: Config, which: str) -> str:
@@ -134,9 +149,15 @@ def _goes_on(place: Place) -> str:
 
 def _remedy(error: "FsxError") -> str:
     from headrace_daemon.fsx.api import FsxBusy, FsxDenied, FsxNotFound, FsxUnreachable
+    from headrace_daemon.fsx.aws import NO_CREDENTIALS
 
     if isinstance(error, FsxBusy | FsxUnreachable):
         return "Try the same command again; it goes on where it was."
+    if isinstance(error, FsxDenied) and error.code == NO_CREDENTIALS:
+        return (
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, work on a host with an instance role, or name others in "
+            "config.toml, under [remotes.NAME] credentials."
+        )
     if isinstance(error, FsxDenied):
         return "Allow these credentials to use FSx, or name others with --remote NAME."
     if isinstance(error, FsxNotFound):

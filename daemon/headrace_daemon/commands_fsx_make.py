@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from headrace_daemon.fsx.spec.model import FileSystemSpec
 
 _CANCELLED: Final = EXIT_CODE[JobState.CANCELLED]
+_READY: Final = frozenset({"AVAILABLE", "UPDATING"})
+_GONE: Final = frozenset({"FAILED", "DELETING", "MISCONFIGURED_UNAVAILABLE"})
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The file system, as a TOML file.")]
 Setting = Annotated[
@@ -72,9 +74,10 @@ def terraform(
     repository_url: Repository = "",
 ) -> int:
     """Write a file system, its associations and its security group as Terraform, with cloud-init for its hosts."""
-    from headrace_daemon.fsx.make.terraform import document, text_of
+    from headrace_daemon.fsx.make.terraform import document, refuse, text_of
 
     read = _spec(spec, settings, placed=False)
+    refuse(read)
     text = text_of(document(read, _host(read.name, mount, repository_url)))
     if str(output) == "-":
         sys.stdout.write(text)
@@ -87,7 +90,10 @@ def terraform(
 def print_cloud_init(
     context: typer.Context,
     which: Which,
-    mount: Mount = "/fsx",
+    mount: Annotated[
+        str | None,
+        typer.Option("--mount", metavar="PATH", help="Where hosts mount it. [that of [fsx.NAME], or /fsx]"),
+    ] = None,
     repository_url: Repository = "",
     remote: Remote = None,
     endpoint_url: Endpoint = None,
@@ -97,7 +103,7 @@ def print_cloud_init(
     from headrace_daemon.fsx.make.cloud_init import cloud_init
 
     place = Place(load_config(config or context.obj), which, remote, endpoint_url)
-    host = _host(place.section or "lustre", mount, repository_url)
+    host = _host(place.section or "lustre", mount or place.mount or "/fsx", repository_url)
 
     async def work(api: "FsxApi", say: "Say") -> "FileSystem":
         return await api.file_system(place.file_system_id)
@@ -105,9 +111,14 @@ def print_cloud_init(
     found = ask(work, place, as_json=False)
     if isinstance(found, int):
         return found
+    if found.lifecycle in _GONE:
+        raise UsageError(found.id, f"it is {found.lifecycle}: nothing can mount it", "Name another file system.")
     if not found.dns_name or not found.mount_name:
         why = f"it is {found.lifecycle}, and has no address yet"
         raise UsageError(found.id, why, "Try again once it is AVAILABLE.")
+    if found.lifecycle not in _READY:
+        text = f"{found.id} is {found.lifecycle}: a host can mount it once it is AVAILABLE"
+        print(f"headraced: warning: {shown(text)}", file=sys.stderr)
     print(cloud_init(host, found.id, found.dns_name, found.mount_name, found.region), end="")
     return 0
 
@@ -134,6 +145,8 @@ def create(
 
     read = _spec(spec, settings, placed=True)
     host = _host(read.name, mount, "")
+    if read.timeouts or any(link.timeouts for link in read.data_repository_associations):
+        print("headraced: note: timeouts are Terraform's; this command waits as long as AWS takes", file=sys.stderr)
     creation(read, token)  # what cannot be asked for is refused before anything is opened
     place = Place(load_config(config or context.obj), None, remote, endpoint_url, region=read.region)
     if dry_run:

@@ -12,6 +12,8 @@ from headrace_daemon.files.direct import writers
 from headrace_daemon.files.landing import Landing
 from headrace_daemon.files.lfs import lustre_of, section_of
 from headrace_daemon.files.lustre import LustreError, nearly_full
+from headrace_daemon.files.mounts import file_system
+from headrace_daemon.files.names import RootLost
 from headrace_daemon.files.released import POLL, Restoring
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.root import LinkPolicy, Root
@@ -62,6 +64,24 @@ def files_written(
 ) -> FilesEnd:
     """The folder is made where it is missing."""
     return _written(path, whole, job, config, room, standing, make=True)
+
+
+def check_mounted(path: Path, fsx: Mapping[str, FsxConfig]) -> None:
+    """What is written beneath the mount of a section [fsx.NAME] where nothing is mounted fills the host's own disk, and
+    what is read there is nothing. Raises RootLost: it may be mounted soon."""
+    section = section_of(fsx, str(path))
+    if section is None or section.mounted_as == "any":
+        return
+    why = f"no Lustre file system is mounted at {section.mount}, as config.toml says of {section.file_system_id}"
+    try:
+        fd = os.open(section.mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise RootLost(str(path), why) from error
+    try:
+        if file_system(fd) != "lustre":
+            raise RootLost(str(path), why)
+    finally:
+        os.close(fd)
 
 
 def on_lustre(

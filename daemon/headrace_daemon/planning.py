@@ -5,6 +5,7 @@ import errno
 import stat
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -24,12 +25,12 @@ from headrace_daemon.planner.entries import Entry, Lister, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.extras import refuse_another_root
 from headrace_daemon.planner.files_from import only_named
-from headrace_daemon.planner.hiding import without
+from headrace_daemon.planner.hiding import without_reports
 from headrace_daemon.planner.holding import Enough, Holding
 from headrace_daemon.planner.listing import list_files, list_nothing, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
-from headrace_daemon.planner.task import NOTHING_BEFORE, PlanEnd, PlanLimits, PlanPorts, PlanTask
+from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks, PlanEnd, PlanLimits, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, NotSupported
 from headrace_daemon.session import Session, Sessions
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
@@ -39,6 +40,7 @@ from headrace_queue.advice import for_job, with_advice
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
 from headrace_queue.one_file import LINK_LEADS_OUT, copy_what_it_leads_to
+from headrace_queue.report_file import read_report, report_path
 from headrace_queue.store import Store
 from headrace_queue.tasks import TaskSpec
 from headrace_queue.writer import Queue
@@ -56,7 +58,7 @@ async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Fa
     why."""
     job_id = lease.job.id
     try:
-        session = await sessions.open(lease.job)
+        session = await sessions.open_anew(lease.job)
         # asks the file system, which may hang: off the loop
         route = await session.threads.run(lambda: Route(side_of(session.source), side_of(session.destination)))
         await _Planning(session, sessions, lease, queue, route).run()
@@ -177,8 +179,8 @@ class _Planning:
         if names is not None:
             source = only_named(source, names, tell_absent=True)
             destination = only_named(destination, names, tell_absent=False)
-        if linked is not None and linked.hidden:
-            source, destination = without(source, linked.hidden), without(destination, linked.hidden)
+        if session.host.tasks is not None:
+            source, destination = without_reports(source), without_reports(destination)
         task = PlanTask(
             self._lease,
             source,
@@ -187,20 +189,26 @@ class _Planning:
             session.scratch,
             limits,
             await session.threads.run(trash_below, self._lease.job.spec),
-            restores=_restores(session) and (self._lease.job.spec.options.restore or linked is not None),
-            after=NOTHING_BEFORE if linked is None else linked.after,
+            restores_since=_restores_since(session, linked),
+            after=NOTHING_BEFORE if linked is None else await self._named(linked.after),
         )
         if linked is not None and linked.specs:
             return await self._perhaps_by_tasks(task, ports, linked)
+        if linked is not None and linked.release:
+            await self._hand_over(linked.release)
+            return PlanEnd.HANDED_OVER
         plan = DeletePlan(task, ports) if self._lease.phase is Phase.DELETE else CopyPlan(task, ports)
         return await plan.run()
 
     async def _perhaps_by_tasks(self, task: PlanTask, ports: PlanPorts, linked: "Linked") -> PlanEnd:
         """Data repository tasks where there is enough to do for them; they are planned after, and only what is left."""
-        holding = Holding(linked.objects, linked.size)
+        holding = Holding(linked.objects, linked.size, linked.overwrites)
+        plan = CopyPlan(task, holding.ports(ports))
         try:
-            end = await CopyPlan(task, holding.ports(ports)).run()
+            end = await plan.run()
         except Enough:
+            if linked.overwrites and plan.newer:
+                return await self._instead_of_tasks(task, ports, plan.newer)
             await self._hand_over(linked.specs)
             return PlanEnd.HANDED_OVER
         if linked.release:
@@ -208,6 +216,19 @@ class _Planning:
             return PlanEnd.HANDED_OVER
         await holding.carry_out(ports)
         return end
+
+    async def _instead_of_tasks(self, task: PlanTask, ports: PlanPorts, newer: int) -> PlanEnd:
+        """An import overwrites whatever differs from its object, and this would not be the job that was asked for."""
+        assert self._session.host.tasks is not None, "it says that the job is linked"
+        await self._session.host.tasks.keep(self._lease.job, newer)
+        return await CopyPlan(task, ports).run()
+
+    async def _named(self, after: AfterTasks) -> AfterTasks:
+        """What FSx said that it could not move, as the keeper wrote it into the report."""
+        if not after.doubtful:
+            return after
+        path = report_path(self._session.host.config.state_dir, self._lease.job.id)
+        return replace(after, named=await asyncio.to_thread(missed_keys, path))
 
     async def _hand_over(self, specs: Sequence[TaskSpec]) -> None:
         lease, said = self._lease, f"{specs[0].kind} by FSx waits for its turn"
@@ -286,9 +307,15 @@ class _Planning:
         self._session.host.facts.job_event(self._lease.job.id, event, detail)
 
 
-def _restores(session: Session) -> bool:
-    """Whether data of files at the destination may lie elsewhere."""
-    return isinstance(session.destination, FilesEnd) and session.destination.lustre is not None
+def _restores_since(session: Session, linked: "Linked | None") -> int | None:
+    """Since when data of files at the destination has to be elsewhere for it to be brought back; None: it never is."""
+    if not isinstance(session.destination, FilesEnd) or session.destination.lustre is None:
+        return None
+    if session.work.job.spec.options.dry_run:
+        return None
+    if session.work.job.spec.options.restore:
+        return 0
+    return None if linked is None else linked.after.imported_since
 
 
 def _where(end: End | NoFolder) -> str:
@@ -307,6 +334,11 @@ def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
     manner = Manner(encoded=end.encoded, empty_folders=options.empty_dirs, all_folders=options.dirs)
     threads, scratch = session.threads, session.scratch
     return lambda after: list_files(end.root, threads, after, manner=manner, scratch=scratch, sort=sort)
+
+
+def missed_keys(path: Path) -> frozenset[str]:
+    """The keys of which the report says that a data repository task could not move them."""
+    return frozenset(entry.key for entry in read_report(path) if entry.outcome == "task_failed")
 
 
 async def _look(session: Session, end: End | NoFolder) -> Entry | None:

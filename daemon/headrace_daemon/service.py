@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -37,6 +37,7 @@ from headrace_queue.jobs import Job
 from headrace_queue.render import shown
 from headrace_queue.states import EXIT_CODE, JobState
 from headrace_queue.store import Store, open_store
+from headrace_queue.tasks import TaskState
 from headrace_queue.writer import Queue
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
 MAX_LOOKED_AT = 10_000
 """Jobs that a drain looks at to see whether anything moves."""
+_UNWANTED = frozenset({JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED})
 FILE_THREADS = 8
 """Each step of a file lets go of Python's lock and waits to get it back: more threads only wait more."""
 
@@ -122,16 +124,36 @@ async def _until_idle(
 ) -> list[Job]:
     """Until nothing is left to do, or a signal came; the jobs that are left because nothing but waiting is."""
     standstill = Standstill(give_up_after) if give_up_after is not None else None
-    while not stop.is_set() and not await worker.dispatcher.idle():
+    while not stop.is_set() and not (await worker.dispatcher.idle() and await _fsx_is_told(worker)):
         if standstill is not None:
             jobs = await worker.queue.read(lambda store: _unfinished(store, only_job))
-            if standstill.look(time.monotonic(), jobs, answers.count):
+            moved = answers.count + await worker.queue.read(_moved_by_fsx)
+            if standstill.look(time.monotonic(), jobs, moved):
                 for job in jobs:
                     said = f"job {job.id} is left in the queue; it waits: {shown(job.waiting or '')}"
                     print(f"headraced: {said}", file=sys.stderr)
                 return jobs
         await _wait(stop, IDLE_LOOK_SECONDS)
     return []
+
+
+async def _fsx_is_told(worker: Worker) -> bool:
+    """Whether no data repository task works for a job that was cancelled, without FSx having been asked to end it."""
+    if worker.host.tasks is None:
+        return True
+
+    def untold(store: Store) -> bool:
+        tasks = store.tasks(open_only=True)
+        asked = [task for task in tasks if task.state is TaskState.CANCELLING and task.looks]
+        return any(store.job(task.job_id).state in _UNWANTED for task in tasks if task not in asked)
+
+    return not await worker.queue.read(untold)
+
+
+def _moved_by_fsx(store: Store) -> int:
+    """Grows while a data repository task gets on."""
+    tasks = store.tasks(open_only=True)
+    return sum(task.total + task.succeeded + task.failed + (task.state is not TaskState.WAITING) for task in tasks)
 
 
 def _unfinished(store: Store, only_job: int | None) -> list[Job]:
@@ -250,12 +272,13 @@ async def _worker(
         finally:
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
     finally:
-        if tasks is not None:
-            await tasks.close()
-        await remotes.close()
-        _close_report(report, facts)
-        threads.close()
-        await queue.close()
+        async with AsyncExitStack() as ends:  # the last one first, each whatever became of those before it
+            ends.push_async_callback(queue.close)
+            ends.callback(threads.close)
+            ends.callback(_close_report, report, facts)
+            ends.push_async_callback(remotes.close)
+            if tasks is not None:
+                ends.push_async_callback(tasks.close)
 
 
 def _close_report(report: ReportWriter, facts: Facts) -> None:

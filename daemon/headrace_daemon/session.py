@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -15,7 +15,14 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
-from headrace_daemon.opening import files_looked_at, files_read, files_written, files_written_if_there, on_lustre
+from headrace_daemon.opening import (
+    check_mounted,
+    files_looked_at,
+    files_read,
+    files_written,
+    files_written_if_there,
+    on_lustre,
+)
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
 from headrace_daemon.standing import DAEMONS, Standing, standing_of
@@ -32,7 +39,7 @@ from headrace_daemon.transfer.relay import Relay
 from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
 from headrace_queue.config import Config
-from headrace_queue.jobs import Batch, Item, Job, Kind, Options, Via
+from headrace_queue.jobs import Batch, Item, Job, Kind, Links, Options, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.locations import Location
 from headrace_queue.writer import Queue
@@ -74,8 +81,11 @@ class Session:
         destination: End | NoFolder,
         make: Callable[[], FilesEnd] | None,
         standing: Standing,
+        moved: tuple[int, ...] = (),
     ) -> None:
-        """make: makes and opens the folder that is not there yet; None for a dry run. standing: with whose rights."""
+        """make: makes and opens the folder that is not there yet; None for a dry run. standing: with whose rights.
+        moved: the data repository tasks that had worked when it was opened."""
+        self.moved = moved
         self.host = host
         self.source = source
         self.destination = destination
@@ -218,13 +228,26 @@ class Sessions:
                 session = self._open[job.id] = await self._start(job)
             return session
 
+    async def open_anew(self, job: Job) -> Session:
+        """As `open`, for a plan: what was opened before a data repository task worked is not what is there since."""
+        session, tasks = self._open.get(job.id), self._host.tasks
+        if session is not None and tasks is not None and session.moved != await tasks.ended(job.id):
+            await self.end(job.id)
+        return await self.open(job)
+
     async def _start(self, job: Job) -> Session:
-        if self._host.tasks is not None:
-            job = await self._host.tasks.as_moved(job)
+        moved = () if self._host.tasks is None else await self._host.tasks.ended(job.id)
+        if moved:
+            # FSx keeps a link as a link, whatever the job says; one that counted as its target would differ from it
+            options = replace(job.spec.options, links=Links.STORE)
+            job = replace(job, spec=replace(job.spec, options=options))
         source = Location.parse(job.spec.source)
         destination = Location.parse(job.spec.destination)
         whole = job.spec.kind is Kind.COPY
         standing = await self._standing(job)
+        for location in (source, destination):
+            if location.path is not None:
+                await self._host.threads.run(check_mounted, location.path, self._host.config.fsx)
         threads = self._host.threads.acting(standing.account)
         start = await self._source(source, job.spec.options, standing, threads, whole=whole)
         try:
@@ -241,7 +264,7 @@ class Sessions:
         if isinstance(end, NoFolder) and destination.path is not None and not job.spec.options.dry_run:
             config, room = self._host.config.transfer, self._host.room
             make = partial(files_written, destination.path, whole, job, config, room, standing)
-        return Session(self._host, job, start, end, make, standing)
+        return Session(self._host, job, start, end, make, standing, moved)
 
     async def _standing(self, job: Job) -> Standing:
         """With whose rights. Every path of the job is looked at before any of them is. Raises UsageError."""

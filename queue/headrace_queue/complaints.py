@@ -58,10 +58,20 @@ def print_version(program: str) -> None:
 
 
 def _of_command_line(error: Any) -> Complaint:
-    context: Any = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "headrace"
+    context: Any = getattr(error, "ctx", None) or _context_below(error)
+    command = context.command_path if context is not None else program()
     why = error.format_message().replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
     # typer and newer versions of click each suggest a command
     said, *suggested = why.split(" Did you mean")
     why = " Did you mean".join([said, *suggested[:1]])
     return Complaint(command, why, f"`{command} --help` shows what it takes.")
+
+
+def _context_below(error: Exception) -> Any:
+    """The context that the error came from. An option without its value is refused where click knows of no command; the
+    functions that called it do."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        found = trace.tb_frame.f_locals.get("ctx", found)
+        trace = trace.tb_next
+    return found

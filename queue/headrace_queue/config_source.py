@@ -108,6 +108,12 @@ def _read(file: Path) -> dict[str, Any]:
             values = tomllib.load(stream)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"configuration {file}", f"it is not TOML: {error}", "Correct that line.") from None
+    except (
+        ValueError,
+        RecursionError,
+    ):  # of Python itself: so many digits, so deep
+        why = "a number in it is too long, or its tables and lists lie too deep in each other"
+        raise UsageError(f"configuration {file}", why, "Correct the file.") from None
     except IsADirectoryError as error:
         remedy = f"Name the file itself, such as {file / 'config.toml'}."
         raise UsageError(f"configuration {file}", str(error.strerror), remedy) from None

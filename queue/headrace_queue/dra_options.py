@@ -32,6 +32,7 @@ def unsuited(kind: Kind, options: Options, *, to_bucket: bool, owner: Owner | No
         ("--max-age", options.oldest_ns is not None),
         ("--files-from0" if options.files_from_nul else "--files-from", options.files_from is not None),
         ("--compare checksum", options.compare is Compare.CHECKSUM),
+        ("--compare always", options.compare is Compare.ALWAYS),
         # a file that FSx imports is as old as its metadata says, and so its object looks newer for ever
         ("--compare mtime", options.compare is Compare.MTIME and not to_bucket),
         ("--no-clobber", options.no_clobber),
@@ -51,6 +52,14 @@ def unsuited(kind: Kind, options: Options, *, to_bucket: bool, owner: Owner | No
         ("--metadata", bool(options.metadata)),
     )
     return found + [option for option, given in rows if given]
+
+
+def keeps_links(config: "Config", start: Location, end: Location, via: Via) -> bool:
+    """Whether a job that says nothing of links is one that FSx may have a part in, which keeps a link as a link: what
+    is moved by FSx today and streamed tomorrow has to be the same."""
+    path = start.path or end.path
+    sections = [one for one in config.fsx.values() if path is not None and path.is_relative_to(one.mount)]
+    return via is not Via.STREAM and any(one.via != "stream" or via is Via.DRA for one in sections)
 
 
 def check_lustre_options(

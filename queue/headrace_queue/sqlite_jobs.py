@@ -48,6 +48,11 @@ _FAILED_STILL: Final = """
     WHERE id = ?1
 """
 _DELETE_ANEW: Final = "UPDATE job SET phase = 'delete', cursor = x'' WHERE id = ? AND phase = 'done'"
+_LOOK_NOW: Final = """
+    UPDATE task INDEXED BY task_open SET next_look = min(next_look, :now) WHERE job_id = :job_id AND finished IS NULL
+"""
+# What waited for its turn belongs to what was cancelled: it must not go on without what was to come before it.
+_FORGET_TASKS: Final = "DELETE FROM task WHERE job_id = ? AND state IN ('waiting', 'cancelled', 'refused')"
 _FAILURES: Final = """
     SELECT id, item, error, message, attempts FROM failure WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?
 """
@@ -156,6 +161,7 @@ def resume(db: apsw.Connection, job_id: int, now: float) -> Job:
 
 def cancel(db: apsw.Connection, job_id: int, now: float) -> Job:
     move(db, job_id, standing(db, job_id).state, ("cancel",), now)
+    db.execute(_LOOK_NOW, {"job_id": job_id, "now": now})
     settle(db, job_id, now)
     return read_job(db, job_id)
 
@@ -178,7 +184,7 @@ def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
         if deletes:
             db.execute(_DELETE_ANEW, (job_id,))
     db.execute("DELETE FROM failure WHERE job_id = ? AND (attempts > 0 OR ?)", (job_id, options.dry_run))
-    db.execute("DELETE FROM task WHERE job_id = ? AND state IN ('cancelled', 'refused')", (job_id,))
+    db.execute(_FORGET_TASKS, (job_id,))
     settle(db, job_id, now)
     return read_job(db, job_id)
 

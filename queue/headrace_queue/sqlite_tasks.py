@@ -56,6 +56,12 @@ _WAITS_NO_MORE: Final = """
       AND NOT EXISTS (SELECT 1 FROM task INDEXED BY task_open WHERE job_id = :job_id AND finished IS NULL)
 """
 
+# What the plan found to be alike may differ when the tasks have ended.
+_ANEW: Final = """
+    UPDATE job SET cursor = x'', listed = 0, excluded = 0, unchanged = 0, unchanged_bytes = 0, extra = 0
+    WHERE id = ? AND planned = 0
+"""
+
 
 def begin(db: apsw.Connection, lease: PlanLease, specs: Sequence[TaskSpec], now: float) -> list[Task]:
     """Raises LeaseLost; UsageError for a path that is not Unicode."""
@@ -65,6 +71,7 @@ def begin(db: apsw.Connection, lease: PlanLease, specs: Sequence[TaskSpec], now:
         refuse_no_text(spec.path)
         refuse_no_text(spec.report)
         made += query(db, _ADD, asdict(spec) | {"job_id": lease.job.id, "now": now})
+    db.execute(_ANEW, (lease.job.id,))
     release_plan(db, lease, 0.0)
     return [_as_task(row) for row in made]
 

@@ -81,7 +81,8 @@ class Store(Protocol):
     def cancel(self, job_id: int) -> Job:
         """Nothing of it is handed out any more; it ends when its workers have let go of their batches.
 
-        What waits stays for a retry, until the job is purged. Raises UnknownJob, IllegalTransition.
+        What waits stays for a retry, until the job is purged. Its data repository tasks are to be looked at now. Raises
+        UnknownJob, IllegalTransition.
         """
         ...
 
@@ -89,8 +90,8 @@ class Store(Protocol):
         """Only what failed: its failures become batches again; planning goes on where it stopped.
 
         Counters of failed are taken back. A dry run starts over from nothing. Data repository tasks that were cancelled
-        or refused are forgotten, so that the plan may ask anew. Raises UnknownJob, IllegalTransition (nothing to retry
-        on a job that is done).
+        or refused, or wait for their turn, are forgotten, so that the plan may ask anew. Raises UnknownJob,
+        IllegalTransition (nothing to retry on a job that is done).
         """
         ...
 
@@ -172,7 +173,8 @@ class Store(Protocol):
 
     def begin_tasks(self, lease: PlanLease, specs: Sequence[TaskSpec]) -> list[Task]:
         """The tasks of a job, in the order in which they are to be done, each WAITING; ends the plan lease in the same
-        transaction. `claim_plan` hands the job out again only when all of its tasks have ended. Raises LeaseLost."""
+        transaction, and where nothing is planned so far the plan begins anew. `claim_plan` hands the job out again only
+        when all of its tasks have ended. Raises LeaseLost."""
         ...
 
     def task(self, number: int) -> Task:

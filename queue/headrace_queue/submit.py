@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
-from headrace_queue.dra_options import check_lustre_options
+from headrace_queue.dra_options import check_lustre_options, keeps_links
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.key_files import check_key_files
@@ -87,6 +87,8 @@ def sync_job(
         _check_folder(end, missing_is_wrong=False)
     trash = trash_location(request.trash, start, end, Services(config.remotes)) if request.trash is not None else None
     listed = list_option(request.files_from, request.files_from0, delete=request.delete)
+    if request.links is None and keeps_links(config, start, end, request.via):
+        request = replace(request, links=Links.STORE)
     spec = _spec(Kind.SYNC, start, end, request, _compare(request, Compare.SIZE), trash)
     check_lustre_options(config, spec, start, end, listed[0] if listed is not None else None)
     if listed is None:

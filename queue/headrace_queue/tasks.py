@@ -104,7 +104,7 @@ class Task:
     total: int = 0  # objects or files that FSx found so far, and what became of them
     succeeded: int = 0
     failed: int = 0
-    error: str | None = None  # why it failed or was refused; of a cancelled one, that somebody else did it
+    error: str | None = None  # why it failed or was refused, or was cancelled by other than its job
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from tests.support.scripted import Asked, answer, error, scripted
 SECRET = "canary/s3cret+value"
 TOKEN = "canary-session-token"
 KEYS = {"FSX_ACCESS_KEY_ID": "AKOLD", "FSX_SECRET_ACCESS_KEY": SECRET, "FSX_SESSION_TOKEN": TOKEN}
-REPORT = "s3://b/p/.headrace-tasks/"
+REPORT = "s3://bkt/p/.headrace-tasks/"
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_what_file_systems_and_associations_are(fsx: FakeFsx) -> None:
     system = fsx.add_file_system(deployment="PERSISTENT_1", version="2.12", import_path="s3://old/x")
     linked = fsx.add_file_system()
     names = [
-        fsx.add_association(linked, f"/ns{number}", f"s3://b/p{number}/", auto_import=("NEW", "DELETED"))
+        fsx.add_association(linked, f"/ns{number}", f"s3://bkt/p{number}/", auto_import=("NEW", "DELETED"))
         for number in range(5)
     ]
     fsx.misconfigure(names[1])
@@ -84,7 +84,7 @@ async def test_what_file_systems_and_associations_are(fsx: FakeFsx) -> None:
         associations = await api.associations(linked)
         assert [one.id for one in associations] == names  # of all pages
         assert associations[0] == Association(
-            names[0], linked, "/ns0", "s3://b/p0/", "AVAILABLE", auto_import=("NEW", "DELETED")
+            names[0], linked, "/ns0", "s3://bkt/p0/", "AVAILABLE", auto_import=("NEW", "DELETED")
         )
         assert (associations[1].lifecycle, associations[1].failure) == ("MISCONFIGURED", "the bucket cannot be read")
         with pytest.raises(FsxNotFound):
@@ -93,7 +93,7 @@ async def test_what_file_systems_and_associations_are(fsx: FakeFsx) -> None:
 
 async def test_a_task_from_its_request_to_its_end(fsx: FakeFsx) -> None:
     system = fsx.add_file_system()
-    fsx.add_association(system, "/ns1", "s3://b/p/")
+    fsx.add_association(system, "/ns1", "s3://bkt/p/")
     fsx.page(1)
     async with api_of(fsx) as api:
         wanted = task(TaskKind.EXPORT, system, "ns1/x", report=REPORT, tags={"headrace-task": "t-1"})
@@ -121,10 +121,10 @@ async def test_a_task_from_its_request_to_its_end(fsx: FakeFsx) -> None:
 
 async def test_one_task_at_a_time_and_a_cancelled_one(fsx: FakeFsx) -> None:
     system = fsx.add_file_system()
-    fsx.add_association(system, "/", "s3://b/p/")
+    fsx.add_association(system, "/", "s3://bkt/p/")
     fsx.hold("IMPORT")
     async with api_of(fsx) as api:
-        first = await api.create_task(task(TaskKind.IMPORT, system, "s3://b/p/", report=""))
+        first = await api.create_task(task(TaskKind.IMPORT, system, "s3://bkt/p/", report=""))
         assert fsx.calls("CreateDataRepositoryTask")[0]["Report"] == {"Enabled": False}
         assert "ReleaseConfiguration" not in fsx.calls("CreateDataRepositoryTask")[0]
         await api.task(first.id)
@@ -152,7 +152,7 @@ async def test_file_systems_and_associations_are_made_and_deleted(fsx: FakeFsx) 
             "ClientRequestToken": "a-1",
             "FileSystemId": made.id,
             "FileSystemPath": "/ns1",
-            "DataRepositoryPath": "s3://b/p/",
+            "DataRepositoryPath": "s3://bkt/p/",
         }
         association = await api.create_association(request)
         assert association.lifecycle == "CREATING"
@@ -223,7 +223,7 @@ def test_what_an_error_is_about_is_told_and_what_was_signed_is_not() -> None:
 
 async def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_token(fsx: FakeFsx) -> None:
     system = fsx.add_file_system()
-    fsx.add_association(system, "/", "s3://b/p/")
+    fsx.add_association(system, "/", "s3://bkt/p/")
     fsx.lose_answer("CreateDataRepositoryTask")
     async with api_of(fsx) as api:
         with pytest.raises(FsxUnreachable):
@@ -259,6 +259,33 @@ async def test_what_is_not_fsx_is_told_from_it() -> None:
             server.script = lambda asked: answer(200, b'{"Associations": [], "NextToken": "x"}')
             with pytest.raises(FsxUnreachable, match="the same page"):
                 await api.associations("fs-0123456789abcdef0")
+        finally:
+            await api.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, "[1, 2]"),
+        (200, '"x"'),
+        (200, "null"),
+        (200, '{"FileSystems": "x"}'),
+        (200, '{"FileSystems": [5]}'),
+        (200, '{"FileSystems": [{"FileSystemId": 5}]}'),
+        (200, '{"FileSystems": [{"FileSystemId": "fs-1", "CreationTime": "y"}]}'),
+        (200, '{"FileSystems": [{"FileSystemId": "fs-1", "NetworkInterfaceIds": 7}]}'),
+        (200, '{"FileSystems": [{"FileSystemId": "fs-1", "Lifecycle": [1], "StorageCapacity": "7"}]}'),
+        (400, "[1]"),
+        (400, '{"__type": 5, "message": [2]}'),
+    ],
+)
+async def test_an_answer_of_another_form_is_none(status: int, body: str) -> None:
+    async with scripted(lambda asked: answer(status, body.encode())) as server:
+        remote = RemoteConfig(credentials=CredentialsConfig(env="FSX"))
+        api = aws_api("s3", remote, Facts(), access=Access("us-east-1", server.url, 1), environ=KEYS)
+        try:
+            with pytest.raises(FsxUnreachable, match="is the endpoint that of FSx"):
+                await api.file_system("fs-0123456789abcdef0")
         finally:
             await api.close()
 
@@ -383,7 +410,7 @@ def keys_here(monkeypatch: pytest.MonkeyPatch) -> None:
 ListedBucket = "<ListAllMyBucketsResult><Buckets><Bucket><Name>{}</Name></Bucket></Buckets></ListAllMyBucketsResult>"
 
 
-def s3_script(asked: Asked, *, region: str = "us-east-1", own: str = "b") -> bytes | object:
+def s3_script(asked: Asked, *, region: str = "us-east-1", own: str = "bkt") -> bytes | object:
     if asked.method == "HEAD":
         name = asked.path.partition("?")[0].strip("/")
         return answer(404) if name == "nowhere" else answer(200, x_amz_bucket_region=region)
@@ -407,7 +434,7 @@ async def test_check_asks_fsx_and_s3_and_says_all(
     fsx: FakeFsx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     system = fsx.add_file_system()
-    dra = fsx.add_association(system, "/ns1", "s3://b/p/")
+    dra = fsx.add_association(system, "/ns1", "s3://bkt/p/")
     fsx.add_association(system, "/ns2", "s3://nowhere/", auto_export=("NEW",))
     mount = tmp_path / "fsx"
     mount.mkdir()
@@ -416,7 +443,7 @@ async def test_check_asks_fsx_and_s3_and_says_all(
     def config(remote: RemoteConfig) -> Config:
         return config_of(tmp_path, {"scratch": section(fsx.url, system, mount=mount)}, {"s3": remote})
 
-    code, said = await checked(capsys, config, (f"{mount}/ns1/x", "s3://b/p/x"))
+    code, said = await checked(capsys, config, (f"{mount}/ns1/x", "s3://bkt/p/x"))
     assert code == 0
     assert (said["applies"], said["fsx"], said["file_system_id"]) == (True, "scratch", system)
     assert (said["association_id"], said["direction"]) == (dra, "export")
@@ -424,15 +451,15 @@ async def test_check_asks_fsx_and_s3_and_says_all(
     assert [reason["code"] for reason in said["reasons"]] == ["auto_export_elsewhere"]
 
     far = partial(s3_script, region="eu-west-1", own="other")
-    code, said = await checked(capsys, config, ("s3://b/p/x", f"{mount}/ns1/x"), far)
-    assert (code, said["direction"], said["task"]["path"]) == (0, "import", "s3://b/p/x/")
+    code, said = await checked(capsys, config, ("s3://bkt/p/x", f"{mount}/ns1/x"), far)
+    assert (code, said["direction"], said["task"]["path"]) == (0, "import", "s3://bkt/p/x/")
     assert [reason["code"] for reason in said["reasons"]] == ["other_region", "other_account"]
 
     code, said = await checked(capsys, config, ("s3://nowhere", f"{mount}/bent"))
     assert (code, said["applies"], said["task"]) == (1, False, None)
     assert {reason["code"] for reason in said["reasons"]} == {"through_link", "not_linked", "no_bucket"}
 
-    code, said = await checked(capsys, config, ("s3://b/p/x", "/elsewhere"))
+    code, said = await checked(capsys, config, ("s3://bkt/p/x", "/elsewhere"))
     assert (code, [reason["code"] for reason in said["reasons"]]) == (1, ["not_configured"])
 
     def unknown(asked: Asked) -> bytes | object:
@@ -446,14 +473,14 @@ async def test_check_asks_fsx_and_s3_and_says_all(
             tmp_path, {"scratch": section(fsx.url, system, mount=mount, mounted_as="lustre")}, {"s3": remote}
         )
 
-    code, said = await checked(capsys, unmounted, (f"{mount}/ns1", "s3://b/p"))
+    code, said = await checked(capsys, unmounted, (f"{mount}/ns1", "s3://bkt/p"))
     assert (code, [reason["code"] for reason in said["reasons"] if reason["blocks"]]) == (1, ["not_mounted"])
 
     fsx.refuse("DescribeFileSystems", "AccessDeniedException", "no")
-    code, said = await checked(capsys, config, (f"{mount}/ns1", "s3://b/p"))
+    code, said = await checked(capsys, config, (f"{mount}/ns1", "s3://bkt/p"))
     assert (code, [reason["code"] for reason in said["reasons"]]) == (1, ["fsx_denied"])
     with pytest.raises(UsageError, match="both sides are buckets"):
-        await checked(capsys, config, ("s3://b/p", "s3://b/q"))
+        await checked(capsys, config, ("s3://bkt/p", "s3://bkt/q"))
 
 
 @pytest.mark.usefixtures("keys_here")
@@ -462,15 +489,15 @@ async def test_check_in_words(fsx: FakeFsx, tmp_path: Path, capsys: pytest.Captu
     async with scripted(s3_script) as s3:
         remote = RemoteConfig(endpoint_urls=(s3.url,), credentials=CredentialsConfig(env="FSX"))
         config = config_of(tmp_path, {"scratch": section(fsx.url, system)}, {"s3": remote})
-        assert await commands.run_check(config, "/fsx", "s3://b", as_json=False) == 1
+        assert await commands.run_check(config, "/fsx", "s3://bkt", as_json=False) == 1
     out = capsys.readouterr().out
-    assert out.startswith("/fsx -> s3://b/ by data repository tasks: no\n")
+    assert out.startswith("/fsx -> s3://bkt/ by data repository tasks: no\n")
     assert "  why     " in out
     assert "runs Lustre 2.10" in out
-    assert "  do      Make one: headraced fsx dra create scratch FOLDER s3://b/" in out
+    assert "  do      Make one: headraced fsx dra create scratch FOLDER s3://bkt/" in out
 
 
-def wanted(path: str = "/ns1", repository: str = "s3://b/p/", **more: Any) -> AssociationSpec:
+def wanted(path: str = "/ns1", repository: str = "s3://bkt/p/", **more: Any) -> AssociationSpec:
     return AssociationSpec(file_system_path=path, data_repository_path=repository, **more)
 
 
@@ -531,12 +558,12 @@ async def test_all_that_is_against_a_new_association_is_said_before_fsx_is_asked
     site: tuple[FakeFsx, Config, str],
 ) -> None:
     fsx, config, system = site
-    fsx.add_association(system, "/ns1", "s3://b/p/")
+    fsx.add_association(system, "/ns1", "s3://bkt/p/")
     create = partial(commands.run_create, config, "scratch", dry_run=False, wait=False, as_json=False)
     for spec, words in (
-        (wanted("/", "s3://b/"), ("an association of / is the only one", "s3://b/ and s3://b/p/ of dra-")),
+        (wanted("/", "s3://bkt/"), ("an association of / is the only one", "s3://bkt/ and s3://bkt/p/ of dra-")),
         (wanted("/ns1/deep", "s3://c/"), ("/ns1/deep and /ns1 of dra-",)),
-        (wanted("/ns2", "s3://b/p/deep"), ("s3://b/p/deep and s3://b/p/ of dra-",)),
+        (wanted("/ns2", "s3://bkt/p/deep"), ("s3://bkt/p/deep and s3://bkt/p/ of dra-",)),
         (wanted("ns2", "b/p", imported_file_chunk_size=0), ("file_system_path", "data_repository_path", "MiB")),
         (wanted("/fsx/ns2", "s3://c/"), ("is a path of this host", "Write /ns2")),
     ):
@@ -544,7 +571,7 @@ async def test_all_that_is_against_a_new_association_is_said_before_fsx_is_asked
             await create(spec)
         assert all(word in str(raised.value) for word in words), str(raised.value)
     for number in range(2, 9):
-        fsx.add_association(system, f"/ns{number}", f"s3://b/p{number}/")
+        fsx.add_association(system, f"/ns{number}", f"s3://bkt/p{number}/")
     with pytest.raises(UsageError, match="8 are the most"):
         await create(wanted("/ns9", "s3://c/"))
     old = config.model_copy(update={"fsx": {"scratch": section(fsx.url, fsx.add_file_system(version="2.10"))}})
@@ -567,7 +594,7 @@ async def test_all_that_is_against_a_new_association_is_said_before_fsx_is_asked
 async def test_waiting_ends_when_an_association_has_settled(
     looks: list[str | FsxError | None], until: Any, lifecycle: str | None, told: list[str]
 ) -> None:
-    one = Association("dra-1", "fs-1", "/", "s3://b/", "CREATING")
+    one = Association("dra-1", "fs-1", "/", "s3://bkt/", "CREATING")
     left = [*looks]
     lines: list[str] = []
     clock = iter(range(100))
@@ -593,11 +620,11 @@ async def test_tasks_are_shown_the_newest_first(
     site: tuple[FakeFsx, Config, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fsx, config, system = site
-    fsx.add_association(system, "/", "s3://b/p/")
+    fsx.add_association(system, "/", "s3://bkt/p/")
     assert await commands.run_tasks(config, "scratch", as_json=False) == 0
     assert capsys.readouterr().out == "FSx remembers no data repository task\n"
     async with api_of(fsx) as api:
-        made = await api.create_task(task(TaskKind.IMPORT, system, "s3://b/p/a/"))
+        made = await api.create_task(task(TaskKind.IMPORT, system, "s3://bkt/p/a/"))
         while (await api.task(made.id)).lifecycle != "SUCCEEDED":
             pass
         later = await api.create_task(task(TaskKind.EXPORT, system, token="t-2"))
@@ -608,4 +635,4 @@ async def test_tasks_are_shown_the_newest_first(
     assert out.index(later.id) < out.index(made.id)
     assert "everything" in out
     assert await commands.run_tasks(config, "scratch", as_json=True) == 0
-    assert json.loads(capsys.readouterr().out)["tasks"][1]["paths"] == ["s3://b/p/a/"]
+    assert json.loads(capsys.readouterr().out)["tasks"][1]["paths"] == ["s3://bkt/p/a/"]

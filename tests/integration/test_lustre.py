@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,39 @@ def test_a_sync_reads_no_released_file_before_it_is_restored(tree: Tree) -> None
     asked = tree.asked("hsm_restore")
     assert max(len(names) for names in asked) > 1, "many at a time"
     assert sorted(name for names in asked for name in names) == sorted([*bodies, "broken", "broken"]), "broken twice"
+
+
+def test_a_sync_to_released_files_counts_what_is_really_back(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them is removed while it comes, and one makes Lustre refuse every request that names it."""
+    bodies = {f"{number}.nc": b"data %d" % number for number in range(5)}
+    for name, body in bodies.items():
+        tree.release(name, body)
+    gone, bad = str(tree.mount.root / "1.nc"), str(tree.mount.root / "2.nc")
+    bring, run = tree.mount.hsm.restore, tree.mount.lfs
+
+    def restore(path: str) -> None:
+        bring(path)
+        if path == gone:
+            os.unlink(path)
+
+    def lfs(arguments: Sequence[str]) -> tuple[str, str, int]:
+        if arguments[0] == "hsm_restore" and bad in arguments:
+            tree.mount.lustre.calls.append(list(arguments))
+            return "", f"Cannot send HSM request (use of {gone}): Operation not permitted\n", 1
+        return run(arguments)
+
+    monkeypatch.setattr(tree.mount, "lfs", lfs)
+    monkeypatch.setattr(type(tree.mount.hsm), "restore", lambda _, path: restore(path))
+    site = Site(tree.directory / "site", {"s3": remote_of(tree.server)}, transfer=TRANSFER, more=tree.lines)
+    job_id = site.enqueue(f"s3://{tree.bucket}/archived/", tree.mount.root, "--restore", "--compare", "size")
+    site.run("headraced", "drain")
+    outcomes = {key: entry.outcome for key, entry in site.report(job_id).items()}
+    assert outcomes == dict.fromkeys(bodies, "restored") | {"1.nc": "transferred", "2.nc": "transferred"}
+    assert {name: (tree.mount.root / name).read_bytes() for name in bodies} == bodies
+    assert site.job(job_id).counters.done == len(bodies)
+    asked = tree.asked("hsm_restore")
+    assert ["2.nc"] in asked, "alone at last"
+    assert len(asked) < 10
 
 
 def test_what_lustre_tells_of_a_destination(tree: Tree) -> None:

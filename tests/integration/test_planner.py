@@ -13,19 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace_daemon.demo.servers import S3Server
-from headrace_daemon.files.names import NameRefused, RootLost
+from headrace_daemon.files.names import NameRefused, RootLost, temp_name
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.planner.archive import plan_archive
 from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import FILES, Decision, Route, Side, by_sum
 from headrace_daemon.planner.deletion import DeletePlan
-from headrace_daemon.planner.entries import Entry, Lister, Problem
+from headrace_daemon.planner.entries import Entry, EntryPage, Lister, Listing, Problem
 from headrace_daemon.planner.errors import JobFailure, ListingDisorder
 from headrace_daemon.planner.listing import list_files, list_remote
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
-from headrace_daemon.planner.task import PlanEnd, PlanLimits, PlanPorts, PlanTask
+from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks, PlanEnd, PlanLimits, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import AccessDenied, NoSuchBucket, NotFound, RemoteDown, TransportError
 from headrace_daemon.s3.types import Listed, Page
 from headrace_queue.errors import LeaseLost
@@ -165,9 +165,11 @@ class Bench:
         limits: PlanLimits = SMALL,
         route: Route = BUCKETS,
         trash: str = "",
+        restores_since: int | None = None,
+        after: AfterTasks = NOTHING_BEFORE,
     ) -> PlanEnd:
         lease = self.lease(phase)
-        task = PlanTask(lease, source, destination, route, self.folder, limits, trash)
+        task = PlanTask(lease, source, destination, route, self.folder, limits, trash, restores_since, after)
         kind = CopyPlan if phase is Phase.COPY else DeletePlan
         return await kind(task, self.ports(lease)).run()
 
@@ -827,3 +829,93 @@ async def test_an_archive_is_never_taken_for_unchanged_by_its_size(tmp_path: Pat
     assert [problem.key for problem in passed] == ["pipe"]
     counters = bench.state().counters
     assert (counters.listed, counters.excluded, counters.unchanged) == (2, 1, int(options.no_clobber))
+
+
+# -- after data repository tasks --------------------------------------------------------------------------------------
+
+
+def holding(*entries: Entry) -> Lister:
+    """A side that holds just these."""
+
+    async def pages(after: str) -> Listing:
+        yield EntryPage([entry for entry in entries if entry.key > after])
+
+    return pages
+
+
+SECOND = 10**9
+
+
+async def test_what_an_export_moved_counts_as_moved(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Options())
+    source = holding(Entry("new", 5, 90 * SECOND), Entry("old", 5, 10 * SECOND), Entry("other", 5, 0))
+    destination = holding(Entry("new", 5, 100 * SECOND), Entry("old", 5, 50 * SECOND), Entry("other", 6, 100 * SECOND))
+    await bench.run(source, destination, after=AfterTasks(exported_since=100 * SECOND))
+    assert (bench.moved, keys(bench.work_off())) == (["new"], ["other"])
+    counters = bench.state().counters
+    assert (counters.planned, counters.done, counters.done_bytes, counters.unchanged) == (2, 2, 5, 1)
+
+
+async def test_what_an_export_missed_is_sent_although_the_sizes_agree(tmp_path: Path) -> None:
+    """FSx named it, or it was written after its object; in the very second of its object it counts as moved."""
+    bench = Bench(tmp_path, Options())
+    source = holding(*(Entry(key, 5, 60 * SECOND + 7) for key in ("again", "late", "named", "same")))
+    times = {"again": 100, "late": 59, "named": 70, "same": 60}
+    destination = holding(*(Entry(key, 5, seconds * SECOND) for key, seconds in times.items()))
+    after = AfterTasks(exported_since=100 * SECOND, doubtful=True, named=frozenset({"named"}))
+    await bench.run(source, destination, after=after)
+    assert (bench.moved, keys(bench.work_off())) == (["again"], ["late", "named"])
+
+
+async def test_what_a_task_did_not_move_fails_where_nothing_is_streamed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Options())
+    await bench.run(holding(Entry("a", 5, 0)), holding(), after=AfterTasks(only="FSx did not move it"))
+    assert bench.state().state is JobState.INCOMPLETE
+    ((_, failure),) = bench.store.failures(bench.job.id)
+    assert (failure.error, failure.message, failure.attempts) == ("task_failed", "FSx did not move it", 0)
+
+
+async def test_files_without_their_data_are_restored_where_that_is_asked_for(tmp_path: Path) -> None:
+    """All of them, or those alone that lost it since a task began."""
+    expected = {None: ["other"], 0: ["early", "late", "other"], 50: ["late", "other"]}
+    for since, restored in expected.items():
+        (tmp_path / str(since)).mkdir()
+        bench = Bench(tmp_path / str(since), Options())
+        source = holding(*(Entry(key, 5, 0) for key in ("early", "here", "late")), Entry("other", 6, 0))
+        destination = holding(
+            Entry("early", 5, 0, hollow=49), Entry("here", 5, 0), Entry("late", 5, 0, hollow=50), Entry("other", 5, 0)
+        )
+        await bench.run(source, destination, restores_since=since)
+        items = bench.work_off()
+        assert keys(items) == restored
+        assert {item.key for item in items if item.action is Action.COPY} == {"other"}
+
+
+async def test_what_an_export_took_along_that_was_not_finished_leaves_the_bucket(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Options())
+    part = f"x/{temp_name(7, 'x' * 8)}"
+    source, destination = holding(), holding(Entry("x/foreign", 5, 0), Entry(part, 5, 0))
+    await bench.run(source, destination, after=AfterTasks(exported_since=0))
+    assert [(item.key, item.action) for item in bench.work_off()] == [(part, Action.DELETE)]
+    assert bench.state().state is JobState.DONE
+
+
+async def test_what_was_not_released_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Options())
+    await bench.run(holding(), holding(), after=AfterTasks(exported_since=0, unreleased="release failed"))
+    ((_, failure),) = bench.store.failures(bench.job.id)
+    assert (failure.error, failure.message, bench.state().state) == (
+        "not_released",
+        "release failed",
+        JobState.INCOMPLETE,
+    )
+
+
+async def test_what_is_newer_at_the_destination_is_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Options())
+    source = holding(*(Entry(key, 5, 10 * SECOND) for key in "abc"))
+    destination = holding(Entry("a", 5, 12 * SECOND), Entry("b", 5, 10 * SECOND + 7), Entry("c", 6, 12 * SECOND))
+    lease = bench.lease()
+    plan = CopyPlan(PlanTask(lease, source, destination, BUCKETS, tmp_path, SMALL), bench.ports(lease))
+    await plan.run()
+    assert plan.newer == 1

@@ -344,6 +344,37 @@ def test_a_retry_forgets_what_was_cancelled_or_refused(bench: TaskBench) -> None
     assert again.id > made[-1].id, "a number that was given away never comes back"
 
 
+def test_a_retry_forgets_what_waits_for_its_turn(bench: TaskBench) -> None:
+    """It belongs to what was cancelled; without what was to come before it, it must not go on."""
+    job = bench.queue.job()
+    specs = [bench.spec("fs-1", kind) for kind in (TaskKind.EXPORT, TaskKind.RELEASE)]
+    export, _ = bench.store.begin_tasks(bench.queue.plan_lease(job), specs)
+    bench.move(export, "ask", "accept")
+    bench.store.cancel(job.id)
+    bench.move(export, "cancel")
+    bench.store.retry(job.id)
+    assert [task.id for task in bench.store.tasks(job.id)] == [export.id]
+    bench.move(export, "cancelled")
+    assert job.id in bench.plannable()
+    assert len(bench.tasks("fs-1", job=job)) == 1
+
+
+def test_the_tasks_of_a_job_that_is_cancelled_are_looked_at_now(bench: TaskBench) -> None:
+    job, other = bench.queue.job(), bench.queue.job()
+    made = bench.tasks("fs-1", "fs-1", "fs-2", "fs-2", job=job)
+    (others,) = bench.tasks("fs-3", job=other)
+    bench.move(made[0], "ask", "accept")
+    ended = bench.move(made[2], "cancel")
+    now = bench.clock.now
+    for task, when in zip((*made, others), (now + 3600, now + 60, now + 60, now - 5, now + 3600), strict=True):
+        bench.store.change_task(task.id, TaskChanges(next_look=when))
+    bench.store.cancel(job.id)
+    assert [bench.store.task(task.id).next_look for task in made] == [now, now, now + 60, now - 5]
+    assert bench.store.task(ended.id).state is TaskState.CANCELLED
+    assert bench.store.task(others.id).next_look == now + 3600
+    assert bench.due(now) == [made[0].id, made[1].id, made[3].id]
+
+
 def test_a_plan_that_begins_anew_takes_back_what_was_to_be_restored(bench: TaskBench) -> None:
     """As what was to be copied, and other than what was to be deleted, which was never counted as planned."""
     lease = bench.queue.plan_lease(bench.queue.job())

@@ -46,7 +46,9 @@ def _hex(prefix: str) -> st.SearchStrategy[str]:
     return st.text("0123456789abcdef", min_size=8, max_size=17).map(lambda text: f"{prefix}-{text}")
 
 
-_TAG = st.text(st.characters(categories=["L", "N", "Zs"], include_characters="_.:/=+-@"), min_size=1, max_size=12)
+_TAG = st.text(
+    st.characters(categories=["L", "N", "Zs"], include_characters="_.:/=+-@"), min_size=1, max_size=12
+).filter(lambda text: not text.lower().startswith("aws:") and text != "Name")
 _TAGS = st.dictionaries(_TAG, _TAG, max_size=4)
 _TIME = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 _WEEKLY = st.builds("{}:{}".format, st.integers(1, 7), _TIME)
@@ -74,6 +76,7 @@ def valid_values(draw: st.DrawFn) -> dict[str, Any]:
                 "root_squash_configuration": st.fixed_dictionaries(
                     {}, optional={"root_squash": _SQUASH, "no_squash_nids": st.lists(_NID, max_size=3)}
                 ),
+                "timeouts": st.fixed_dictionaries({}, optional={"create": st.just("1h30m"), "delete": st.just("30m")}),
                 "log_configuration": st.sampled_from(
                     [{"level": "DISABLED"}, {"level": "WARN_ERROR"}, {"level": "ERROR_ONLY", "destination": ARN}]
                 ),
@@ -223,7 +226,7 @@ _SPOILING: dict[str, st.SearchStrategy[Any]] = {
         st.fixed_dictionaries(
             {
                 "file_system_path": st.just("/ns1") | _TEXTS.map("/{}".format) | _TEXTS,
-                "data_repository_path": st.just("s3://b/p/") | _TEXTS.map("s3://b{}".format) | _TEXTS,
+                "data_repository_path": st.just("s3://bucket/p/") | _TEXTS.map("s3://bucket{}".format) | _TEXTS,
             },
             optional={"imported_file_chunk_size": _INTEGERS, "tags": st.dictionaries(_TEXTS, _TEXTS, max_size=3)},
         ),

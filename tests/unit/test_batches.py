@@ -41,5 +41,14 @@ def test_deletions_weigh_nothing() -> None:
     assert [len(batch) for batch in cut(items_of([5000] * 20, Action.DELETE), LIMITS)] == [10, 10]
 
 
+def test_what_is_restored_has_batches_of_its_own() -> None:
+    """They sleep until Lustre has brought the data back, and nothing else shall wait with them."""
+    copies, restores = items_of([5000, 10, 20]), items_of([5000] * 12, Action.RESTORE)
+    batches = cut([*copies, *restores], LIMITS)
+    assert sorted(item for batch in batches for item in batch) == sorted([*copies, *restores])
+    assert all(len({item.action for item in batch}) == 1 for batch in batches)
+    assert [len(batch) for batch in batches] == [1, 2, 6, 6], "bytes that do not pass this host do not count"
+
+
 def test_nothing_makes_no_batch() -> None:
     assert cut([], LIMITS) == []

@@ -84,6 +84,16 @@ def _is_toml(line: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize(
+    "text", [f"x = {'1' * 5000}", f"x = {'[' * 3000}{']' * 3000}", f"x = {'{a=' * 500}1{'}' * 500}"]
+)
+def test_what_python_does_not_read_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"too long, or .* too deep"):
+        load_config(file, {})
+
+
 def test_without_any_file_s3_is_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config_source, "SYSTEM_FILE", tmp_path / "none")
     monkeypatch.chdir(tmp_path)

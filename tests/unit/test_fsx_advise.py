@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from headrace_daemon.fsx.estimate.advise import Need, Proposal, advise, gives_up
+from headrace_daemon.fsx.estimate.advise import Advice, Need, Proposal, advise, gives_up, what_helps
 from headrace_daemon.fsx.estimate.alternatives import KINDS, Kind, next_capacity, siblings, sized, tiering
 from headrace_daemon.fsx.estimate.amounts import data_rate, data_size
 from headrace_daemon.fsx.estimate.cost import cost
@@ -25,8 +25,12 @@ LARGEST = 120_000  # GiB, of the search through all
 SCRATCH = (DeploymentType.SCRATCH_1, DeploymentType.SCRATCH_2)
 
 
-def proposed(need: Need, days: float | None = None) -> list[Proposal]:
+def advised(need: Need, days: float | None = None) -> Advice:
     return advise(need, PRICES, Basis(load=Load(need.data), days=days), check)
+
+
+def proposed(need: Need, days: float | None = None) -> tuple[Proposal, ...]:
+    return advised(need, days).proposals
 
 
 @cache
@@ -53,25 +57,27 @@ NEEDS = [
 @pytest.mark.parametrize("need", NEEDS)
 def test_the_first_is_the_cheapest_of_all(need: Need) -> None:
     wanted_read, wanted_write = (need.read or 0) / 1e6, (need.write or 0) / 1e6
-    sized_ones = [
-        price
+    do = [
+        (spec.deployment is not DeploymentType.SCRATCH_1 or not wanted_read + wanted_write, price)
         for spec, read, write, price in all_valid()
         if fit(spec, need.data).room and read >= wanted_read and write >= wanted_write
         if not (need.durable and spec.deployment in SCRATCH)
-        # nobody knows the network of SCRATCH_1
-        if not (wanted_read + wanted_write and spec.deployment is DeploymentType.SCRATCH_1)
+        # whose one figure is for both together
+        if spec.deployment is not DeploymentType.SCRATCH_1 or read >= wanted_read + wanted_write
     ]
     proposals = proposed(need)
-    sized_proposals = [one for one in proposals if one.estimate.spec.storage_capacity is not None]
-    ours = [one.estimate for one in sized_proposals if one.assured]
-    assert ours[0].cost.monthly == pytest.approx(min(sized_ones))
-    costs = [one.estimate.charge for one in proposals if one.assured]
+    costs = [one.estimate.charge for one in proposals]
     assert costs == sorted(costs)
+    ours = [one for one in proposals if one.estimate.spec.storage_capacity is not None]
+    assert ours[0].estimate.cost.monthly == pytest.approx(min(price for _, price in do))
+    assured = [one.estimate for one in ours if one.assured]
+    # of SCRATCH_1 nobody documents the network
+    assert assured[0].cost.monthly == pytest.approx(min(price for documented, price in do if documented))
     for one in ours:
-        assert one.fit is not None
-        assert one.fit.room
-        assert (one.figures.read or 0) >= wanted_read
-        assert (one.figures.write or 0) >= wanted_write
+        assert one.estimate.fit is not None
+        assert one.estimate.fit.room
+        assert (one.estimate.figures.read or 0) >= wanted_read
+        assert (one.estimate.figures.write or 0) >= wanted_write
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,13 +106,63 @@ def test_durable_and_linked_leave_out_what_is_not() -> None:
     assert all(one.estimate.spec.file_system_type_version == "2.15" for one in linked)
 
 
-def test_rates_that_nobody_documents_stand_behind_those_that_are() -> None:
-    proposals = proposed(Need(40 * TIB, read=20 * GB), days=3)
-    behind = [one for one in proposals if not one.assured]
-    assert behind == proposals[-2:]
-    assert [one.estimate.spec.name for one in behind] == ["tiering-20000", "scratch-1-100800"]
-    assert behind[0].estimate.charge < proposals[0].estimate.charge
+def test_rates_that_are_documented_only_in_part_count_and_are_marked() -> None:
+    proposals = proposed(Need(TIB, write=10 * GIB))
+    doubtful = [one for one in proposals if not one.assured]
+    assert [one.estimate.spec.name for one in doubtful] == ["scratch-1-54000"]
+    assert (proposals[2], doubtful[0].undocumented) == (doubtful[0], ("disk writing", "network"))
+    assert (doubtful[0].estimate.charge, proposals[3].estimate.charge) == (7560.00, 9072.00)
+    reading = {
+        one.estimate.spec.name: one.undocumented for one in proposed(Need(40 * TIB, read=20 * GB)) if not one.assured
+    }
+    assert reading == {"scratch-1-100800": ("network",)}
     assert all(one.assured for one in proposed(Need(40 * TIB)))
+
+
+def test_of_equal_cost_the_documented_one_comes_first() -> None:
+    equal = [one for one in proposed(Need(TIB, read=GB // 100)) if one.estimate.charge == 168.00]
+    assert [one.estimate.spec.name for one in equal] == [
+        "scratch-2-1200",
+        "persistent-1-ssd-50-1200",
+        "scratch-1-1200",
+    ]
+    assert [one.assured for one in equal] == [True, True, False]
+
+
+def test_one_figure_for_both_has_to_be_enough_for_both() -> None:
+    sizes = {one.estimate.spec.deployment: one for one in proposed(Need(TIB, read=1 * GB, write=1 * GB))}
+    oldest = sizes[DeploymentType.SCRATCH_1]
+    assert oldest.estimate.spec.storage_capacity == 10_800
+    assert oldest.reason.startswith("reading and writing together sets its size: 10,000 GiB")
+
+
+def test_what_has_no_figure_for_a_rate_that_is_asked_for_is_no_proposal() -> None:
+    found = advised(Need(40 * TIB, read=20 * GB), days=3)
+    assert [one.estimate.spec.name for one in found.not_known] == ["tiering-20000"]
+    assert StorageType.INTELLIGENT_TIERING not in {one.estimate.spec.storage_type for one in found.proposals}
+    without = advised(Need(40 * TIB))
+    assert without.not_known == ()
+    assert "tiering-4000" in {one.estimate.spec.name for one in without.proposals}
+
+
+@pytest.mark.parametrize(
+    ("need", "options"),
+    [
+        (Need(TIB, read=2**60), ["--read-rate"]),
+        (Need(TIB, read=GB, write=2**60, durable=True, linked=True), ["--write-rate"]),
+        (Need(TIB, read=2**60, write=2**60, durable=True), ["--read-rate", "--write-rate"]),
+    ],
+)
+def test_what_stands_in_the_way(need: Need, options: list[str]) -> None:
+    assert not proposed(need)
+    assert what_helps(need, lambda less: bool(proposed(less))) == options
+
+
+def test_what_stands_in_the_way_may_be_what_is_left_out() -> None:
+    need = Need(TIB, read=GB, durable=True, linked=True)
+    assert what_helps(need, lambda less: not less.durable) == ["--keep"]
+    assert what_helps(need, lambda less: not less.durable or not less.linked) == ["--keep", "--dra"]
+    assert what_helps(Need(TIB), lambda less: False) == ["--data"]
 
 
 def test_of_equal_cost_the_faster_and_the_newer_comes_first() -> None:
@@ -115,10 +171,9 @@ def test_of_equal_cost_the_faster_and_the_newer_comes_first() -> None:
 
 
 def test_rates_beyond_what_can_be_bought_leave_tiering_out() -> None:
-    fast = proposed(Need(TIB, read=2_000_001 * 10**6))
-    assert StorageType.INTELLIGENT_TIERING not in {one.estimate.spec.storage_type for one in fast}
-    just = proposed(Need(TIB, read=2_000_000 * 10**6))
-    assert 2_000_000 in {one.estimate.spec.throughput_capacity for one in just}
+    assert advised(Need(TIB, read=2_000_001 * 10**6)).not_known == ()
+    (just,) = advised(Need(TIB, read=2_000_000 * 10**6)).not_known
+    assert just.estimate.spec.throughput_capacity == 2_000_000
 
 
 def test_what_the_rules_refuse_is_not_proposed_and_what_they_doubt_is_told() -> None:
@@ -127,7 +182,7 @@ def test_what_the_rules_refuse_is_not_proposed_and_what_they_doubt_is_told() -> 
     def no_disks(spec: FileSystemSpec) -> list[Violation]:
         return [refusing] if spec.storage_type is StorageType.HDD else []
 
-    found = advise(Need(TIB), PRICES, Basis(load=Load(TIB)), no_disks)
+    found = advise(Need(TIB), PRICES, Basis(load=Load(TIB)), no_disks).proposals
     assert found
     assert StorageType.HDD not in {one.estimate.spec.storage_type for one in found}
     large = proposed(Need(2000 * TIB, durable=True))

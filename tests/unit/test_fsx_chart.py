@@ -5,7 +5,7 @@ import re
 import pytest
 from lxml import etree
 
-from headrace_daemon.fsx.estimate.chart import Point, chart
+from headrace_daemon.fsx.estimate.chart import MARK, Point, chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINTS = [
@@ -91,6 +91,20 @@ def test_few_and_small_figures_draw_too(points: list[Point]) -> None:
     root = parsed(points)
     assert len([one for one in texts(root) if one == "0"]) == 2
     assert "nan" not in etree.tostring(root, encoding="unicode")
+
+
+def test_what_has_no_place_is_named_below() -> None:
+    text = chart(POINTS, "A title", "a month", "this one", ["one", "t" * 200])
+    root = etree.fromstring(text.encode())
+    assert root.get("viewBox") == "0 0 880 564"
+    (last,) = [one for one in texts(root) if one.startswith("Not drawn")]
+    assert last.startswith("Not drawn, for how fast they read is not documented: one, ttt")
+    assert last.endswith("t…")
+    assert parsed(POINTS).get("viewBox") == "0 0 880 540"
+
+
+def test_it_begins_with_the_mark_by_which_it_is_known_again() -> None:
+    assert chart([], "A title", "a month").startswith(f"{MARK}\n<svg ")
 
 
 def test_it_stands_by_itself_and_follows_the_theme() -> None:

@@ -238,7 +238,19 @@ def test_mount_points_that_something_would_misread(mount: str) -> None:
         checked(HostPart(mount=mount))
 
 
-@pytest.mark.parametrize("url", ["https://me:secret@host/x.git", "--upload-pack=x", "a b", "x\ny", "https://[x"])
+@pytest.mark.parametrize("mount", ["/etc", "/proc", "/proc/x", "/sys/fs", "/dev/shm", "/usr", "/var", "/home", "/boot"])
+def test_mount_points_that_the_system_needs(mount: str) -> None:
+    with pytest.raises(UsageError, match="the system needs what is there"):
+        checked(HostPart(mount=mount))
+    assert checked(HostPart(mount="/home/fsx"))
+
+
+@pytest.mark.parametrize("url", [
+    "https://me:secret@host/x.git", "https://secret@host/x.git", "https://host/x.git?access_token=secret",
+    "https://host/x.git#t=secret", "ssh://git:secret@host/x", "secret:x@host:x", "//secret@host/x",
+    "https://secret@host/ x",
+    "--upload-pack=x", "a b", "x\ny", "https://[x", "https://:80/x",
+])  # fmt: skip
 def test_repositories_that_are_none(url: str) -> None:
     with pytest.raises(UsageError, match="--repository-url") as caught:
         checked(HostPart(repository_url=url))

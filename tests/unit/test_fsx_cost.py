@@ -91,6 +91,23 @@ def test_backups_are_counted_where_their_size_is_given() -> None:
     assert not any("backup" in note for note in cost(made, OURS, backup=TIB).notes)
 
 
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (spec("SCRATCH_2", 4800), "a SCRATCH_2 file system has no backups"),
+        (
+            spec("PERSISTENT_1", 2400, 50, import_path="s3://greenland"),
+            "a file system that is linked to a data repository has no backups",
+        ),
+    ],
+)
+def test_backups_that_cannot_be_are_not_counted(made: FileSystemSpec, why: str) -> None:
+    found = cost(made, OURS, backup=TIB)
+    assert list(parts(found)) == ["storage"]
+    assert f"{why}: --backup-size is not counted for it" in found.notes
+    assert not any("no backups" in note for note in cost(made, OURS).notes)
+
+
 def test_intelligent_tiering() -> None:
     size = DataReadCacheConfiguration(sizing_mode=ReadCacheMode.USER_PROVISIONED, size=1000)
     found = cost(tiering(size), OURS, data=10 * TIB)
@@ -130,6 +147,7 @@ def test_every_price_has_a_source_a_day_and_the_unit_it_is_charged_by() -> None:
     for region in OURS.regions.values():
         for item, price in region.items():
             assert price.source
+            assert price.day is not None
             assert price.day.year >= 2026
             assert price.unit == unit_of(item)
     assert set(OURS.regions["us-east-1"]) == set(Item) - {Item.HDD_READ_CACHE}
@@ -152,6 +170,7 @@ def test_a_file_replaces_what_it_names_and_leaves_the_rest(tmp_path: Path) -> No
     merged = load_prices(path)
     replaced = merged.of("us-east-1", Item.SCRATCH_SSD)
     assert replaced is not None
+    assert replaced.day is not None
     assert (replaced.amount, replaced.source, replaced.day.month) == (0.2, "a bill", 12)
     assert merged.of("us-east-1", Item.BACKUP) == OURS.of("us-east-1", Item.BACKUP)
     assert merged.knows("mars-north-1")
@@ -160,27 +179,80 @@ def test_a_file_replaces_what_it_names_and_leaves_the_rest(tmp_path: Path) -> No
     assert parts(cost(hdd, merged)) == {"storage": 150.00, "SSD read cache": 240.00}
 
 
+def test_a_file_need_not_say_its_date_and_currency(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(f"[regions.us-east-1]\nscratch-ssd = {{ {GOOD} }}\n")
+    found = cost(spec("SCRATCH_2", 1200), load_prices(path))
+    assert (found.monthly, found.parts[0].day) == (240.0, None)
+
+
+def entry(**changed: str) -> str:
+    values = {"price": "0.2", "unit": '"GB-month"', "confirmed": "true", "source": '"a bill"', **changed}
+    return f"[regions.r]\nbackup = {{ {', '.join(f'{key} = {value}' for key, value in values.items())} }}"
+
+
+A_NUMBER = "regions.r.backup.price: it is a number"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("date = ", "this is no TOML"),
-        ('currency = "USD"\n[regions.r]\n', "p: date: field required"),
-        ('date = 2026-01-01\ncurrency = "EUR"\n[regions.r]\n', "p: currency: input should be 'USD'"),
-        (f"[regions.us-east-1]\nscratch-sdd = {{ {GOOD} }}", "Did you mean scratch-ssd?"),
-        (f"[regions.us-east-1]\nqqq = {{ {GOOD} }}", "There are scratch-ssd, "),
-        (f"[regions.us-east-1]\nmetadata-iops = {{ {GOOD} }}", 'Write unit = "IOPS-month".'),
-        (f"[regions.us-east-1]\nbackup = {{ {GOOD.replace('0.2', '-0.2')} }}", "greater than or equal to 0"),
-        (f"[regions.us-east-1]\nbackup = {{ {GOOD.replace('0.2', 'inf')} }}", "finite number"),
-        (f"[regions.us-east-1]\nbackup = {{ {GOOD.replace('a bill', '')} }}", "regions.us-east-1.backup.source"),
-        (f"[regions.us-east-1]\nbackup = {{ {GOOD}, extra = 1 }}", "regions.us-east-1.backup.extra"),
-        ("[regions.us-east-1]\nbackup = {}", "(3 more like this)"),
+        ("", "regions: it is missing"),
+        ("regions = 1", "regions: it is a table"),
+        ('date = 2026-01-01\ncurrency = "EUR"\n[regions.r]', "currency: it is one of 'USD'"),
+        ('date = "2026-01-01"\n[regions.r]', "date: it is a day, without quotes"),
+        ("dates = 2026-01-01\n[regions.r]", "dates: there is no such key. Did you mean date?"),
+        (f"[regions.r]\nscratch-sdd = {{ {GOOD} }}", "regions.r.scratch-sdd: nothing of this name is charged for. Did"),
+        (f"[regions.r]\nqqq = {{ {GOOD} }}", "There are scratch-ssd, "),
+        (
+            f"[regions.r]\nmetadata-iops = {{ {GOOD} }}",
+            "regions.r.metadata-iops.unit: it is charged by the IOPS-month.",
+        ),
+        ("[regions.r]\nbackup = 1", "regions.r.backup: it is a table"),
+        (entry(price="true"), A_NUMBER),
+        (entry(price='"0.3"'), A_NUMBER),
+        (entry(price="-0.2"), f"{A_NUMBER} from 0 to 1000000"),
+        (entry(price="inf"), f"{A_NUMBER} from 0 to 1000000"),
+        (entry(price="nan"), f"{A_NUMBER} from 0 to 1000000"),
+        (entry(price="1e308"), f"{A_NUMBER} from 0 to 1000000"),
+        (entry(price="1" + "0" * 400), A_NUMBER),
+        (entry(unit='"GB"'), "regions.r.backup.unit: it is one of 'GB-month'"),
+        (entry(confirmed='"yes"'), "regions.r.backup.confirmed: it is true or false"),
+        (entry(confirmed="1"), "regions.r.backup.confirmed: it is true or false"),
+        (entry(source='""'), "regions.r.backup.source: it says where the price is from"),
+        (entry(sources='"x"'), "regions.r.backup.sources: there is no such key. Did you mean source?"),
     ],
 )
 def test_a_price_file_that_cannot_be_used_says_why(text: str, said: str) -> None:
-    head = 'date = 2026-01-01\ncurrency = "USD"\n' if text.startswith("[") else ""
     with pytest.raises(UsageError) as raised:
-        read_prices(head + text, "p")
-    assert said in str(raised.value)
+        read_prices(text, "p")
+    (fault,) = raised.value.details
+    assert said in fault
+    assert raised.value.why == "it has 1 fault"
+    assert "scratch-ssd = { price = 0.14, " in raised.value.remedy
+
+
+def test_all_faults_of_a_price_file_are_told_at_once() -> None:
+    wrong = GOOD.replace("0.2", "true")
+    text = f"mouth = 1\n[regions.r]\nbackup = {{}}\nscratch-sdd = {{ {GOOD} }}\nqq = {{ {wrong} }}"
+    with pytest.raises(UsageError) as raised:
+        read_prices(text, "p")
+    told = [fault.partition(":")[0] for fault in raised.value.details]
+    missing = [f"regions.r.backup.{key}" for key in ("price", "unit", "confirmed", "source")]
+    assert sorted(told) == sorted(["mouth", "regions.r.scratch-sdd", "regions.r.qq", "regions.r.qq.price", *missing])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("date = ", "this is no TOML"),
+        (f"a = {'1' * 5000}", "this is no TOML"),
+        (f"a = {'[' * 3000}{']' * 3000}", "nested too deeply"),
+    ],
+)
+def test_what_is_no_price_file_at_all(text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        read_prices(text, "p")
 
 
 def test_a_price_that_nobody_has_is_none() -> None:

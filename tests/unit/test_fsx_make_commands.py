@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace_daemon.fsx.api import FileSystem
 from headrace_daemon.fsx.aws import ATTEMPTS
 from headrace_daemon.fsx.make.waiting import Pace
 from tests.support.fsx_server import FakeFsx, fsx_server
@@ -21,6 +22,20 @@ with warnings.catch_warnings():
     from headrace_daemon.commands import run
 
 ID = "fs-0123456789abcdef0"
+SYSTEM = FileSystem(
+    id=ID,
+    lifecycle="AVAILABLE",
+    deployment_type="SCRATCH_2",
+    storage_type="SSD",
+    capacity=1200,
+    lustre_version="2.15",
+    region="us-east-1",
+    owner_id="123456789012",
+    arn=f"arn:aws:fsx:us-east-1:123456789012:file-system/{ID}",
+    dns_name=f"{ID}.fsx.us-east-1.amazonaws.com",
+    mount_name="abcdefgh",
+    vpc_id="vpc-1",
+)
 TOML = """
 name = "era five"
 region = "us-east-1"
@@ -184,12 +199,82 @@ REFUSALS: list[Refusal] = [
     (("delete", "nothing", "--yes"), "An id looks like"),
     (("cloud-init", "nothing"), "An id looks like"),
     (("cloud-init", ID, "--repository-url", "https://me:pw@h/x"), "password"),
+    (("cloud-init", ID, "--mount", "/etc"), "the system needs what is there"),
+    (("terraform", "SPEC", "--mount", "/usr"), "the system needs what is there"),
+    (
+        (
+            "terraform",
+            "SPEC",
+            "--set",
+            f"import_path=s3://bucket/{'x' * 900}",
+            "--set",
+            "data_repository_associations=",
+        ),
+        "Terraform's provider takes at most 900 characters",
+    ),
+    (("describe", ID, "--endpoint-url", "not-a-url"), "--endpoint-url 'not-a-url'"),
+    (("describe", ID, "--endpoint-url", "http://[::1"), "--endpoint-url 'http://[::1'"),
+    (("describe", ID, "--endpoint-url", "http://h:99999"), "--endpoint-url 'http://h:99999'"),
+    (("describe", ID, "--endpoint-url", "http://h\n:80"), "Write https://HOST:PORT alone."),
+    (("describe", ID, "--endpoint-url", "ftp://h"), "has no http:// or https:// in front"),
+    (("describe", ID, "--endpoint-url", "http://me:secret@h"), "an endpoint URL holds credentials"),
 ]
 
 
 @pytest.mark.parametrize(("words", "said"), REFUSALS)
 def test_wrong_use(command: Command, words: tuple[str, ...], said: str) -> None:
-    assert said in command(*(command.spec if word == "SPEC" else word for word in words), code=2)
+    told = command(
+        *(command.spec if word == "SPEC" else word for word in words), code=2, config=words[0] != "terraform"
+    )
+    assert said in told
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "code", "said"),
+    [
+        ("AVAILABLE", 0, ""),
+        ("UPDATING", 0, ""),
+        ("CREATING", 0, "is CREATING: a host can mount it once it is AVAILABLE"),
+        ("FAILED", 2, "it is FAILED: nothing can mount it"),
+        ("DELETING", 2, "it is DELETING: nothing can mount it"),
+    ],
+)
+def test_user_data_is_for_what_can_be_mounted(
+    command: Command, monkeypatch: pytest.MonkeyPatch, lifecycle: str, code: int, said: str
+) -> None:
+    found = replace(SYSTEM, lifecycle=lifecycle)
+    monkeypatch.setattr(commands_fsx_make, "ask", lambda work, place, *, as_json: found)
+    told = command("cloud-init", found.id, code=code)
+    assert said in command.said
+    assert ("warning" in command.said) == (lifecycle == "CREATING")
+    assert code or told.startswith("#cloud-config")
+
+
+def test_user_data_mounts_it_where_the_configuration_says(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        commands_fsx_make, "ask", lambda work, place, *, as_json: replace(SYSTEM, lifecycle="AVAILABLE")
+    )
+    command.configure(f'[fsx.here]\nfile_system_id = "{ID}"\nmount = "/data"\n')
+    assert 'mount = "/data"' in command("cloud-init", "here")
+    assert 'mount = "/data"' in command("cloud-init", ID)
+    assert 'mount = "/other"' in command("cloud-init", "here", "--mount", "/other")
+
+
+def test_timeouts_are_no_matter_of_the_api(command: Command) -> None:
+    requests = json.loads(command("create", command.spec, "--dry-run", "--json"))
+    assert "Terraform" not in command.said
+    timed = ("--set", "timeouts.create=1h", "--set", "data_repository_associations[0].timeouts.delete=30m")
+    assert json.loads(command("create", command.spec, "--dry-run", "--json", *timed)) == requests
+    assert "timeouts are Terraform's" in command.said
+
+
+def test_without_credentials_it_says_how_to_give_some(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.configure('[remotes.s3.credentials]\nenv = "NOT"\n')
+    told = command("describe", ID, "--endpoint-url", "http://127.0.0.1:9", code=2)
+    assert "there are no credentials" in told
+    assert "NOT_ACCESS_KEY_ID" in told
+    assert "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in told
 
 
 def test_terraform_is_written(command: Command, tmp_path: Path) -> None:

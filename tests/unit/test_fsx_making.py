@@ -15,6 +15,7 @@ from headrace_daemon.fsx.api import (
     FsxDenied,
     FsxError,
     FsxNotFound,
+    FsxRefused,
     FsxUnreachable,
     NewTask,
     RepositoryTask,
@@ -266,6 +267,27 @@ async def test_an_association_that_fails_ends_it(clock: Clock, lifecycle: str) -
     assert "/ns2" not in api.there
 
 
+@pytest.mark.parametrize(
+    "error", [FsxRefused("BadRequest", "no such bucket"), FsxDenied("AccessDenied", "no such bucket")]
+)
+@pytest.mark.parametrize("wait", [True, False])
+async def test_an_association_that_is_refused_says_what_is_there_already(
+    clock: Clock, error: FsxError, wait: bool
+) -> None:
+    api = Scripted(["AVAILABLE"])
+    api.first = "AVAILABLE"
+    api.errors["associate"] = [error]
+    with pytest.raises(NotMade) as caught:
+        await create(api, SPEC, "", clock.pace, lambda step: None, wait=wait)
+    assert caught.value.what == "association /ns1"
+    assert "no such bucket" in caught.value.why
+    assert f"The file system {ID} is there, and costs money. Once it is corrected, the same command goes on" in str(
+        caught.value
+    )
+    corrected = SPEC.model_copy(update={"data_repository_associations": LINKS[1:]})
+    assert creation(corrected, "").parameters == creation(SPEC, "").parameters, "and it does"
+
+
 async def test_a_new_file_system_may_be_unknown_at_first(clock: Clock) -> None:
     unknown = FsxNotFound("FileSystemNotFound", "no")
     api = Scripted([unknown, unknown, "AVAILABLE"], {"/ns1": ["AVAILABLE"], "/ns2": ["AVAILABLE"]})
@@ -321,7 +343,7 @@ async def test_an_association_waits_its_turn(clock: Clock) -> None:
 async def test_the_last_tasks_are_shown() -> None:
     api = Scripted(["AVAILABLE"])
     api.there["/ns1"] = replace(
-        link("/ns1", "s3://b/\x1b[2J", "MISCONFIGURED", "no access"), auto_export=("NEW", "CHANGED")
+        link("/ns1", "s3://bucket/\x1b[2J", "MISCONFIGURED", "no access"), auto_export=("NEW", "CHANGED")
     )
     api.last_tasks = [replace(TASK, id=f"task-{number}", created=float(number)) for number in range(30)]
     found = await describe(api, ID)
@@ -338,26 +360,26 @@ def described(deployment: str = "PERSISTENT_2", *links: Association, repository:
 
 
 def test_what_is_lost() -> None:
-    linked = replace(link("/ns1", "s3://b/p/"), auto_export=("NEW",))
-    lines = losses(described("SCRATCH_2", linked, link("/ns2", "s3://b/q/")), final_backup=False)
+    linked = replace(link("/ns1", "s3://bucket/p/"), auto_export=("NEW",))
+    lines = losses(described("SCRATCH_2", linked, link("/ns2", "s3://bucket/q/")), final_backup=False)
     assert lines == [
         f"{ID}: SCRATCH_2 SSD, 1,200 GiB, CREATING",
-        "the association of /ns1 with s3://b/p/, which exports NEW",
-        "the association of /ns2 with s3://b/q/, which exports nothing by itself",
+        "the association of /ns1 with s3://bucket/p/, which exports NEW",
+        "the association of /ns2 with s3://bucket/q/, which exports nothing by itself",
         "task task-1, EXPORT_TO_REPOSITORY, EXECUTING",
         "every file that is not in a bucket",
     ]
     assert losses(described(), final_backup=False)[-1] == "every file"
     assert "final backup" in losses(described(), final_backup=True)[-1]
-    assert "the link with s3://b/" in losses(described(repository="s3://b/"), final_backup=False)
+    assert "the link with s3://bucket/" in losses(described(repository="s3://bucket/"), final_backup=False)
 
 
 @pytest.mark.parametrize(
     ("found", "why"),
     [
         (described("SCRATCH_2"), "of the type SCRATCH_2 has no backups"),
-        (described("PERSISTENT_1", link("/", "s3://b/")), "linked to a bucket has no backups"),
-        (described("PERSISTENT_1", repository="s3://b/"), "linked to a bucket has no backups"),
+        (described("PERSISTENT_1", link("/", "s3://bucket/")), "linked to a bucket has no backups"),
+        (described("PERSISTENT_1", repository="s3://bucket/"), "linked to a bucket has no backups"),
     ],
 )
 def test_a_final_backup_that_aws_would_not_make(found: Description, why: str) -> None:

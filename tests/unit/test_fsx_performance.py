@@ -61,7 +61,7 @@ def rounded(*figures: Figure) -> tuple[float | None, ...]:
         (spec(PERSISTENT_1, SSD, 50, 2400), (120, 576, 120, 576), (600, 3120), 5.28),
         (spec(PERSISTENT_1, SSD, 100, 2400), (240, 576, 240, 576), (1200, 3120), 10.56),
         (spec(PERSISTENT_1, SSD, 200, 2400), (480, 576, 480, 576), (1800, 3120), 21.12),
-        (spec(PERSISTENT_1, HDD, 12, 6000), (72, 480, 72, 300), (240, 2250), 2.4),
+        (spec(PERSISTENT_1, HDD, 12, 6000), (72, 480, 72, 300), (240, 2250), None),
         (spec(PERSISTENT_1, HDD, 40, 1800), (72, 450, 72, 270), (270, 2340), None),
         (spec(PERSISTENT_2, SSD, 125, 4800), (600, 2400, 600, 2400), (1536, 6240), 16.32),
         (spec(PERSISTENT_2, SSD, 250, 4800), (1200, 2400, 1200, 2400), (3072, 6240), 32.64),
@@ -130,13 +130,27 @@ def test_an_ssd_cache_is_a_fifth_and_gives_what_its_slower_half_gives() -> None:
     faster = performance(spec(PERSISTENT_1, HDD, 40, 18000, DriveCacheType.READ))
     # its disk gives 200 MB/s a TiB of cache, the network 750
     assert (faster.cached_read.value, faster.cached_read_burst.value) == (720, 23400)
+    # that AWS means a TiB of cache is our reading
+    for found in (cached, faster):
+        assert {found.cached_read.evidence, found.cached_read_burst.evidence} == {Evidence.UNCONFIRMED}
     bare = performance(spec(PERSISTENT_1, HDD, 40, 18000, DriveCacheType.NONE))
     assert (bare.read_cache.value, bare.cached_read.value) == (0, 2700)
+    assert bare.cached_read.evidence is Evidence.DOCUMENTED
+
+
+def test_the_one_figure_of_scratch_1_is_documented_once() -> None:
+    found = performance(spec(SCRATCH_1, SSD, None, 3600))
+    assert (found.disk_read.evidence, found.disk_read.note) == (Evidence.DOCUMENTED, "reading and writing together")
+    assert (found.disk_write.evidence, found.disk_write.note) == (
+        Evidence.UNCONFIRMED,
+        "at most, within the same total as reading",
+    )
 
 
 def test_intelligent_tiering_has_the_throughput_that_was_bought_and_no_figures_of_disks() -> None:
     found = performance(tiering(ReadCacheMode.NO_CACHE))
-    assert (found.network.value, found.read, found.write) == (8000, 8000, 8000)
+    assert (found.network.value, found.network.evidence) == (8000, Evidence.UNCONFIRMED)
+    assert (found.read, found.write, found.read_burst, found.write_burst) == (None, None, None, None)
     assert found.disk_read == Figure(None, "MB/s", Evidence.UNKNOWN, found.disk_read.page)
     assert found.metadata_iops.value == 12000
     assert found.read_cache.value == 0
@@ -182,7 +196,8 @@ def test_every_figure_says_where_it_is_from() -> None:
         (Load(10**12, client_gbits=16), "fill", 10**6 / 1200, 1200, "disk writing", 2000),
         (Load(10**12, s3_rate=500_000_000), "drain", 2000, 500, "S3", 500),
         (Load(10**12, files=6_000_000), "fill", 1000, 1000, "metadata IOPS", 1000),
-        (Load(10**12, files=6_000_000), "drain", 10**6 / 1200, 1200, "disk reading", 2400),
+        (Load(10**12, files=6_000_000), "drain", 1000, 1000, "metadata IOPS", 1000),
+        (Load(10**12, files=1_200_000), "drain", 10**6 / 1200, 1200, "disk reading", 2400),
         (Load(10**12, files=1_200_000), "fill", 10**6 / 1200, 1200, "disk writing", 2400),
     ],
 )
@@ -201,7 +216,8 @@ def test_what_sets_the_pace(load: Load, way: str, seconds: float, rate: float, l
 def test_limits_that_are_not_known_are_named() -> None:
     oldest = performance(spec(SCRATCH_1, SSD, None, 3600))
     assert fill(oldest, Load(10**12)).unknown == ("network",)
-    assert fill(oldest, Load(10**12, files=10)).unknown == ("network", "metadata IOPS")
+    for way in (fill, drain):
+        assert way(oldest, Load(10**12, files=10)).unknown == ("network", "metadata IOPS")
     assert drain(performance(tiering(ReadCacheMode.NO_CACHE)), Load(10**12)).unknown == ("disk reading",)
 
 

@@ -104,6 +104,12 @@ def test_lustre_versions(deployment: str, metadata: bool, version: str, nearest:
     assert broken(values) == ({} if nearest is None else {"file_system_type_version": nearest})
 
 
+def test_an_unknown_lustre_version_names_all_that_there_are() -> None:
+    for deployment in (S2, P2):
+        (found,) = errors(check(spec_of(plain(deployment, file_system_type_version="2.16"))))
+        assert "the Lustre versions of FSx are 2.10, 2.12 and 2.15" in found.rule
+
+
 @pytest.mark.parametrize(
     ("iops", "storage"), list(product((0, 1500, 3000, 6000, 7000, 12000, 18000, 192_000, 204_000), ("SSD", IT)))
 )
@@ -160,6 +166,8 @@ def test_root_squash(text: str, nearest: tuple[str, ...] | None) -> None:
 
 @pytest.mark.parametrize(("nid", "valid"), [
     ("10.0.1.6@tcp", True), ("10.0.[2-10].[1-255]@tcp", True), ("10.0.1.6", False), ("10.0.1.6@o2ib", False),
+    ("10.0.256.1@tcp", False), ("10.0.[9-2].1@tcp", False), ("10.0.[1-256].1@tcp", False), ("10.0.1-9.1@tcp", False),
+    ("10.0.[5].1@tcp", True), ("10.0.[].1@tcp", False), ("10.0.[-5].1@tcp", False), ("....@tcp", False),
     ("host@tcp", False), ("1.1.1@tcp", False), ("10.0.[200-255].[100-200]@tcp" + " ", False), ("1.1.1.1@tcp\n", False),
 ])  # fmt: skip
 def test_clients_without_root_squash(nid: str, valid: bool) -> None:
@@ -255,15 +263,16 @@ COMBINATIONS: list[tuple[dict[str, Any], Broken]] = [
     (plain(P2, storage_capacity=38400, metadata_configuration=AUTOMATIC, **EFA), {}),
     (plain(P2, IT, **EFA), {}),
     (plain(S2, efa_enabled=False), {}),
+    # of a storage that its deployment does not have nothing is asked for that only one of both has
+    (plain(S2, "SSD", storage_type="HDD", storage_capacity=1200), {"storage_type": ("SSD",)}),
+    (plain(S2, "SSD", storage_type="HDD", storage_capacity=6000), {"storage_type": ("SSD",)}),
     # several at once, in the order of the fields
     (
         plain(S1, "SSD", storage_type="HDD", storage_capacity=5000, throughput_capacity=1, efa_enabled=True),
         {
             "storage_type": ("SSD",),
             "storage_capacity": ("3600", "5400"),
-            "per_unit_storage_throughput": ("12", "40"),
             "throughput_capacity": OUT,
-            "drive_cache_type": ("NONE", "READ"),
             "efa_enabled": OUT,
         },
     ),
@@ -353,7 +362,7 @@ def test_every_violation_says_what_where_and_why() -> None:
             assert found.field
             assert found.value
             assert found.nearest
-            assert found.page.startswith("https://")
+            assert found.page.startswith("https://docs.aws.amazon.com/")
             assert not found.rule.endswith(".")
             if found.value == NOT_SET:
                 assert found.field.split(".")[0].split("[")[0] not in values or "." in found.field

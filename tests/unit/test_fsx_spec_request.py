@@ -115,13 +115,13 @@ def test_from_a_backup_it_is_the_other_operation() -> None:
     [
         ("HDD", "DriveCacheType", "NONE"),
         ("SSD", "AutoImportPolicy", "NEW"),
-        ("SSD", "ImportPath", "s3://b/in"),
-        ("SSD", "ExportPath", "s3://b/out"),
+        ("SSD", "ImportPath", "s3://bucket/in"),
+        ("SSD", "ExportPath", "s3://bucket/out"),
         ("SSD", "ImportedFileChunkSize", 512),
     ],
 )
 def test_what_only_the_first_generation_has_is_sent(storage: str, key: str, sent: object) -> None:
-    linked = {"import_path": "s3://b/in", "export_path": "s3://b/out", "imported_file_chunk_size": 512}
+    linked = {"import_path": "s3://bucket/in", "export_path": "s3://bucket/out", "imported_file_chunk_size": 512}
     spec = spec_of(plain("PERSISTENT_1", storage, auto_import_policy="NEW", **linked))
     assert create_request(spec, "t")["LustreConfiguration"][key] == sent
 
@@ -137,7 +137,7 @@ def test_what_only_intelligent_tiering_has_is_sent() -> None:
 def test_the_request_of_an_association() -> None:
     full = {
         "file_system_path": "/ns1",
-        "data_repository_path": "s3://b/p/",
+        "data_repository_path": "s3://bucket/p/",
         "batch_import_meta_data_on_create": True,
         "imported_file_chunk_size": 2048,
         "delete_data_in_filesystem": True,
@@ -149,7 +149,7 @@ def test_the_request_of_an_association() -> None:
         "ClientRequestToken": "t",
         "FileSystemId": FILE_SYSTEM,
         "FileSystemPath": "/ns1",
-        "DataRepositoryPath": "s3://b/p/",
+        "DataRepositoryPath": "s3://bucket/p/",
         "BatchImportMetaDataOnCreate": True,
         "ImportedFileChunkSize": 2048,
         "S3": {"AutoImportPolicy": {"Events": ["NEW", "CHANGED"]}},

@@ -107,9 +107,9 @@ def test_what_only_persistent_file_systems_have(deployment: str, valid: bool) ->
 
 
 LINKS: tuple[dict[str, Any], ...] = (
-    plain(P1, import_path="s3://b/p/"),
-    linked(("/", "s3://b"), deployment_type=P1, per_unit_storage_throughput=50, file_system_type_version="2.12"),
-    linked(("/ns1", "s3://b/p/")),
+    plain(P1, import_path="s3://abc/p/"),
+    linked(("/", "s3://abc"), deployment_type=P1, per_unit_storage_throughput=50, file_system_type_version="2.12"),
+    linked(("/ns1", "s3://abc/p/")),
 )
 
 
@@ -136,7 +136,7 @@ def test_from_a_backup() -> None:
     persistent: Broken = {"deployment_type": (P1, P2)}
     assert broken(plain(S2, storage_capacity=None, backup_id=BACKUP)) == persistent
     assert broken(plain(S2, deployment_type=None, storage_capacity=None, backup_id=BACKUP)) == persistent
-    unknown = linked(("/n", "s3://b"), deployment_type=P1, per_unit_storage_throughput=50, storage_capacity=None,
+    unknown = linked(("/n", "s3://abc"), deployment_type=P1, per_unit_storage_throughput=50, storage_capacity=None,
                      backup_id=BACKUP)  # fmt: skip
     assert broken(unknown) == {}
     assert warned(unknown, "file_system_type_version")
@@ -146,6 +146,8 @@ def test_from_a_backup() -> None:
     ({"Größe": "4 TiB", "aws.x:y/z=+-@_": ""}, {}),
     ({"a#": "b"}, {"tags.a#": ("a_",)}),
     ({"": "b"}, {"tags.": ("key",)}),
+    ({"aws:x": "b"}, {"tags.aws:x": ("x",)}),
+    ({"AWS:": "b"}, {"tags.AWS:": ("key",)}),
     ({"k" * 129: "b"}, {f"tags.{'k' * 129}": ("k" * 128,)}),
     ({"a": "x\ty"}, {"tags.a": ("x_y",)}),
     ({"a": "x" * 257}, {"tags.a": ("x" * 256,)}),
@@ -159,71 +161,105 @@ def test_tags(tags: dict[str, str], expected: Broken) -> None:
     assert final == ({f"final_backup_{field}": near for field, near in expected.items()} if len(tags) < 49 else {})
 
 
+def test_the_name_and_the_tag_name_are_one() -> None:
+    assert broken(plain(S2, name="a", tags={"Name": "b"})) == {"tags.Name": ("a", "leave it out")}
+    assert broken(plain(S2, name="a", tags={"Name": "a"})) == {}
+    assert broken(plain(S2, tags={"Name": "b"})) == {}
+
+
+@pytest.mark.parametrize(("text", "nearest"), [
+    ("30m", None), ("1h30m", None), ("1.5h", None), ("0", None),
+    ("30 min", "30m"), ("30", "30m"), ("-5m", "30m"), ("2H", "2h"), ("", "30m"),
+])  # fmt: skip
+def test_timeouts(text: str, nearest: str | None) -> None:
+    link = {"file_system_path": "/n", "data_repository_path": "s3://abc", "timeouts": {"delete": text}}
+    found = broken(plain(P2, timeouts={"create": text}) | {DRA: [link]})
+    assert found == (
+        {} if nearest is None else dict.fromkeys(("timeouts.create", f"{DRA}[0].timeouts.delete"), (nearest,))
+    )
+
+
+@pytest.mark.parametrize(("bucket", "nearest"), [
+    ("abc", None), ("a.b-c.1", None), ("0" * 63, None),
+    ("My_Bucket", "my-bucket"), ("ab", "bucket"), ("a..b", "bucket"), ("10.0.0.1", "bucket"), ("-abc-", "abc"),
+    ("x" * 64, "x" * 63), ("bücket", "b-cket"),
+])  # fmt: skip
+def test_names_of_buckets(bucket: str, nearest: str | None) -> None:
+    near = {} if nearest is None else {"import_path": (f"s3://{nearest}/in/",)}
+    assert broken(plain(P1, import_path=f"s3://{bucket}/in/")) == near
+    near = {} if nearest is None else {f"{DRA}[0].data_repository_path": (f"s3://{nearest}/",)}
+    assert broken(linked(("/ns1", f"s3://{bucket}"))) == near
+
+
 PATHS: list[tuple[dict[str, Any], Broken]] = [
     # of a whole file system
-    (plain(P1, import_path="s3://b"), {}),
-    (plain(P1, import_path="s3://b/in/", export_path="s3://b/out/", auto_import_policy="NEW_CHANGED_DELETED"), {}),
-    (plain(S1, import_path="s3://b/in/"), {}),
-    (plain(S2, import_path="s3://b/in/", imported_file_chunk_size=1024), {}),
-    (plain(P1, export_path="s3://b/out/"), {"export_path": OUT}),
-    (plain(P1, import_path="s3://b/in", export_path="s3://c/out"), {"export_path": ("s3://b/out/",)}),
+    (plain(P1, import_path="s3://abc"), {}),
+    (plain(P1, import_path="s3://abc/in/", export_path="s3://abc/out/", auto_import_policy="NEW_CHANGED_DELETED"), {}),
+    (plain(S1, import_path="s3://abc/in/"), {}),
+    (plain(S2, import_path="s3://abc/in/", imported_file_chunk_size=1024), {}),
+    (plain(P1, export_path="s3://abc/out/"), {"export_path": OUT}),
+    (plain(P1, import_path="s3://abc/in", export_path="s3://def/out"), {"export_path": ("s3://abc/out/",)}),
     (plain(P1, import_path="/fsx"), {"import_path": ("s3://fsx/",)}),
     (plain(P1, import_path="s3://"), {"import_path": ("s3://bucket/prefix/",)}),
-    (plain(P1, import_path="gs://b/in"), {"import_path": ("s3://b/in/",)}),
-    (plain(P1, import_path="s3://b/a\nb"), {"import_path": ("s3://bucket/prefix/",)}),
-    (plain(P1, import_path="s3://b/" + "x" * 4350), {}),
-    (plain(P1, import_path="s3://b/" + "x" * 4351), {"import_path": ("s3://b/" + "x" * 4350,)}),
-    (plain(P1, import_path="s3://b", imported_file_chunk_size=0), {"imported_file_chunk_size": ("1",)}),
-    (plain(P1, import_path="s3://b", imported_file_chunk_size=1), {}),
-    (plain(P1, import_path="s3://b", imported_file_chunk_size=512_000), {}),
-    (plain(P1, import_path="s3://b", imported_file_chunk_size=512_001), {"imported_file_chunk_size": ("512000",)}),
+    (plain(P1, import_path="gs://abc/in"), {"import_path": ("s3://abc/in/",)}),
+    (plain(P1, import_path="s3://abc/a\nb"), {"import_path": ("s3://bucket/prefix/",)}),
+    (plain(P1, import_path="s3://abc/" + "x" * 4348), {}),
+    (plain(P1, import_path="s3://abc/" + "x" * 4349), {"import_path": ("s3://abc/" + "x" * 4348,)}),
+    (plain(P1, import_path="s3://abc", imported_file_chunk_size=0), {"imported_file_chunk_size": ("1",)}),
+    (plain(P1, import_path="s3://abc", imported_file_chunk_size=1), {}),
+    (plain(P1, import_path="s3://abc", imported_file_chunk_size=512_000), {}),
+    (plain(P1, import_path="s3://abc", imported_file_chunk_size=512_001), {"imported_file_chunk_size": ("512000",)}),
     (
-        plain(P2, import_path="s3://b", export_path="s3://b/o", auto_import_policy="NEW", imported_file_chunk_size=1),
+        plain(P2, import_path="s3://abc", export_path="s3://abc", auto_import_policy="NEW", imported_file_chunk_size=1),
         dict.fromkeys(
             ("import_path", "export_path", "auto_import_policy", "imported_file_chunk_size"),
             ("[[data_repository_associations]]",),
         ),
     ),
     # associations
-    (linked(("/ns1", "s3://b/p/"), ("/ns2/sub/", "s3://b/q"), ("/ns3", "s3://c")), {}),
-    (linked(("/", "s3://b")), {}),
-    (linked(("/ns1", "s3://b/p/"), ("/ns10", "s3://b/p2/")), {}),
-    (linked(*((f"/ns{number}", f"s3://b/p{number}/") for number in range(8))), {}),
-    (linked(*((f"/ns{number}", f"s3://b/p{number}/") for number in range(9))), {DRA: ("8",)}),
-    (linked(("/ns1", "s3://b/p/"), import_path="s3://b/x/"), {"import_path": OUT}),
-    (linked(("/ns1", "s3://b/p/"), auto_import_policy="NEW"), {"auto_import_policy": OUT}),
-    (linked(("/ns1", "s3://b/p/"), deployment_type=S2, per_unit_storage_throughput=None), {
+    (linked(("/ns1", "s3://abc/p/"), ("/ns2/sub/", "s3://abc/q"), ("/ns3", "s3://def")), {}),
+    (linked(("/", "s3://abc")), {}),
+    (linked(("/ns1", "s3://abc/p/"), ("/ns10", "s3://abc/p2/")), {}),
+    (linked(*((f"/ns{number}", f"s3://abc/p{number}/") for number in range(8))), {}),
+    (linked(*((f"/ns{number}", f"s3://abc/p{number}/") for number in range(9))), {DRA: ("8",)}),
+    (linked(("/ns1", "s3://abc/p/"), import_path="s3://abc/x/"), {"import_path": OUT}),
+    (linked(("/ns1", "s3://abc/p/"), auto_import_policy="NEW"), {"auto_import_policy": OUT}),
+    (linked(("/ns1", "s3://abc/p/"), deployment_type=S2, per_unit_storage_throughput=None), {
         "file_system_type_version": ("2.12", "2.15"),
     }),
     (
-        linked(("/n", "s3://b"), deployment_type=S2, per_unit_storage_throughput=None, file_system_type_version="2.15"),
+        linked(("/n", "s3://abc"), deployment_type=S2, per_unit_storage_throughput=None,
+               file_system_type_version="2.15"),
         {},
     ),
     (
-        linked(("/n", "s3://b"), deployment_type=P1, per_unit_storage_throughput=50, file_system_type_version="2.10"),
+        linked(("/n", "s3://abc"), deployment_type=P1, per_unit_storage_throughput=50, file_system_type_version="2.10"),
         {"file_system_type_version": ("2.12", "2.15")},
     ),
     (
-        linked(("/n", "s3://b"), deployment_type=S1, per_unit_storage_throughput=None, file_system_type_version="2.15",
-               storage_capacity=1200),
+        linked(("/n", "s3://abc"), deployment_type=S1, per_unit_storage_throughput=None,
+               file_system_type_version="2.15", storage_capacity=1200),
         {"deployment_type": (S2, P1, P2)},
     ),
     (
-        plain(P2, "INTELLIGENT_TIERING") | {DRA: [{"file_system_path": "/n", "data_repository_path": "s3://b"}]},
+        plain(P2, "INTELLIGENT_TIERING") | {DRA: [{"file_system_path": "/n", "data_repository_path": "s3://abc"}]},
         {"storage_type": ("SSD",)},
     ),
-    (linked(("ns1/", "s3://b")), {f"{DRA}[0].file_system_path": ("/ns1",)}),
-    (linked(("/a\nb", "s3://b")), {f"{DRA}[0].file_system_path": ("/ns1",)}),
+    (linked(("ns1/", "s3://abc")), {f"{DRA}[0].file_system_path": ("/ns1",)}),
+    (linked(("/a\nb", "s3://abc")), {f"{DRA}[0].file_system_path": ("/ns1",)}),
     (linked(("/ns1", "bucket/p")), {f"{DRA}[0].data_repository_path": ("s3://bucket/p/",)}),
+    (linked(("/a/../b", "s3://abc")), {f"{DRA}[0].file_system_path": ("/a/b",)}),
+    (linked(("/a//b", "s3://abc")), {f"{DRA}[0].file_system_path": ("/a/b",)}),
+    (linked(("//", "s3://abc")), {f"{DRA}[0].file_system_path": ("/",)}),
     # overlaps
-    (linked(("/ns1", "s3://b/p/"), ("/ns1/", "s3://b/q/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
-    (linked(("/ns1", "s3://b/p/"), ("/ns1/sub", "s3://c/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
-    (linked(("/ns1/sub", "s3://b/p/"), ("/ns1", "s3://c/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
-    (linked(("/", "s3://b/p/"), ("/ns1", "s3://c/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
-    (linked(("/ns1", "s3://b/p/"), ("/", "s3://c/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
-    (linked(("/a", "s3://b/p/"), ("/c", "s3://b/p/q/")), {f"{DRA}[1].data_repository_path": ("a prefix beside it",)}),
-    (linked(("/a", "s3://b/p"), ("/c", "s3://b/p/")), {f"{DRA}[1].data_repository_path": ("a prefix beside it",)}),
-    (linked(("/a", "s3://b/p"), ("/c", "s3://b")), {f"{DRA}[1].data_repository_path": ("a prefix beside it",)}),
+    (linked(("/ns1", "s3://abc/p/"), ("/ns1/", "s3://abc/q/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
+    (linked(("/ns1", "s3://abc/p/"), ("/ns1/sub", "s3://def/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
+    (linked(("/ns1/sub", "s3://abc/p/"), ("/ns1", "s3://def/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
+    (linked(("/", "s3://abc/p/"), ("/ns1", "s3://def/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
+    (linked(("/ns1", "s3://abc/p/"), ("/", "s3://def/")), {f"{DRA}[1].file_system_path": ("a path beside it",)}),
+    (linked(("/a", "s3://abc/p"), ("/c", "s3://abc/p/q")), {f"{DRA}[1].data_repository_path": ("a prefix beside it",)}),
+    (linked(("/a", "s3://abc/p"), ("/c", "s3://abc/p/")), {f"{DRA}[1].data_repository_path": ("a prefix beside it",)}),
+    (linked(("/a", "s3://abc/p"), ("/c", "s3://abc")), {f"{DRA}[1].data_repository_path": ("a prefix beside it",)}),
 ]  # fmt: skip
 
 
@@ -233,10 +269,12 @@ def test_links_to_s3(values: dict[str, Any], expected: Broken) -> None:
 
 
 def test_what_an_association_has_beside_its_paths() -> None:
-    association: dict[str, Any] = {"file_system_path": "/n", "data_repository_path": "s3://b"}
+    association: dict[str, Any] = {"file_system_path": "/n", "data_repository_path": "s3://abc"}
     three = ["NEW", "CHANGED", "DELETED"]
     good = {"imported_file_chunk_size": 1, "s3": {"auto_import_policy": {"events": three}}, "tags": {"a": "b"}}
     assert broken(plain(P2) | {DRA: [association | good]}) == {}
+    twice = {"s3": {"auto_import_policy": {"events": ["NEW", "NEW"]}}}
+    assert broken(plain(P2) | {DRA: [association | twice]}) == {f"{DRA}[0].s3.auto_import_policy.events": ("NEW",)}
     bad = {"imported_file_chunk_size": 0, "s3": {"auto_export_policy": {"events": [*three, "NEW"]}}, "tags": {"#": "b"}}
     assert broken(plain(P2) | {DRA: [association | bad]}) == {
         f"{DRA}[0].imported_file_chunk_size": ("1",),
@@ -246,13 +284,13 @@ def test_what_an_association_has_beside_its_paths() -> None:
 
 
 @pytest.mark.parametrize(("values", "field"), [
-    (plain(S1, import_path="s3://b"), "import_path"),
-    (plain(P1, import_path="s3://b/" + "x" * 900), "import_path"),
-    (plain(P1, import_path="s3://b/p", export_path="s3://b/p/"), "export_path"),
+    (plain(S1, import_path="s3://abc"), "import_path"),
+    (plain(P1, import_path="s3://abc/" + "x" * 900), "import_path"),
+    (plain(P1, import_path="s3://abc/p", export_path="s3://abc/p/"), "export_path"),
     (plain(P1, auto_import_policy="NEW"), "auto_import_policy"),
     (plain(P1, imported_file_chunk_size=1), "imported_file_chunk_size"),
 ])  # fmt: skip
 def test_what_aws_takes_of_links_and_is_doubtful(values: dict[str, Any], field: str) -> None:
     assert broken(values) == {}
     assert warned(values, field)
-    assert not warned(plain(P1, import_path="s3://b/p", export_path="s3://b/q"), field)
+    assert not warned(plain(P1, import_path="s3://abc/p", export_path="s3://abc/q"), field)

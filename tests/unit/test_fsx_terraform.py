@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 
 from headrace_daemon.fsx.make.cloud_init import HostPart
-from headrace_daemon.fsx.make.terraform import document, escaped, identifier, text_of
+from headrace_daemon.fsx.make.terraform import document, escaped, identifier, refuse, text_of
 from headrace_daemon.fsx.spec import model as model
 from headrace_daemon.fsx.spec.model import AssociationSpec, FileSystemSpec
+from headrace_queue.errors import UsageError
 from tests.support.fsx_specs import spec_of, valid_values
 from tests.support.terraform_schema import SCHEMA, problems, templates, texts
 
@@ -56,6 +57,7 @@ EVERYTHING = FileSystemSpec(
     auto_import_policy=model.AutoImportPolicy.NEW_CHANGED,
     imported_file_chunk_size=1024,
     tags={"project": "era5"},
+    timeouts=model.Timeouts(create="45m", update="1h30m", delete="30m"),
     data_repository_associations=(
         AssociationSpec(
             file_system_path="/ns1",
@@ -68,6 +70,7 @@ EVERYTHING = FileSystemSpec(
                 auto_export_policy=model.EventPolicy(events=(model.Event.DELETED,)),
             ),
             tags={"project": "era5"},
+            timeouts=model.Timeouts(create="20m", update="20m", delete="20m"),
         ),
     ),
 )
@@ -118,8 +121,7 @@ def test_the_provider_takes_whatever_is_valid(values: dict[str, Any]) -> None:
 def test_every_argument_of_the_provider_can_be_said(kind: str) -> None:
     (body,) = document(EVERYTHING, HOST)["resource"][kind].values()
     schema = SCHEMA["resource"][kind]
-    own = {argument for argument in known(schema) if argument.startswith("timeouts") or argument in ("id", "tags_all")}
-    assert arguments(body, schema) == known(schema) - own
+    assert arguments(body, schema) == known(schema) - {"id", "tags_all"}
 
 
 def test_what_is_not_said_is_not_written() -> None:
@@ -136,12 +138,20 @@ def test_values_stand_there_as_they_are() -> None:
     assert body["skip_final_backup"] is False
     assert body["metadata_configuration"] == [{"mode": "USER_PROVISIONED", "iops": 6000}]
     assert body["root_squash_configuration"][0]["no_squash_nids"] == ["10.0.1.6@tcp"]
+    assert body["timeouts"] == [{"create": "45m", "update": "1h30m", "delete": "30m"}]
     assert body["tags"] == {"Name": "scratch for era5", "project": "era5"}
     (link,) = document(EVERYTHING, HOST)["resource"]["aws_fsx_data_repository_association"].values()
     assert link["file_system_id"] == "${aws_fsx_lustre_file_system.scratch_for_era5.id}"
     assert link["s3"] == [
         {"auto_import_policy": [{"events": ["NEW", "CHANGED"]}], "auto_export_policy": [{"events": ["DELETED"]}]}
     ]
+
+
+@pytest.mark.parametrize("field", ["import_path", "export_path"])
+def test_a_path_that_the_provider_does_not_take_is_refused(field: str) -> None:
+    refuse(SMALL.model_copy(update={field: "s3://bucket/" + "x" * 888}))
+    with pytest.raises(UsageError, match=f"{field}: Terraform's provider takes at most 900 characters"):
+        refuse(SMALL.model_copy(update={field: "s3://bucket/" + "x" * 889}))
 
 
 def rules(found: dict[str, Any]) -> list[tuple[str, str, int | None, int | None]]:

@@ -81,3 +81,15 @@ async def test_empty_objects_are_enough_by_their_number_alone() -> None:
     await commit(step(4, size=0))
     with pytest.raises(Enough):
         await commit(step(1, size=0))
+
+
+async def test_a_plan_that_something_may_forbid_goes_on_to_its_end_in_constant_memory() -> None:
+    real, holding = Real(), Holding(2, 10**9, to_end=True)
+    commit = holding.ports(real.ports()).commit
+    for _ in range(3):
+        await commit(step(5))
+    await commit(step(0))
+    with pytest.raises(Enough):
+        await commit(step(0, finished=True))
+    await holding.carry_out(real.ports())
+    assert real.steps == []

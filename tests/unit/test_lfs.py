@@ -1,5 +1,6 @@
 """What is asked of Lustre's command and what its answers mean, after the formats of lustre/utils/lfs.c."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +17,6 @@ from headrace_daemon.files.root import Root
 from headrace_queue.config_fsx import FsxConfig
 
 Answer = Callable[[str, list[str]], Ran]
-GONE = Ran(2, b"", "can't get hsm state for x: No such file or directory\n")
 
 
 def asked_of(answer: Answer, calls: list[list[str]]) -> Lfs:
@@ -30,7 +30,9 @@ def asked_of(answer: Answer, calls: list[list[str]]) -> Lfs:
     return Lfs("lfs", run=run)
 
 
-def telling(flags: dict[str, int], actions: dict[str, str] | None = None, *, stops: bool = True) -> Answer:
+def telling(
+    flags: dict[str, int], actions: dict[str, str] | None = None, *, stops: bool = True, error: int = errno.ENOTTY
+) -> Answer:
     """Answers for the files that are named, in the order of the question; of another one, an error. stops: ends there,
     as it does up to 2.15; later it goes on."""
 
@@ -38,7 +40,7 @@ def telling(flags: dict[str, int], actions: dict[str, str] | None = None, *, sto
         out, code = "", 0
         for path in paths:
             if path not in flags:
-                code = 2
+                code = error if os.path.lexists(path) else errno.ENOENT
                 if stops:
                     break
             elif what == "hsm_state":
@@ -92,6 +94,18 @@ def test_what_refuses_every_file_is_no_lustre(tmp_path: Path, number: int) -> No
     with pytest.raises(LustreError, match=r"lfs hsm_action: can't get hsm state: Is a test\. Is it Lustre"):
         asked_of(telling({}), calls).states(paths)
     assert len(calls) == min(number, 3)  # not one call a file
+
+
+@pytest.mark.parametrize("stops", [True, False])
+@pytest.mark.parametrize("number", [1, 5])
+def test_files_that_may_not_be_looked_at_are_no_fault_of_lustre(tmp_path: Path, number: int, stops: bool) -> None:
+    """A closed folder's: they must not hold up the batch that they are in."""
+    *closed, last = paths = [str(tmp_path / str(index)) for index in range(number + 1)]
+    for path in paths:
+        Path(path).touch()
+    lustre = asked_of(telling({last: 0x0D}, error=errno.EACCES, stops=stops), [])
+    assert lustre.states(closed) == [None] * number
+    assert [state is not None for state in lustre.states(paths)] == [False] * number + [True]
 
 
 def test_files_that_are_all_gone_are_no_error() -> None:
@@ -168,18 +182,45 @@ def test_a_restore_leaves_out_what_went_away(tmp_path: Path) -> None:
     def answer(_: str, paths: list[str]) -> Ran:
         return Ran(0, b"", "") if paths == [here] else Ran(2, b"", f"Cannot stat {gone}: No such file\n")
 
-    asked_of(answer, calls).restore([gone, here, folder])
+    assert asked_of(answer, calls).restore([gone, here, folder]) == {}
     assert calls == [["hsm_restore", "--", gone, here, folder], ["hsm_restore", "--", here]]
     calls.clear()
-    asked_of(answer, calls).restore([gone])  # nothing is left to ask for
+    assert asked_of(answer, calls).restore([gone]) == {}  # nothing is left to ask for
     assert len(calls) == 1
 
 
-def test_a_restore_that_is_refused_says_why(tmp_path: Path) -> None:
-    (tmp_path / "f").touch()
-    lustre = asked_of(lambda *_: Ran(11, b"", "\nCannot send HSM request: Try again\n"), [])
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_restore_that_no_file_is_to_blame_for_says_why(tmp_path: Path, number: int) -> None:
+    paths = [str(tmp_path / str(index)) for index in range(number)]
+    for path in paths:
+        Path(path).touch()
+    calls: list[list[str]] = []
+    lustre = asked_of(lambda *_: Ran(errno.EAGAIN, b"", "\nCannot send HSM request: Try again\n"), calls)
     with pytest.raises(LustreError, match="lfs hsm_restore: Cannot send HSM request: Try again"):
-        lustre.restore([str(tmp_path / "f")])
+        lustre.restore(paths)
+    assert len(calls) == 1, "nothing is halved"
+
+
+@pytest.mark.parametrize("bad", [{0}, {99}, {3, 4, 70}, set(range(50)), set(range(100))])
+def test_files_that_lustre_refuses_are_found_and_the_others_asked_for(tmp_path: Path, bad: set[int]) -> None:
+    paths = [str(tmp_path / str(index)) for index in range(100)]
+    for path in paths:
+        Path(path).touch()
+    refused = {paths[index] for index in bad}
+    asked: list[str] = []
+
+    def answer(_: str, names: list[str]) -> Ran:
+        if refused & set(names):
+            return Ran(errno.EPERM, b"", f"Cannot send HSM request (use of {names[0]}): Operation not permitted\n")
+        asked.extend(names)
+        return Ran(0, b"", "")
+
+    calls: list[list[str]] = []
+    told = asked_of(answer, calls).restore(paths)
+    assert told.keys() == refused
+    assert all("Operation not permitted" in why for why in told.values())
+    assert sorted(asked) == sorted(set(paths) - refused), "each once"
+    assert len(calls) < 2 * len(paths)
 
 
 @pytest.mark.parametrize("path", ["f", "-f", "", "/a\0b", "/\ud800"])

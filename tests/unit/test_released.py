@@ -27,7 +27,15 @@ from headrace_daemon.files.bringing_back import (
 from headrace_daemon.files.lustre import HsmFlag, HsmState, LustreError, Striping, Target
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many, read_whole
-from headrace_daemon.files.released import Hollow, Released, RestoreFailed, Restoring, decide
+from headrace_daemon.files.released import (
+    MAX_TROUBLES,
+    Hollow,
+    Progress,
+    Released,
+    RestoreFailed,
+    Restoring,
+    decide,
+)
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.files.tree import Selected, walk_tree
@@ -45,13 +53,15 @@ LOST = HsmState(GONE.flags | HsmFlag.LOST)
 
 
 class ScriptedLustre:
-    """Every file that is asked for is on its way for `rounds` looks, then here; those that are `broken` never are."""
+    """Every file that is asked for is on its way for `rounds` looks, then here; those that are `broken` never are, and
+    those that are `refused` cannot even be asked for. Other files than those it knows it tells nothing of."""
 
     def __init__(self, released: Sequence[str] = (), rounds: int = 1) -> None:
         self.flags = dict.fromkeys(released, GONE.flags)
         self.rounds = rounds
         self.coming: dict[str, int] = {}
         self.broken: set[str] = set()
+        self.refused: set[str] = set()
         self.asked: list[list[str]] = []
         self.looks: list[int] = []
 
@@ -71,9 +81,10 @@ class ScriptedLustre:
             self.flags[path] = HERE.flags
         return HsmState(self.flags[path])
 
-    def restore(self, paths: Sequence[str]) -> None:
+    def restore(self, paths: Sequence[str]) -> dict[str, str]:
         self.asked.append(list(paths))
-        self.coming |= dict.fromkeys(paths, self.rounds)
+        self.coming |= dict.fromkeys((path for path in paths if path not in self.refused), self.rounds)
+        return {path: "not this one" for path in paths if path in self.refused}
 
     def striping(self, path: str) -> Striping | None:
         raise NotImplementedError
@@ -85,7 +96,8 @@ class ScriptedLustre:
 @pytest.mark.parametrize(
     ("state", "asked", "where", "asks"),
     [
-        (None, 0, "here", False),  # whoever reads it finds out
+        (None, 0, "unknown", False),  # whoever reads it finds out; nobody else may take it for here
+        (None, 2, "unknown", False),
         (HERE, 0, "here", False),
         (HERE, 2, "here", False),
         (HsmState(HsmFlag(0)), 0, "here", False),
@@ -101,7 +113,12 @@ class ScriptedLustre:
 )
 def test_what_is_decided_about_a_file(state: HsmState | None, asked: int, where: str, asks: bool) -> None:
     progress, to_ask = decide(["/f"], [state], {hash("/f"): asked})
-    found = {"here": progress.here, "waiting": progress.waiting, "failed": list(progress.failed)}
+    found = {
+        "here": progress.here,
+        "unknown": progress.unknown,
+        "waiting": progress.waiting,
+        "failed": list(progress.failed),
+    }
     assert {name for name, paths in found.items() if paths} == {where}
     assert to_ask == (["/f"] if asks else [])
 
@@ -123,10 +140,50 @@ def test_a_file_that_never_comes_is_asked_for_twice() -> None:
     assert restoring.look(["/a"]).waiting == ["/a"]
 
 
+def test_a_file_that_lustre_refuses_to_restore_fails_with_its_reason_and_holds_up_no_other() -> None:
+    lustre = ScriptedLustre(["/a", "/bad"], rounds=0)
+    lustre.refused = {"/bad"}
+    restoring = Restoring(lustre, wanted=True)
+    assert restoring.look(["/a", "/bad"]) == Progress(waiting=["/a", "/bad"])
+    assert restoring.look(["/a", "/bad"]) == Progress(here=["/a"], failed={"/bad": "not this one"})
+    assert lustre.asked == [["/a", "/bad"], ["/bad"]]
+    assert restoring.look(["/bad"]).waiting == ["/bad"]  # what ended is forgotten
+
+
+async def test_where_lfs_fails_time_after_time_files_are_given_up() -> None:
+    lustre = ScriptedLustre(["/a", "/b"])
+    restoring = Restoring(lustre, wanted=True)
+    broken = Restoring(BrokenLustre(), wanted=True)
+    with closing(FileThreads(1)) as threads:
+        for _ in range(2):  # what ended is forgotten
+            for _ in range(MAX_TROUBLES - 1):
+                with pytest.raises(LustreError):
+                    await broken.ask(threads, ["/a", "/b"])
+            progress = await broken.ask(threads, ["/a", "/b"])
+            assert list(progress.failed) == ["/a", "/b"]
+            assert "no answer for 60 s" in progress.failed["/a"]
+        # an answer between them begins anew
+        real, lustre_fails = lustre.states, True
+
+        def states(paths: Sequence[str]) -> list[HsmState | None]:
+            if lustre_fails:
+                raise LustreError("not now")
+            return real(paths)
+
+        lustre.states = states  # type: ignore[method-assign]
+        for lustre_fails in [*[True] * (MAX_TROUBLES - 1), False, *[True] * (MAX_TROUBLES - 1)]:
+            if lustre_fails:
+                with pytest.raises(LustreError):
+                    await restoring.ask(threads, ["/a"])
+            else:
+                assert (await restoring.ask(threads, ["/a"])).waiting == ["/a"]
+
+
 def test_looking_alone_asks_for_nothing() -> None:
     lustre = ScriptedLustre(["/a"])
-    progress = Restoring(lustre, wanted=False).only_look(["/a", "/b"])
-    assert progress.here == ["/b"]
+    lustre.flags["/b"] = HERE.flags
+    progress = Restoring(lustre, wanted=False).only_look(["/a", "/b", "/unknown"])
+    assert (progress.here, progress.unknown) == (["/b"], ["/unknown"])
     assert list(progress.failed) == ["/a"]
     assert "--restore" in progress.failed["/a"]
     assert lustre.asked == []
@@ -194,6 +251,26 @@ def test_asking_waits_for_nothing() -> None:
     tally = ask_for_all(lustre, many(GROUP + 5))
     assert [len(paths) for paths in lustre.asked] == [GROUP - 2, 5]
     assert (tally.released, tally.waiting, tally.failed, tally.here) == (GROUP + 4, GROUP + 3, 1, 0)
+
+
+def test_asking_once_tells_of_files_that_are_refused_or_may_not_be_asked_about(tmp_path: Path) -> None:
+    closed, gone = str(hollow(tmp_path / "closed")), str(tmp_path / "gone")
+    lustre = ScriptedLustre(["/0", "/1"])
+    lustre.refused = {"/1"}
+    tally = ask_for_all(lustre, [*many(2), HollowFile(closed, 1000), HollowFile(gone, 1000)])
+    assert (tally.released, tally.waiting, tally.failed) == (2, 1, 2)
+    assert [path for path, _ in tally.failures] == [closed, "/1"]
+
+
+def test_what_goes_away_did_not_come_back() -> None:
+    lustre = ScriptedLustre(["/0", "/1"], rounds=0)
+
+    def sleep(_: float) -> None:
+        lustre.flags.pop("/1", None)
+
+    tally = bring_all_back(lustre, many(2), 0.0, sleep, lambda _: None)
+    assert (tally.released, tally.here, tally.failed, tally.waiting) == (2, 1, 1, 0)
+    assert tally.failures[0][0] == "/1"
 
 
 def test_all_of_them_are_brought_back_a_window_at_a_time() -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from headrace_daemon.files.lustre import Lustre, is_hollow
-from headrace_daemon.files.released import Restoring
+from headrace_daemon.files.released import NOT_TOLD, Restoring
 
 GROUP: Final = 1000
 """Files asked about in one go."""
@@ -89,8 +89,8 @@ def ask_for_all(lustre: Lustre, files: Iterable[HollowFile]) -> Tally:
     """Asks once for everything that is released, and waits for nothing. Raises LustreError."""
     tally = Tally()
     for group in _groups(files, GROUP):
-        # anew for each: what was asked for is of no use where nobody looks again
-        _Way(Restoring(lustre, wanted=True), tally).begin(group)
+        # anew for each: what was asked for is of no use where nobody looks again; who is refused now has failed
+        _Way(Restoring(lustre, wanted=True, tries=1), tally).begin(group)
     return tally
 
 
@@ -127,11 +127,12 @@ class _Way:
         self.waiting: dict[str, int] = {}  # path -> size
 
     def begin(self, group: list[HollowFile]) -> None:
-        """Those that are not released are passed over."""
+        """Those that are not released are passed over, and those that went away."""
         sizes = {file.path: file.size for file in group}
         progress = self._restoring.look(list(sizes))
-        for path in progress.here:
+        for path in (*progress.here, *progress.unknown):
             del sizes[path]
+        self._fail({path: NOT_TOLD for path in progress.unknown if os.path.lexists(path)})
         self._tally.released += len(sizes)
         self._tally.released_bytes += sum(sizes.values())
         self._fail(progress.failed)
@@ -143,9 +144,10 @@ class _Way:
         for path in progress.here:
             self._tally.here += 1
             self._tally.here_bytes += self.waiting.pop(path)
-        for path in progress.failed:
+        failed = progress.failed | dict.fromkeys(progress.unknown, NOT_TOLD)
+        for path in failed:
             del self.waiting[path]
-        self._fail(progress.failed)
+        self._fail(failed)
         self._tally.waiting = len(self.waiting)
 
     def _fail(self, failed: dict[str, str]) -> None:

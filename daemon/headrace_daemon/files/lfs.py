@@ -8,6 +8,7 @@ form is a stable one: what is read are the words that a folder's line, a layout 
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -24,6 +25,14 @@ from headrace_queue.config_fsx import FsxConfig
 
 MAX_REFUSED: Final = 3
 """Files that are there and are refused one after the other, before it counts as a refusal of all."""
+
+_OF_ONE_FILE: Final = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ELOOP})
+"""Exit codes of `lfs`, which are those of errno, that say something of a file and nothing of Lustre. Not EPERM: a
+daemon that may ask about no file at all must not take them for readable."""
+
+_PASSING: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.ENODEV, errno.ENOTCONN, errno.ESHUTDOWN, errno.ETIMEDOUT})
+"""Exit codes of a request that no file is to blame for: EAGAIN where Lustre's coordinator does not run
+(mdt_hsm_add_actions of lustre/mdt/mdt_coordinator.c), the others where a server is away."""
 
 BATCH_PATHS: Final = 100  # a request that Lustre's coordinator takes in one go, and a short command
 BATCH_BYTES: Final = 100_000  # of arguments; Linux takes 128 KiB for one and 2 MiB for all of them
@@ -83,7 +92,7 @@ class Lfs:
     def _told(self, what: bytes, paths: Sequence[bytes], form: re.Pattern[bytes]) -> dict[bytes, bytes]:
         """What is told of the paths; those that it refuses are missing. Up to 2.15 `lfs` ends at the first of these,
         and tells nothing of the paths behind it: they are asked about again. Raises LustreError where it refuses
-        one after the other."""
+        one after the other for a reason that is not the file's."""
         found: dict[bytes, bytes] = {}
         rest, refused = list(paths), 0
         while rest:
@@ -93,7 +102,7 @@ class Lfs:
             if not ran.code:
                 break
             rest = [path for path in rest if path not in told]
-            if rest and os.path.lexists(rest[0]):
+            if rest and ran.code not in _OF_ONE_FILE and os.path.lexists(rest[0]):
                 refused = 0 if told else refused + 1
                 if refused == MAX_REFUSED:
                     raise _failed(ran, what.decode())
@@ -102,17 +111,28 @@ class Lfs:
             raise _failed(ran, what.decode())
         return found
 
-    def restore(self, paths: Sequence[str]) -> None:
+    def restore(self, paths: Sequence[str]) -> dict[str, str]:
+        refused: dict[bytes, str] = {}
         for batch in batches([_raw(path) for path in paths]):
-            ran = self._run([self._command, b"hsm_restore", b"--", *batch])
-            if not ran.code:
-                continue
-            # one file that is gone, or is none any more, makes `lfs` refuse all of them
-            rest = [path for path in batch if _is_file(path)]
-            if len(rest) < len(batch):
-                ran = self._run([self._command, b"hsm_restore", b"--", *rest]) if rest else Ran(0, b"", "")
-            if ran.code:
-                raise _failed(ran, "hsm_restore")
+            refused |= self._request(batch)
+        return {os.fsdecode(path): why for path, why in refused.items()}
+
+    def _request(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        """The files that are refused, with why. One that is gone, is none any more, or that Lustre refuses (up to 2.15
+        for whatever reason) makes `lfs` refuse all of a request: it is halved until each of these stands alone. Raises
+        LustreError where no file is to blame."""
+        ran = self._run([self._command, b"hsm_restore", b"--", *paths])
+        if not ran.code:
+            return {}
+        if ran.code in _PASSING:
+            raise _failed(ran, "hsm_restore")
+        rest = [path for path in paths if _is_file(path)]
+        if len(rest) < len(paths):
+            return self._request(rest) if rest else {}  # what went away shows at the next look
+        if len(rest) == 1:
+            return {rest[0]: _failed(ran, "hsm_restore").args[0]}
+        middle = len(rest) // 2
+        return self._request(rest[:middle]) | self._request(rest[middle:])
 
     def striping(self, path: str) -> Striping | None:
         ran = self._run([self._command, b"getstripe", b"-d", _raw(path)])

@@ -93,8 +93,9 @@ class Lustre(Protocol):
         """Of each path, in its order; None where Lustre does not tell (it is gone, or may not be asked)."""
         ...
 
-    def restore(self, paths: Sequence[str]) -> None:
-        """Ask for the data of released files to be brought back; it arrives later. Once more does no harm."""
+    def restore(self, paths: Sequence[str]) -> dict[str, str]:
+        """Ask for the data of released files to be brought back; it arrives later. Once more does no harm. Those that
+        are refused, with why."""
         ...
 
     def striping(self, path: str) -> Striping | None: ...

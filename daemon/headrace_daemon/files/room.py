@@ -17,9 +17,9 @@ JOB_WAITS: Final = "free some, and the job goes on by itself"
 
 
 def need_of(items: Sequence[Item]) -> Need:
-    """What these objects take until they stand under their names; deletions take nothing."""
-    copies = [item for item in items if item.action is Action.COPY]
-    return Need(sum(item.size for item in copies), len(copies))
+    """What these objects take until they stand under their names, if this host writes them; deletions take nothing."""
+    written = [item for item in items if item.action is not Action.DELETE]
+    return Need(sum(item.size for item in written), len(written))
 
 
 class Room:

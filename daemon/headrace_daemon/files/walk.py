@@ -37,12 +37,13 @@ HIDING: Final = frozenset({"access_denied", "io_error", "blocked"})
 
 class FileEntry(NamedTuple):
     """One regular file, or a link that is stored, or a folder (its key ends in `/`). key is relative to the root; size
-    in bytes. hollow: it has a size and no blocks, as a file has whose data Lustre released."""
+    in bytes. hollow: when its inode last changed (nanoseconds), of a file that has a size and no blocks, as one has
+    whose data Lustre released; else 0."""
 
     key: str
     size: int
     mtime_ns: int
-    hollow: bool = False
+    hollow: int = 0
 
 
 class Problem(NamedTuple):
@@ -193,7 +194,7 @@ def _look(root: Root, prefix: str, name: str, manner: Manner) -> FileEntry | Pro
     except (OSError, FileError) as error:
         return problem_of(root, key, error)
     if stat.S_ISREG(status.st_mode):
-        return FileEntry(key, status.st_size, status.st_mtime_ns, is_hollow(status))
+        return FileEntry(key, status.st_size, status.st_mtime_ns, _hollow_since(status))
     if stat.S_ISLNK(status.st_mode):
         return FileEntry(key, status.st_size, status.st_mtime_ns)
     return Problem(shown(key), "special_file", f"{kind_of(status.st_mode)}: it has no content that could be stored")
@@ -210,6 +211,10 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "neither a regular file nor a directory")
 
 
+def _hollow_since(status: os.stat_result) -> int:
+    return status.st_ctime_ns if is_hollow(status) else 0
+
+
 def _look_beyond(root: Root, path: str, key: str) -> FileEntry | Problem:
     if not root.follow_links:
         return Problem(shown(key), "symlink", "a symbolic link; it is not followed here")
@@ -218,7 +223,7 @@ def _look_beyond(root: Root, path: str, key: str) -> FileEntry | Problem:
     except OSError as error:
         return Problem(shown(key), "symlink", f"a symbolic link that leads nowhere inside the root ({error.strerror})")
     if stat.S_ISREG(status.st_mode):
-        return FileEntry(key, status.st_size, status.st_mtime_ns, is_hollow(status))
+        return FileEntry(key, status.st_size, status.st_mtime_ns, _hollow_since(status))
     return Problem(shown(key), "symlink", "a symbolic link to something that is no regular file; it is not followed")
 
 

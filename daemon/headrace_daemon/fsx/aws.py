@@ -35,6 +35,8 @@ CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 ATTEMPTS: Final = 3
 """Of one request, a moment apart; whoever asked decides what comes after."""
+NO_CREDENTIALS: Final = "no_credentials"
+_MISREAD: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +170,14 @@ class AwsFsx(FsxApi):
             raise FsxRefused("ParamValidation", f"{_words(operation)}: {' '.join(str(error).split())}") from None
         except (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError, TimeoutError) as error:
             raise not_answered(error, _words(operation)) from error
+        except _MISREAD as error:  # botocore's parser, which expects what FSx would answer
+            raise _no_answer_of_fsx(operation) from error
         finally:
             held.users -= 1
             if held.retired and not held.users:
                 await held.client.__aexit__(None, None, None)
+        if _of_other_types(held.client, _words(operation), answer):
+            raise _no_answer_of_fsx(operation)
         return answer
 
     # -- the client ---------------------------------------------------------------------------------------------------
@@ -183,7 +189,7 @@ class AwsFsx(FsxApi):
                 await self._renew(None)
             credentials = self._credentials.current
             if credentials is None:
-                raise FsxDenied("no_credentials", "the remote is anonymous, and FSx answers nobody without credentials")
+                raise FsxDenied(NO_CREDENTIALS, "the remote is anonymous, and FSx answers nobody without credentials")
             if self._held is None or self._held.credentials is not credentials:
                 opened = await self._open(credentials)
                 old, self._held = self._held, opened
@@ -195,7 +201,7 @@ class AwsFsx(FsxApi):
         try:
             await self._credentials.renew(stale)
         except UsageError as error:
-            raise FsxDenied("no_credentials", str(error)) from error
+            raise FsxDenied(NO_CREDENTIALS, f"there are no credentials: {error.what}: {error.why}") from error
 
     async def _open(self, credentials: Credentials) -> _Client:
         """Raises FsxDenied where the library cannot work with this host's configuration."""
@@ -242,6 +248,18 @@ async def _retire(held: _Client) -> None:
     held.retired = True
     if not held.users:
         await held.client.__aexit__(None, None, None)
+
+
+def _of_other_types(client: Any, operation: str, answer: Mapping[str, Any]) -> bool:
+    """Whether a value is of another type than the service's model says: botocore looks only at what it sends."""
+    validate: Any = importlib.import_module("botocore.validate")
+    shape = client.meta.service_model.operation_model(operation).output_shape
+    report: str = validate.ParamValidator().validate(answer, shape).generate_report()
+    return any(line.startswith("Invalid type") for line in report.splitlines())
+
+
+def _no_answer_of_fsx(operation: str) -> FsxUnreachable:
+    return FsxUnreachable("bad_answer", f"{_words(operation)}: an answer of another form: is the endpoint that of FSx?")
 
 
 def _only(file_system_id: str) -> dict[str, Any]:

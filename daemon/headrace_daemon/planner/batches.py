@@ -22,16 +22,21 @@ class BatchLimits:
 def cut(items: Sequence[Item], limits: BatchLimits) -> list[tuple[Item, ...]]:
     """The items in batches, each item in exactly one, keys in order within a batch.
 
-    Small ones are spread evenly over as few batches as the limits allow, so that no worker gets a tiny remainder.
+    Small ones are spread evenly over as few batches as the limits allow, so that no worker gets a tiny remainder. What
+    is restored has batches of its own: they sleep until the data is back, and nothing else shall wait with them.
     """
     batches: list[tuple[Item, ...]] = []
     small: list[Item] = []
+    restores: list[Item] = []
     for item in items:
-        if limits.weight(item) >= limits.large:
+        if item.action is Action.RESTORE:
+            restores.append(item)
+        elif limits.weight(item) >= limits.large:
             batches.append((item,))
         else:
             small.append(item)
     batches.extend(_cut_small(small, limits))
+    batches.extend(_cut_small(restores, limits))
     return batches
 
 

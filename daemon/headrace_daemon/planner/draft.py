@@ -47,6 +47,10 @@ class Draft:
         self.done += 1
         self.done_bytes += item.size
 
+    def remove(self, item: Item) -> None:
+        """Something at the destination that was never meant to get there."""
+        self.items.append(item)
+
     def fail(self, failure: Failure) -> None:
         """An object that cannot be transferred. It counts as planned too, so that planned ones add up at the end."""
         self.count(failure.item)

@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     size: int
     mtime_ns: int
     etag: str = ""
-    hollow: bool = False
+    hollow: int = 0
 
 
 class Problem(NamedTuple):

@@ -7,6 +7,10 @@ class JobFailure(HeadraceError):
     """The job as a whole cannot go on: fail it with this text; a person has to change something."""
 
 
+class NotYet(HeadraceError):
+    """The job cannot go on before something else has ended: it waits, and says for what."""
+
+
 class ListingDisorder(JobFailure):
     """A listing did not come in key order, so that a merge with it would lose or repeat objects.
 

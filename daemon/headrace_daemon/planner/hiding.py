@@ -1,17 +1,20 @@
-"""A listing without what lies below one folder: reports that FSx writes into the repository are no data of a job."""
+"""A listing without the reports that FSx writes into a repository: they are no data of any job."""
 
 from contextlib import aclosing
 from dataclasses import replace
 
+from headrace_daemon.fsx.dra.links import REPORTS
 from headrace_daemon.planner.entries import Lister, Listing
 
 
-def without(listing: Lister, prefix: str) -> Lister:
-    """The listing without keys that begin with `prefix`, a folder with its slash."""
+def without_reports(listing: Lister) -> Lister:
+    """The listing without what lies below a folder of their name, at any depth."""
+    deeper = f"/{REPORTS}"
 
     async def pages(after: str) -> Listing:
         async with aclosing(listing(after)) as found:
             async for page in found:
-                yield replace(page, entries=[entry for entry in page.entries if not entry.key.startswith(prefix)])
+                kept = [entry for entry in page.entries if not (entry.key.startswith(REPORTS) or deeper in entry.key)]
+                yield replace(page, entries=kept)
 
     return pages

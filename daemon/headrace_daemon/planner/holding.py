@@ -17,10 +17,12 @@ class Enough(Exception):
 
 @dataclass(slots=True)
 class Holding:
-    """objects, size (bytes): from so many on it is enough. At least one object."""
+    """objects, size (bytes): from so many on it is enough; at least one object. to_end: the plan goes on to its end
+    all the same, for something it has yet to find may forbid the task."""
 
     objects: int
     size: int
+    to_end: bool = False
     _steps: list[PlanStep] = field(default_factory=list)
     _planned: int = 0
     _bytes: int = 0
@@ -29,7 +31,7 @@ class Holding:
         """For the plan. As long as nothing is to be done its steps go through: nothing of them would be undone."""
 
         async def commit(step: PlanStep) -> int:
-            if not self._steps and not step.batches and not step.failures and not step.finished:
+            if not self._planned and not step.batches and not step.failures and not step.finished:
                 return await real.commit(step)
             self._hold(step)
             return 0
@@ -43,8 +45,11 @@ class Holding:
 
     def _hold(self, step: PlanStep) -> None:
         """Raises Enough."""
-        self._steps.append(step)
         self._planned += step.counters.planned
         self._bytes += step.counters.planned_bytes
         if self._planned >= self.objects or (self._planned and self._bytes >= self.size):
-            raise Enough
+            self._steps.clear()
+            if step.finished or not self.to_end:
+                raise Enough
+        else:
+            self._steps.append(step)

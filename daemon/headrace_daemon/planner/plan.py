@@ -6,8 +6,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from headrace_daemon.files.names import FileError, RootLost, shown
-from headrace_daemon.planner.compare import Decision, Verdict, decide
+from headrace_daemon.files.names import FileError, RootLost, is_temp_name, shown
+from headrace_daemon.planner.compare import SECOND_NS, Decision, Verdict, decide
 from headrace_daemon.planner.draft import Draft
 from headrace_daemon.planner.entries import Entry, Problem, to_item
 from headrace_daemon.planner.extras import Extras, is_in_trash, outside
@@ -42,6 +42,7 @@ class CopyPlan:
         self._cursor = task.lease.cursor
         self._draft = Draft(task.limits.batches)
         self._started = False
+        self.newer = 0  # what is left as it is, and was written at the destination after it was at the source
         self._committed_at = ports.clock()
 
     async def run(self) -> PlanEnd:
@@ -56,6 +57,8 @@ class CopyPlan:
                 await self._plan(segment)
                 if self._due() and not await self._commit():
                     return PlanEnd.PAUSED
+        if (why := task.after.unreleased) and not task.lease.cursor:
+            self._draft.fail(Failure(Item("", 0, 0), "not_released", why, attempts=0))
         await self._ports.commit(self._step(finished=True))
         return PlanEnd.FINISHED
 
@@ -78,7 +81,9 @@ class CopyPlan:
         draft.excluded += len(segment.source) - len(pairs)
         for (entry, other), decision in zip(pairs, decisions, strict=True):
             above = self._names.file_above(entry) if self._names is not None else None
-            if decision.verdict is Verdict.SKIP:
+            if decision.verdict is Verdict.SKIP and self._was_missed(entry, other):
+                self._transfer(entry, "missed_by_task")
+            elif decision.verdict is Verdict.SKIP:
                 self._leave(entry, other, decision)
             elif decision.verdict is Verdict.EXCLUDE:
                 draft.excluded += 1
@@ -89,6 +94,8 @@ class CopyPlan:
                 self._transfer(entry, decision.reason)
         for problem in segment.problems:
             self._note(problem)
+        if self._task.after.exported_since is not None:
+            self._sweep(unmatched)
         draft.extra += len(self._extras.gone(unmatched, segment.problems, segment.last))
         self._cursor = segment.last
 
@@ -128,10 +135,21 @@ class CopyPlan:
             for task in tasks:
                 task.cancel()
 
+    def _was_missed(self, entry: Entry, other: Entry | None) -> bool:
+        """Whether a task that did not move all of it missed this one, although the sizes agree: FSx named it, or it
+        was written after its object."""
+        after = self._task.after
+        if not after.doubtful or other is None:
+            return False
+        older = after.exported_since is not None and other.mtime_ns < entry.mtime_ns // SECOND_NS * SECOND_NS
+        return entry.key in after.named or older
+
     def _leave(self, entry: Entry, there: Entry | None, decision: Decision) -> None:
         """The destination has it: for long, by a task of this job, or but for its data."""
-        since = self._task.after.exported_since
-        if there is not None and there.hollow and self._task.restores and not self._options.dry_run:
+        since, hollow_since = self._task.after.exported_since, self._task.restores_since
+        if there is not None and there.mtime_ns // SECOND_NS > entry.mtime_ns // SECOND_NS:
+            self.newer += 1
+        if there is not None and there.hollow and hollow_since is not None and there.hollow >= hollow_since:
             self._draft.plan(to_item(entry, Action.RESTORE))
         elif there is not None and since is not None and there.mtime_ns >= since:
             item = to_item(entry)
@@ -142,6 +160,12 @@ class CopyPlan:
             self._draft.unchanged_bytes += entry.size
             if decision.proof:
                 self._ports.kept(to_item(entry), decision)
+
+    def _sweep(self, unmatched: Sequence[Entry]) -> None:
+        """An export takes along what lies in the tree at that moment: also what a transfer had not finished."""
+        for entry in unmatched:
+            if is_temp_name(entry.key.rpartition("/")[2]):
+                self._draft.remove(to_item(entry, Action.DELETE))
 
     def _transfer(self, entry: Entry, reason: str) -> None:
         item = to_item(entry)

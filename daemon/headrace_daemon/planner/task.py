@@ -61,14 +61,20 @@ class PlanPorts:
 
 @dataclass(frozen=True, slots=True)
 class AfterTasks:
-    """What data repository tasks did before this plan, and what is left to it.
+    """What data repository tasks did before this plan, and what is left to it. Times in nanoseconds.
 
-    exported_since: objects of the destination that are no older were exported by the task; nanoseconds, None where
-    none ran. only: what the tasks did not move fails and is not streamed; the reason, '' where it is streamed.
+    exported_since: objects of the destination that are no older were exported by the task; None where none ran.
+    imported_since: files whose data is not here since then came by the task. only: what the tasks did not move fails
+    and is not streamed; the reason, '' where it is streamed. doubtful: some were not moved. named: their keys, as far
+    as FSx named them. unreleased: why not all that was exported left the file system; '' where it did.
     """
 
     exported_since: int | None = None
+    imported_since: int | None = None
     only: str = ""
+    doubtful: bool = False
+    named: frozenset[str] = frozenset()
+    unreleased: str = ""
 
 
 NOTHING_BEFORE: Final = AfterTasks()
@@ -79,8 +85,8 @@ class PlanTask:
     """What is to be planned. scratch: a directory for temporary files, on a local disk.
 
     trash: the relative folder, with its slash, to which the job's deletions move objects; '' where it lies elsewhere.
-    restores: files at the destination that are as they should be, and whose data Lustre released, get it back. after:
-    see AfterTasks.
+    restores_since: files at the destination that are as they should be get their data back where Lustre released it
+    since then (nanoseconds); None: no file does. after: see AfterTasks.
     """
 
     lease: PlanLease
@@ -90,5 +96,5 @@ class PlanTask:
     scratch: Path
     limits: PlanLimits = field(default_factory=PlanLimits)
     trash: str = ""
-    restores: bool = False
+    restores_since: int | None = None
     after: AfterTasks = NOTHING_BEFORE

@@ -46,11 +46,20 @@ def cut(items: Sequence[Numbered], threshold: int, lanes: int) -> Iterator[Piece
     Groups save a thread hop an object; they are no larger than keeps all lanes busy.
     """
     deletes = [one for one in items if one[1].action is Action.DELETE]
-    copies = [one for one in items if one[1].action is Action.COPY]
-    for one in copies:
+    yield from _cut_streams([one for one in items if one[1].action is Action.COPY], threshold, lanes)
+    for start in range(0, len(deletes), DELETE_GROUP):
+        yield Piece(tuple(deletes[start : start + DELETE_GROUP]), delete=True)
+    restores = tuple(one for one in items if one[1].action is Action.RESTORE)
+    if restores:
+        yield Piece(restores, restore=True)
+
+
+def _cut_streams(items: Sequence[Numbered], threshold: int, lanes: int) -> Iterator[Piece]:
+    """Objects whose bytes pass this host, whatever their action."""
+    for one in items:
         if one[1].size >= threshold:
             yield Piece((one,), large=True)
-    small = [one for one in copies if one[1].size < threshold]
+    small = [one for one in items if one[1].size < threshold]
     limit = max(1, min(GROUP_OBJECTS, len(small) // lanes))
     group: list[Numbered] = []
     size = 0
@@ -62,11 +71,6 @@ def cut(items: Sequence[Numbered], threshold: int, lanes: int) -> Iterator[Piece
         size += one[1].size
     if group:
         yield Piece(tuple(group))
-    for start in range(0, len(deletes), DELETE_GROUP):
-        yield Piece(tuple(deletes[start : start + DELETE_GROUP]), delete=True)
-    restores = tuple(one for one in items if one[1].action is Action.RESTORE)
-    if restores:
-        yield Piece(restores, restore=True)
 
 
 class BatchRun:
@@ -90,6 +94,8 @@ class BatchRun:
         self._facts = facts
         self._now = now
         self._told: set[int] = set()
+        self._not_restored: list[Numbered] = []  # to be streamed
+        self._coming: Pause | None = None  # the data of others is on its way
         self.cancelled_by_user = False
 
     async def run(self) -> Job | None:
@@ -114,18 +120,27 @@ class BatchRun:
         return None
 
     async def _move(self) -> None:
-        await self._check_room()
-        lanes = self._work.config.objects
-        pieces = list(cut(self._batch.open_items(), self._work.config.multipart_threshold, lanes))
-        await in_lanes(pieces, max(1, min(lanes, len(pieces))), self._piece)
+        items = list(self._batch.open_items())
+        threshold, lanes = self._work.config.multipart_threshold, self._work.config.objects
+        await self._check_room([one for one in items if one[1].action is not Action.RESTORE])
+        await self._do(list(cut(items, threshold, lanes)))
+        if self._not_restored:
+            await self._check_room(self._not_restored)
+            await self._do(list(_cut_streams(self._not_restored, threshold, lanes)))
+        if self._coming is not None:  # raised now: nothing of what was done meanwhile is lost with it
+            raise self._coming
+
+    async def _do(self, pieces: Sequence[Piece]) -> None:
+        """All of them, and what they did is durable and told."""
+        await in_lanes(pieces, max(1, min(self._work.config.objects, len(pieces))), self._piece)
         await self._mover.settle(self._tell)
 
-    async def _check_room(self) -> None:
+    async def _check_room(self, items: Sequence[Numbered]) -> None:
         """Before the first byte of small objects; a large one is checked when its file is made, for what a restart left
-        of it takes no room again. Raises Pause."""
+        of it takes no room again, and one to be restored when it is asked for. Raises Pause."""
         end, threshold = self._destination, self._work.config.multipart_threshold
         if isinstance(end, FilesEnd) and end.landing is not None:
-            need = need_of([item for _, item in self._batch.open_items() if item.size < threshold])
+            need = need_of([item for _, item in items if item.size < threshold])
             try:
                 await self._work.threads.run(end.landing.room.check, end.root.fd, end.root.path, need)
             except (DestinationFull, OSError) as error:
@@ -146,20 +161,15 @@ class BatchRun:
                     await self._mover.small(piece.group, self._tell)
 
     async def _restore(self, group: Sequence[Numbered]) -> None:
-        """What does not come back is streamed, unless the job says that nothing is. Raises Pause while some are on
-        their way: the batch waits without a slot."""
+        """What does not come back is streamed afterwards, unless the job says that nothing is. While some are on their
+        way the batch waits without a slot."""
         left = await restore(self._work, self._destination, group, self._tell)
+        self._coming = left.pause
         for one, why in left.failed:
-            index, item = one
             if self._work.job.spec.options.via is Via.DRA:
-                await self._tell(index, item, Outcome("failed", error="restore_failed", message=why), 0)
-            elif item.size >= self._work.config.multipart_threshold:
-                await self._mover.large(one, self._batch.lease, self._tell)
+                await self._tell(*one, Outcome("failed", error="restore_failed", message=why), 0)
             else:
-                async with self._work.memory.lend(item.size):
-                    await self._mover.small((one,), self._tell)
-        if left.waiting:
-            raise Pause(f"Lustre brings the data of {left.waiting:,} files back", left.seconds)
+                self._not_restored.append(one)
 
     async def _tell(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
         self._told.add(index)

@@ -19,6 +19,8 @@ from headrace_daemon.files.names import (
     SourceVanished,
 )
 from headrace_daemon.files.released import Released, RestoreFailed
+from headrace_daemon.fsx.api import FsxBusy, FsxUnreachable
+from headrace_daemon.planner.errors import NotYet
 from headrace_daemon.s3.errors import (
     AccessDenied,
     BadDigest,
@@ -159,6 +161,10 @@ def passing_reason(error: Exception) -> str | None:
     where waiting helps nothing."""
     if disk_full(error):
         return f"the disk of queue and reports is full ({error})"
+    if isinstance(error, NotYet):
+        return str(error)
+    if isinstance(error, FsxBusy | FsxUnreachable):
+        return f"FSx does not say now what it can do ({error})"
     if isinstance(error, TransportError | ServerFault):
         return f"the service does not answer as it should ({error})"
     for kind, (text, _) in _PAUSE.items():

@@ -43,7 +43,7 @@ class ReleasedFiles:
         return self._by_key(keys, paths, progress)
 
     def _by_key(self, keys: Sequence[str], paths: Sequence[str], progress: Progress) -> dict[str, HeadraceError | None]:
-        here = set(progress.here)
+        here = {*progress.here, *progress.unknown}  # what is wrong with these, reading tells
         found: dict[str, HeadraceError | None] = {}
         for key, path in zip(keys, paths, strict=True):
             if path in here:

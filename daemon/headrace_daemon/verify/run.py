@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +30,9 @@ from headrace_daemon.transfer.judge import JobFailed, Pause
 from headrace_daemon.verify.pairs import Comparison, Pair, Side
 from headrace_daemon.verify.report import Report
 from headrace_queue.config import Config
+from headrace_queue.dra_options import keeps_links
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Links, Options
+from headrace_queue.jobs import Links, Options, Via
 from headrace_queue.locations import Location
 from headrace_queue.states import EXIT_CODE, JobState
 
@@ -87,7 +88,7 @@ class _Verification:
     def __init__(
         self, config: Config, remotes: Remotes, threads: FileThreads, report: Report, trees: TreeOptions
     ) -> None:
-        self._fsx = config.fsx
+        self._config = config
         self._remotes = remotes
         self._threads = threads
         self._report = report
@@ -102,6 +103,8 @@ class _Verification:
             self._trees.refuse(f"{source} is one object, and you name both yourself", f"{source} is one object")
             return await self._compare_one(start, _named(end, destination, start.name))
         start, end = start.as_folder(), end.as_folder()
+        if self._trees.links is None and keeps_links(self._config, start, end, Via.AUTO):
+            self._trees = replace(self._trees, links=Links.STORE)
         if start == end:
             raise UsageError(f"{source} and {destination}", "both are the same place", "Change one of them.")
         return await self._compare_all(await self._tree(start), await self._tree(end))
@@ -153,7 +156,7 @@ class _Verification:
 
     async def _on_lustre(self, end: FilesEnd) -> FilesEnd:
         """What has been released is not read to compare it."""
-        return (await self._threads.run(on_lustre, end, self._fsx, Options(), DAEMONS))[0]
+        return (await self._threads.run(on_lustre, end, self._config.fsx, Options(), DAEMONS))[0]
 
     async def _bucket(self, location: Location) -> BucketEnd:
         remote = self._remotes.get(location.remote or "s3")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from headrace_daemon.planner.errors import JobFailure
@@ -9,10 +10,12 @@ from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks
 from headrace_queue.advice import with_advice
 from headrace_queue.jobs import JobSpec
 from headrace_queue.locations import Location
-from headrace_queue.tasks import Task, TaskKind, TaskState
+from headrace_queue.tasks import Task, TaskKind, TaskSpec, TaskState
 
 _MOVED: Final = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
 _SECOND: Final = 1_000_000_000
+_SKEW: Final = 60 * _SECOND
+"""By so much the clock of the file system may be behind that of FSx."""
 
 
 def to_bucket(spec: JobSpec) -> bool:
@@ -40,9 +43,21 @@ def after_tasks(tasks: Sequence[Task], *, only: bool) -> AfterTasks:
         return NOTHING_BEFORE
     # S3 tells whole seconds, and so an object written in the second in which the task began counts as the task's
     since = math.floor(last.started or last.created) * _SECOND
-    exported = since if last.spec.kind is TaskKind.EXPORT else None
     why = f"{last.spec.kind} by FSx ({last.task_id}) did not move it, and nothing is streamed with via dra"
-    return AfterTasks(exported, why if only else "")
+    return AfterTasks(
+        exported_since=since if last.spec.kind is TaskKind.EXPORT else None,
+        imported_since=since - _SKEW if last.spec.kind is TaskKind.IMPORT else None,
+        only=why if only else "",
+        doubtful=last.state is TaskState.FAILED,
+        unreleased=_unreleased(tasks),
+    )
+
+
+def _unreleased(tasks: Sequence[Task]) -> str:
+    releases = [task for task in tasks if task.spec.kind is TaskKind.RELEASE]
+    if not releases or releases[-1].state is TaskState.SUCCEEDED or given_up(releases[-1]):
+        return ""
+    return told_of(releases[-1:])
 
 
 def told_of(tasks: Sequence[Task]) -> str:
@@ -55,13 +70,12 @@ def _end(task: Task) -> str:
     return f"{task.state}: {task.error}" if task.error else str(task.state)
 
 
-def hidden_prefix(tasks: Sequence[Task], spec: JobSpec) -> str:
-    """Below which key, relative to the job's bucket side, FSx writes its reports; '' where that is not in it."""
-    bucket_side = Location.parse(spec.destination if to_bucket(spec) else spec.source)
-    for task in tasks:
-        if task.spec.report:
-            place = Location.parse(task.spec.report).as_folder()
-            root = bucket_side.as_folder().key
-            if place.bucket == bucket_side.bucket and place.key.startswith(root):
-                return place.key[len(root) :]
-    return ""
+def missing_release(tasks: Sequence[Task]) -> TaskSpec | None:
+    """Of a job that wants one: the release that was given up with the job, or never made, after an export that did all.
+    Its token is the export's, and has to be replaced."""
+    exports = [task for task in tasks if task.spec.kind is TaskKind.EXPORT and not given_up(task)]
+    releases = [task for task in tasks if task.spec.kind is TaskKind.RELEASE and not given_up(task)]
+    if releases or not exports or exports[-1].state is not TaskState.SUCCEEDED:
+        return None
+    # an export says '' for all of the file system, a release '/'
+    return replace(exports[-1].spec, kind=TaskKind.RELEASE, path=exports[-1].spec.path or "/", report="")

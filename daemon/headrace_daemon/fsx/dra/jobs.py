@@ -3,28 +3,34 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from headrace_daemon.facts import Facts
-from headrace_daemon.fsx.api import FsxApi, FsxError, FsxUnreachable
-from headrace_daemon.fsx.dra.after import after_tasks, given_up, hidden_prefix, to_bucket, told_of
+from headrace_daemon.fsx.api import FsxApi, FsxBusy, FsxError, FsxUnreachable
+from headrace_daemon.fsx.dra.after import after_tasks, given_up, missing_release, to_bucket, told_of
 from headrace_daemon.fsx.dra.applies import Asked, Reason, applies, link_of, not_configured, reason_of, reasons
 from headrace_daemon.fsx.dra.finding_out import find_out
 from headrace_daemon.fsx.dra.keeper import TaskKeeper
-from headrace_daemon.fsx.dra.links import REPORTS, Link, export_path, find_link, import_path, release_path, report_path
+from headrace_daemon.fsx.dra.links import Link, export_path, find_link, import_path, release_path, report_path
 from headrace_daemon.fsx.dra.looks import Buckets, Looks
 from headrace_daemon.fsx.dra.reports import Lines
-from headrace_daemon.planner.errors import JobFailure
+from headrace_daemon.planner.errors import JobFailure, NotYet
 from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks
 from headrace_queue.advice import with_advice
 from headrace_queue.config import Config
 from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.errors import HeadraceError
-from headrace_queue.jobs import Job, JobSpec, Kind, Links, PlanLease, Via
+from headrace_queue.jobs import Job, JobSpec, Kind, PlanLease, Via
 from headrace_queue.locations import Location
 from headrace_queue.overlap import Services
+from headrace_queue.render import count
+from headrace_queue.states import JobState
 from headrace_queue.tasks import Task, TaskKind, TaskSpec
 from headrace_queue.writer import Queue
+
+_LIVE: Final = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING)
+_MOST_LIVE: Final = 10_000
 
 
 class Apis(Protocol):
@@ -40,8 +46,8 @@ class Linked:
     """A job between a path and the bucket that is linked to it.
 
     specs: the tasks to be asked for once so many objects, or bytes, are to be moved. release: those to be asked for
-    where nothing is to be moved at all. after: what tasks that have ended leave to the plan. hidden: below which key
-    of the bucket's side FSx writes its reports, '' where that is elsewhere.
+    where nothing is to be moved at all. after: what tasks that have ended leave to the plan. overwrites: the tasks
+    replace files that were changed here, whatever the job says.
     """
 
     specs: tuple[TaskSpec, ...] = ()
@@ -49,7 +55,7 @@ class Linked:
     objects: int = 1
     size: int = 1
     after: AfterTasks = NOTHING_BEFORE
-    hidden: str = ""
+    overwrites: bool = False
 
 
 class JobTasks:
@@ -77,12 +83,13 @@ class JobTasks:
     async def of(self, lease: PlanLease) -> Linked | None:
         """None where the job is streamed through this host.
 
-        Raises JobFailure where it must not be, and no task can do it; FsxUnreachable where that is not known yet.
+        Raises JobFailure where it must not be, and no task can do it; FsxBusy, FsxUnreachable where that is not known
+        yet.
         """
         job = lease.job
         tasks = await self._queue.read(lambda store: store.tasks(job.id))
         if not all(given_up(task) for task in tasks):
-            return await self._after(job.spec, job.id, tasks)
+            return await self._after(job, tasks)
         section = self._section(job.spec)
         if section is None or job.counters.planned or job.spec.options.dry_run:
             return None
@@ -90,19 +97,30 @@ class JobTasks:
         # what is to be released has to be exported by FSx itself: what is streamed it does not know as exported
         forced = _only_tasks(job.spec, config) or job.spec.options.release
         found = await self._reasons(name, config, asked, forced=forced)
+        if isinstance(found, Link) and (writing := await self._who_writes(job)) is not None:
+            found = [_being_written(writing)]
+            if forced:
+                raise NotYet(found[0].text)
         if isinstance(found, Link):
             return self._linked(found, job.spec, forced=forced)
         await self._say(job.id, found, forced=forced)
         return None
 
-    async def as_moved(self, job: Job) -> Job:
-        """The job as its sides are to be read once a task has moved it: FSx keeps a link as a link, whatever the job
-        says, and a link that counted as its target would differ from it on the other side."""
-        tasks = await self._queue.read(lambda store: store.tasks(job.id))
-        if not any(task.task_id for task in tasks):
-            return job
-        options = replace(job.spec.options, links=Links.STORE)
-        return replace(job, spec=replace(job.spec, options=options))
+    async def ended(self, job_id: int) -> tuple[int, ...]:
+        """The numbers of the job's tasks that moved something, or may have."""
+        tasks = await self._queue.read(lambda store: store.tasks(job_id))
+        return tuple(task.id for task in tasks if task.task_id)
+
+    async def keep(self, job: Job, newer: int) -> None:
+        """Files here are newer than their objects, and an import would overwrite them. Raises JobFailure where nothing
+        is to be streamed."""
+        files = count(newer, "file")
+        why = f"{files} here newer than the object, in the same size, and an import would overwrite that"
+        found = find_link(self._sections, Location.parse(job.spec.destination).path or Path())
+        if _only_tasks(job.spec, None if found is None else found[1]):
+            remedy = "Sync the other way first, remove what is not wanted, or use --via stream, which leaves it alone."
+            raise JobFailure(with_advice(why, remedy))
+        await self._note(job.id, f"streamed, and not moved by FSx: {why}")
 
     # -- before any task -----------------------------------------------------------------------------------------------
 
@@ -132,11 +150,22 @@ class JobTasks:
         )
         return (*found, asked)
 
+    async def _who_writes(self, job: Job) -> int | None:
+        """Another job that may write beneath what this one exports, whose unfinished files would be exported too."""
+        path = Location.parse(job.spec.source).path
+        if path is None:
+            return None
+        others = await self._queue.read(lambda store: store.jobs(_LIVE, _MOST_LIVE))
+        places = ((one.id, Location.parse(one.spec.destination).path) for one in others if one.id != job.id)
+        return next((number for number, place in places if place is not None and _overlap(place, path)), None)
+
     async def _reasons(self, name: str, config: FsxConfig, asked: Asked, *, forced: bool) -> Link | list[Reason]:
         """The link that tasks can use, or why they cannot."""
         remote = self._remotes.get(asked.remote)
         try:
             found = await find_out(asked, name, config, self._apis.get(name), remote)
+        except FsxBusy:
+            raise  # it passes within seconds
         except FsxUnreachable as error:
             if forced:
                 raise
@@ -150,8 +179,11 @@ class JobTasks:
     def _linked(self, link: Link, spec: JobSpec, *, forced: bool) -> Linked:
         section, release = link.section, spec.options.release
         mover = self._spec(TaskKind.EXPORT if to_bucket(spec) else TaskKind.IMPORT, link)
-        after = (self._spec(TaskKind.RELEASE, link),) if release else ()
-        linked = Linked((mover, *after), after, hidden=_hidden(link))
+        if release:
+            # also where nothing seems to be exported: what was streamed FSx does not know as exported, and keeps
+            both = (mover, self._spec(TaskKind.RELEASE, link))
+            return Linked(both, both)
+        linked = Linked((mover,), overwrites=mover.kind is TaskKind.IMPORT)
         if forced:
             return linked
         return replace(linked, objects=section.task_from_objects, size=section.task_from_size)
@@ -171,12 +203,15 @@ class JobTasks:
 
     # -- after the tasks -----------------------------------------------------------------------------------------------
 
-    async def _after(self, spec: JobSpec, job_id: int, tasks: list[Task]) -> Linked:
+    async def _after(self, job: Job, tasks: list[Task]) -> Linked:
+        spec = job.spec
         only = _only_tasks(spec, self._sections.get(tasks[-1].spec.fsx))
         after = after_tasks(tasks, only=only)
         if told := told_of(tasks):
-            await self._note(job_id, told)
-        return Linked(after=after, hidden=hidden_prefix(tasks, spec))
+            await self._note(job.id, told)
+        missing = missing_release(tasks) if spec.options.release else None
+        release = () if missing is None else (replace(missing, token=self._token()),)
+        return Linked(release=release, after=after)
 
     async def _note(self, job_id: int, text: str) -> None:
         self._facts.job_event(job_id, "warning", text)
@@ -184,15 +219,19 @@ class JobTasks:
             await self._queue.write(lambda store: store.set_note(job_id, text))
 
 
+def _overlap(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+def _being_written(job_id: int) -> Reason:
+    text = f"job {job_id} writes there, and an export would take its unfinished files along"
+    return Reason("being_written", text, f"Wait for it: headrace wait {job_id}")
+
+
 def _only_tasks(spec: JobSpec, section: FsxConfig | None) -> bool:
     """Whether the job is never streamed."""
     own = spec.options.via
     return own is Via.DRA or (own is Via.AUTO and section is not None and section.via == "dra")
-
-
-def _hidden(link: Link) -> str:
-    """The reports of an association lie at its root, and so in the way of a job on all of it."""
-    return "" if link.below else REPORTS
 
 
 def _refusal(found: Sequence[Reason]) -> str:

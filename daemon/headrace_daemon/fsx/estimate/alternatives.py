@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from headrace_daemon.fsx.estimate.performance import TABLE
+from headrace_daemon.fsx.estimate.tables import TABLE
 from headrace_daemon.fsx.spec.model import (
     DataReadCacheConfiguration,
     DeploymentType,

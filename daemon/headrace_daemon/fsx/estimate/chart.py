@@ -18,12 +18,16 @@ _LEFT: Final = 96
 _RIGHT: Final = 36
 _TOP: Final = 72
 _BOTTOM: Final = 64
+_FOOT: Final = 24  # what a last line adds to the height
 _TICKS: Final = 6
 _RADIUS: Final = 6
 _RING: Final = 11
 _CHARACTER: Final = 7.4  # the width of one, about, at the size of the labels
 _LINE: Final = 16  # the height of a label
 _LONGEST_LABEL: Final = 48
+_LONGEST_LINE: Final = 110
+MARK: Final = "<!-- a chart of headraced fsx -->"
+"""The first line of every chart: what begins so may be drawn anew."""
 _MOVES: Final = tuple((side, rows) for rows in (0, -1, 1, -2, 2, -3, 3, -4, 4) for side in (1, -1))
 """Where a label may go, the best first: which side of its point, and how many rows above or below it."""
 
@@ -74,20 +78,29 @@ def points_of(estimates: Iterable[Estimate], subject: str = "") -> list[Point]:
     ]
 
 
-def chart(points: Sequence[Point], title: str, period: str, ring: str = "") -> str:
-    """The SVG. period: what the cost is for, such as `a month`. ring: what the subject is, for the legend."""
+def without_place(estimates: Iterable[Estimate]) -> list[str]:
+    """The names of those that points_of() leaves out."""
+    return [found.spec.name for found in estimates if found.figures.read is None]
+
+
+def chart(points: Sequence[Point], title: str, period: str, ring: str = "", left_out: Sequence[str] = ()) -> str:
+    """The SVG. period: what the cost is for, such as `a month`. ring: what the subject is, for the legend. left_out:
+    the names of what cannot be drawn, for nobody knows how fast it reads."""
     across = _Scale(max((point.throughput for point in points), default=1), _LEFT, _WIDTH - _RIGHT)
     up = _Scale(max((point.charge for point in points), default=1), _HEIGHT - _BOTTOM, _TOP)
     described = "; ".join(f"{point.name}: {point.throughput:,.0f} MB/s, USD {point.charge:,.2f}" for point in points)
+    height = _HEIGHT + (_FOOT if left_out else 0)
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">',
+            MARK,
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
             f"<title>{_text(title)}</title>",
             f"<desc>{_text(described)}</desc>",
             f"<style>{_STYLE}</style>",
-            f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
+            f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',
             f'<text class="title" x="{_LEFT}" y="28">{_text(title)}</text>',
             *_legend(points, ring),
+            *_foot(left_out),
             *_axes(across, up, period),
             *_labels(points, across, up),
             *(_mark(point, across.place(point.throughput), up.place(point.charge)) for point in points),
@@ -152,6 +165,17 @@ def _legend(points: Sequence[Point], ring: str) -> list[str]:
     return lines
 
 
+def _foot(left_out: Sequence[str]) -> list[str]:
+    if not left_out:
+        return []
+    text = _cut(f"Not drawn, for how fast they read is not documented: {', '.join(left_out)}", _LONGEST_LINE)
+    return [f'<text class="soft" x="{_LEFT}" y="{_HEIGHT + 8}">{_text(text)}</text>']
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def _mark(point: Point, x: float, y: float) -> str:
     kind = "point" if point.confirmed else "point hollow"
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="{_RING}"/>' if point.subject else ""
@@ -179,7 +203,7 @@ def _labels(points: Sequence[Point], across: _Scale, up: _Scale) -> list[str]:
     taken = [_Box(x - _RING, y - _RING, x + _RING, y + _RING) for x, y in places]
     lines = []
     for point, (x, y) in zip(points, places, strict=True):
-        name = point.name if len(point.name) <= _LONGEST_LABEL else f"{point.name[: _LONGEST_LABEL - 1]}…"
+        name = _cut(point.name, _LONGEST_LABEL)
         boxes = [(side, _label_box(x, y, len(name), side, rows)) for side, rows in _MOVES]
         inside = [(side, box) for side, box in boxes if box.within(_LEFT, _TOP, _WIDTH - 4, _HEIGHT - _BOTTOM)]
         free = [choice for choice in inside if not any(choice[1].meets(other) for other in taken)]

@@ -11,6 +11,7 @@ from typing import Final
 from headrace_daemon.fsx.estimate.performance import automatic_iops, performance
 from headrace_daemon.fsx.estimate.prices import HOME_REGION, Item, Prices, storage_item, unit_of
 from headrace_daemon.fsx.spec.model import FileSystemSpec, MetadataMode, StorageType
+from headrace_daemon.fsx.spec.offers import PERSISTENT, linked
 
 MONTH_HOURS: Final = 730
 _GIB: Final = 2**30
@@ -89,7 +90,7 @@ def cost(
         bill.add("storage", item, spec.storage_capacity)
     _read_cache(bill, spec)
     _metadata(bill, spec)
-    if backup:
+    if backup and not _without_backups(spec):
         bill.add("backups", Item.BACKUP, backup / _GIB, "incremental: only what changed is stored again")
     return Cost(where, tuple(bill.parts), tuple(_notes(spec, prices, where, backup, region is None)))
 
@@ -148,9 +149,20 @@ def _notes(spec: FileSystemSpec, prices: Prices, region: str, backup: int | None
         notes.append(f"no region is named: prices of {HOME_REGION}")
     elif not prices.knows(region):
         notes.append(f"no price of {region} is known: those of {HOME_REGION} stand in, unconfirmed")
-    if spec.automatic_backup_retention_days and not backup:
+    without = _without_backups(spec)
+    if backup and without:
+        notes.append(f"{without}: --backup-size is not counted for it")
+    elif spec.automatic_backup_retention_days and not backup:
         notes.append("automatic backups are on, and not counted: give --backup-size")
     configured = spec.metadata_configuration
     if configured is not None and configured.mode is MetadataMode.AUTOMATIC:
         notes.append("metadata IOPS of mode AUTOMATIC are counted as part of the storage (unconfirmed)")
     return notes
+
+
+def _without_backups(spec: FileSystemSpec) -> str:
+    """Why there can be none; '' where there can
+    (https://docs.aws.amazon.com/fsx/latest/LustreGuide/using-backups-fsx.html)."""
+    if spec.deployment not in PERSISTENT:
+        return f"a {spec.deployment} file system has no backups"
+    return "a file system that is linked to a data repository has no backups" if linked(spec) else ""

@@ -1,7 +1,7 @@
 """How long a data set takes into a file system and out of it, and what sets the pace. Rates in MB/s, data in bytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from headrace_daemon.fsx.estimate.performance import MB_PER_GBIT, Figure, Performance
@@ -36,7 +36,7 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Moving:
     """Into or out of the file system: for as long as one likes, and while credits last. unknown: limits that are not
-    documented, and therefore not counted."""
+    documented, and therefore not counted: it takes so long at least."""
 
     baseline: Pace
     burst: Pace
@@ -61,28 +61,32 @@ def fit(spec: FileSystemSpec, data: int) -> Fit:
 
 
 def fill(figures: Performance, load: Load) -> Moving:
-    """From S3 into the file system. One metadata operation a file is assumed."""
-    disk = ("disk writing", figures.disk_write, figures.disk_write_burst)
-    iops = figures.metadata_iops.value
-    found = _moving(figures, load, disk, load.files / iops if load.files and iops else None)
-    return replace(found, unknown=(*found.unknown, "metadata IOPS")) if load.files and not iops else found
+    """From S3 into the file system. One metadata operation a file is assumed: it is made."""
+    return _moving(figures, load, ("disk writing", figures.disk_write, figures.disk_write_burst))
 
 
 def drain(figures: Performance, load: Load) -> Moving:
-    """From the file system to S3."""
-    return _moving(figures, load, ("disk reading", figures.disk_read, figures.disk_read_burst), None)
+    """From the file system to S3. One metadata operation a file is assumed: it is opened."""
+    return _moving(figures, load, ("disk reading", figures.disk_read, figures.disk_read_burst))
 
 
-def _moving(figures: Performance, load: Load, disk: tuple[str, Figure, Figure], operations: float | None) -> Moving:
+def _moving(figures: Performance, load: Load, disk: tuple[str, Figure, Figure]) -> Moving:
     own = (disk, ("network", figures.network, figures.network_burst))
-    others = _others(figures, load)
+    others = _others(load)
     steady = [(name, figure.value) for name, figure, _ in own]
     burst = [(name, more.value if more.value is not None else figure.value) for name, figure, more in own]
-    unknown = tuple(name for name, value in steady if value is None)
-    return Moving(_pace(load, [*steady, *others], operations), _pace(load, [*burst, *others], operations), unknown)
+    unknown = [name for name, value in steady if value is None]
+    iops, operations = figures.metadata_iops.value, None
+    if load.files and iops:
+        operations = load.files / iops
+    elif load.files:
+        unknown.append("metadata IOPS")
+    return Moving(
+        _pace(load, [*steady, *others], operations), _pace(load, [*burst, *others], operations), tuple(unknown)
+    )
 
 
-def _others(figures: Performance, load: Load) -> list[tuple[str, float | None]]:
+def _others(load: Load) -> list[tuple[str, float | None]]:
     limits: list[tuple[str, float | None]] = []
     if load.client_gbits is not None:
         limits.append(("client", load.client_gbits * MB_PER_GBIT))

@@ -5,13 +5,13 @@ system, 50 MB/s/TiB … yields 120 MB/s", API reference): `Figure.value` follows
 instead. A figure that AWS does not document is None, and is never guessed.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from math import ceil
 from typing import Final
 
+from headrace_daemon.fsx.estimate.tables import CACHED, TABLE, PerTiB
 from headrace_daemon.fsx.spec.model import (
-    DeploymentType,
     DriveCacheType,
     FileSystemSpec,
     MetadataMode,
@@ -35,6 +35,7 @@ _EFA_GBITS: Final = 700
 _SERVER_GBITS: Final = 5
 _CACHE_SHARE: Final = 0.2  # of the capacity of an HDD file system
 _MOST_METADATA_IOPS: Final = 192_000
+_SSD, _HDD = StorageType.SSD, StorageType.HDD
 
 
 class Evidence(StrEnum):
@@ -42,6 +43,7 @@ class Evidence(StrEnum):
 
     DOCUMENTED = "documented"  # AWS says so
     THIRD_PARTY = "third party"  # others say so, some of them quoting AWS
+    UNCONFIRMED = "unconfirmed"  # AWS says something, and what it means for this figure is our reading
     UNKNOWN = "not known"
 
 
@@ -57,55 +59,6 @@ class Figure:
     exact: float | None = None
     note: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class PerTiB:
-    """A row of AWS's tables, MB/s a TiB of storage, and GiB of RAM a TiB; None is what the row does not say.
-
-    network_note: what a footnote of the row adds.
-    """
-
-    disk_read: float
-    disk_write: float
-    disk_read_burst: float | None
-    disk_write_burst: float | None
-    network: float | None
-    network_burst: float | None
-    ram: float | None
-    network_note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CachedPerTiB:
-    """What is read out of the SSD cache of an HDD file system, MB/s a TiB of cache."""
-
-    network: float
-    network_burst: float
-    disk: float
-
-
-_SOME_REGIONS: Final = "530 MB/s a TiB in some Regions"
-_SSD, _HDD = StorageType.SSD, StorageType.HDD
-_S1, _S2 = DeploymentType.SCRATCH_1, DeploymentType.SCRATCH_2
-_P1, _P2 = DeploymentType.PERSISTENT_1, DeploymentType.PERSISTENT_2
-
-TABLE: Final[dict[tuple[DeploymentType, StorageType, int | None], PerTiB]] = {
-    (_S1, _SSD, None): PerTiB(200, 200, None, None, None, None, None),
-    (_S2, _SSD, None): PerTiB(200, 100, None, None, 200, 1300, 6.7),
-    (_P1, _SSD, 50): PerTiB(50, 50, 240, 240, 250, 1300, 2.2, _SOME_REGIONS),
-    (_P1, _SSD, 100): PerTiB(100, 100, 240, 240, 500, 1300, 4.4, _SOME_REGIONS),
-    (_P1, _SSD, 200): PerTiB(200, 200, 240, 240, 750, 1300, 8.8, _SOME_REGIONS),
-    (_P1, _HDD, 12): PerTiB(12, 12, 80, 50, 40, 375, 0.4),
-    (_P1, _HDD, 40): PerTiB(40, 40, 250, 150, 150, 1300, None, _SOME_REGIONS),
-    (_P2, _SSD, 125): PerTiB(125, 125, 500, 500, 320, 1300, 3.4),
-    (_P2, _SSD, 250): PerTiB(250, 250, 500, 500, 640, 1300, 6.8),
-    (_P2, _SSD, 500): PerTiB(500, 500, None, None, 1300, None, 13.7),
-    (_P2, _SSD, 1000): PerTiB(1000, 1000, None, None, 2600, None, 27.3),
-}
-"""By deployment type, storage type and tier (TABLES_PAGE)."""
-
-# the page gives these a TiB of cache: a fifth of them are the rows of the storage itself
-_CACHED: Final = {12: CachedPerTiB(200, 1900, 200), 40: CachedPerTiB(750, 6500, 200)}
 
 _AUTOMATIC_IOPS: Final = ((1200, 1500), (2400, 3000), (9600, 6000), (45600, 12_000))
 """Up to so many GiB, so many metadata IOPS; from 48,000 GiB on 12,000 for every 24,000 GiB."""
@@ -132,21 +85,22 @@ class Performance:
 
     @property
     def read(self) -> float | None:
-        """What all clients together read for as long as they want, MB/s: the lower of disk and network."""
-        return lowest(self.disk_read.value, self.network.value)
+        """What all clients together read for as long as they want, MB/s: the lower of disk and network. None where the
+        disks have no figure; a network that has none is taken for the faster of the two."""
+        return _together(self.disk_read.value, self.network.value)
 
     @property
     def write(self) -> float | None:
-        return lowest(self.disk_write.value, self.network.value)
+        return _together(self.disk_write.value, self.network.value)
 
     @property
     def read_burst(self) -> float | None:
         """While credits last; as the baseline where no burst is documented."""
-        return lowest(_burst(self.disk_read_burst, self.disk_read), _burst(self.network_burst, self.network))
+        return _together(_burst(self.disk_read_burst, self.disk_read), _burst(self.network_burst, self.network))
 
     @property
     def write_burst(self) -> float | None:
-        return lowest(_burst(self.disk_write_burst, self.disk_write), _burst(self.network_burst, self.network))
+        return _together(_burst(self.disk_write_burst, self.disk_write), _burst(self.network_burst, self.network))
 
     def figures(self) -> dict[str, Figure]:
         """Each by its name, in order."""
@@ -163,12 +117,11 @@ def performance(spec: FileSystemSpec) -> Performance:
     if spec.storage_capacity is None:
         raise ValueError("storage_capacity is not set, and that of a backup is not known here")
     capacity = spec.storage_capacity
-    disk_note = "reading and writing together" if spec.deployment is _S1 else ""
     cached, cached_burst = _cached(spec, row, capacity)
     return Performance(
-        disk_read=_rate(row.disk_read, capacity, disk_note),
+        disk_read=_rate(row.disk_read, capacity, "reading and writing together" if row.shared else ""),
         disk_read_burst=_rate(row.disk_read_burst, capacity),
-        disk_write=_rate(row.disk_write, capacity, disk_note),
+        disk_write=_disk_write(row, capacity),
         disk_write_burst=_rate(row.disk_write_burst, capacity),
         network=_rate(row.network, capacity),
         network_burst=_rate(row.network_burst, capacity, row.network_note),
@@ -197,6 +150,10 @@ def lowest(*rates: float | None) -> float | None:
     return min(known) if known else None
 
 
+def _together(disk: float | None, network: float | None) -> float | None:
+    return None if disk is None else lowest(disk, network)
+
+
 def _burst(burst: Figure, base: Figure) -> float | None:
     return burst.value if burst.value is not None else base.value
 
@@ -212,14 +169,22 @@ def _rate(per_tib: float | None, gib: float, note: str = "") -> Figure:
     return _scaled(per_tib, gib, "MB/s", note)
 
 
+def _disk_write(row: PerTiB, capacity: int) -> Figure:
+    figure = _rate(row.disk_write, capacity)
+    if not row.shared:
+        return figure
+    return replace(figure, evidence=Evidence.UNCONFIRMED, note="at most, within the same total as reading")
+
+
 def _cached(spec: FileSystemSpec, row: PerTiB, capacity: int) -> tuple[Figure, Figure]:
     """What is read from caches, baseline and burst: from RAM as fast as the network, from an SSD cache of HDDs as fast
     as that."""
-    ssd = _CACHED.get(spec.per_unit_storage_throughput or 0)
+    ssd = CACHED.get(spec.per_unit_storage_throughput or 0)
     if spec.storage_type is _HDD and spec.drive_cache_type is DriveCacheType.READ and ssd is not None:
-        cache, note = capacity * _CACHE_SHARE, "from the SSD cache, in which network and disk are the limits"
-        base = _rate(min(ssd.network, ssd.disk), cache, note)
-        return base, _rate(ssd.network_burst, cache, "from RAM; how far the SSD bursts is not documented")
+        cache, note = capacity * _CACHE_SHARE, "from the SSD cache, AWS's figure read as one a TiB of cache"
+        burst_note = "from RAM; how far the SSD bursts is not documented"
+        base, burst = _rate(min(ssd.network, ssd.disk), cache, note), _rate(ssd.network_burst, cache, burst_note)
+        return replace(base, evidence=Evidence.UNCONFIRMED), replace(burst, evidence=Evidence.UNCONFIRMED)
     note = "from RAM"
     return _rate(row.network, capacity, note), _rate(row.network_burst, capacity, note)
 
@@ -261,16 +226,17 @@ def _client_server() -> Figure:
 
 
 def _tiering(spec: FileSystemSpec) -> Performance:
-    """Of a file system whose throughput is bought by itself. Its disks have no documented figures."""
+    """Of a file system whose throughput is bought by itself. Neither its disks nor its network have documented figures;
+    more than what was bought cannot pass."""
     if spec.throughput_capacity is None:
         raise ValueError("Intelligent-Tiering without throughput_capacity")
     unknown = Figure(None, "MB/s", Evidence.UNKNOWN, TIERING_PAGE)
     provisioned = Figure(
         spec.throughput_capacity,
         "MB/s",
-        Evidence.DOCUMENTED,
+        Evidence.UNCONFIRMED,
         CREATE_PAGE,
-        note="the throughput capacity as provisioned",
+        note="at most: the throughput capacity as provisioned",
     )
     return Performance(
         disk_read=unknown,

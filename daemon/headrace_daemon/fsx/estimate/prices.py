@@ -1,17 +1,14 @@
 """What FSx for Lustre costs: prices.toml beside this module, and what a file of the user's puts over it."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from headrace_daemon.fsx.estimate.price_file import PriceEntry, read_price_file
 from headrace_daemon.fsx.spec.model import DeploymentType, StorageType
 from headrace_queue.errors import UsageError
 from headrace_queue.render import shown
@@ -58,35 +55,16 @@ def storage_item(deployment: DeploymentType, storage: StorageType, tier: int | N
     return Item(f"{deployment.lower().replace('_', '-')}-{storage.lower()}-{tier}")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Price(_Strict):
-    price: float = Field(ge=0, allow_inf_nan=False)
-    unit: Literal["GB-month", "MB/s-month", "IOPS-month"]
-    confirmed: bool
-    source: str = Field(min_length=1)
-
-
-class _PriceFile(_Strict):
-    """date: when the figures were gathered."""
-
-    date: date
-    currency: Literal["USD"]
-    regions: dict[str, dict[str, _Price]]
-
-
 @dataclass(frozen=True, slots=True)
 class Price:
     """One figure, in US dollars a unit. confirmed: whether several sources agree, on this very Region. day: when it was
-    gathered."""
+    gathered, None where its file does not say."""
 
     amount: float
     unit: str
     confirmed: bool
     source: str
-    day: date
+    day: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,37 +104,13 @@ def load_prices(path: Path | None = None) -> Prices:
 
 
 def read_prices(text: str, name: str) -> Prices:
-    """The prices of one file, alone. name: of the file, for what is wrong with it. Raises UsageError."""
-    try:
-        read = _PriceFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(name, f"this is no TOML: {shown(str(error))}", "Correct it.") from None
-    except ValidationError as error:
-        raise _refused(name, error) from None
-    regions = {region: _items(name, region, prices, read.date) for region, prices in read.regions.items()}
+    """The prices of one file, alone. name: of the file, for what is wrong with it. Raises UsageError with all of it."""
+    file = read_price_file(text, name, {item: unit_of(item) for item in Item})
+    regions = {}
+    for region, entries in file.regions.items():
+        regions[region] = {Item(key): _price(entry, file.day) for key, entry in entries.items()}
     return Prices(regions)
 
 
-def _items(name: str, region: str, prices: Mapping[str, _Price], day: date) -> dict[Item, Price]:
-    items = {}
-    for key, price in prices.items():
-        where = f"{name}: regions.{shown(region)}.{shown(key)}"
-        if key not in list(Item):
-            near = get_close_matches(key, list(Item), 1)
-            remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(Item)}."
-            raise UsageError(where, "nothing of this name is charged for", remedy)
-        item = Item(key)
-        if price.unit != unit_of(item):
-            raise UsageError(where, f"it is charged by the {unit_of(item)}", f'Write unit = "{unit_of(item)}".')
-        items[item] = Price(price.price, price.unit, price.confirmed, price.source, day)
-    return items
-
-
-def _refused(name: str, error: ValidationError) -> UsageError:
-    """The first thing that is wrong; how many more there are."""
-    first, *others = error.errors()
-    where = shown(".".join(map(str, first["loc"])))
-    more = f" ({len(others)} more like this)" if others else ""
-    why = first["msg"][:1].lower() + first["msg"][1:]
-    remedy = 'An entry reads: scratch-ssd = { price = 0.14, unit = "GB-month", confirmed = true, source = "…" }.'
-    return UsageError(f"{name}: {where}", f"{why}{more}", remedy)
+def _price(entry: PriceEntry, day: date | None) -> Price:
+    return Price(entry.price, entry.unit, entry.confirmed, entry.source, day)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from headrace_daemon.fsx.estimate.advise import Need, Proposal
+from headrace_daemon.fsx.estimate.advise import Advice, Need, Proposal
 from headrace_daemon.fsx.estimate.cost import LEFT_OUT, Cost
 from headrace_daemon.fsx.estimate.estimate import Estimate
 from headrace_daemon.fsx.estimate.filling import ROOM, Moving, Pace
-from headrace_daemon.fsx.estimate.performance import Figure, Performance
+from headrace_daemon.fsx.estimate.performance import Evidence, Figure, Performance
 from headrace_daemon.fsx.spec.findings import line_of
 from headrace_daemon.fsx.spec.model import FileSystemSpec, StorageType
 from headrace_queue.render import plain_table, shown
@@ -18,6 +18,8 @@ _MB: Final = 1_000_000
 _FIGURES: Final = ("FIGURE", "BASELINE", "BURST", "KNOWN AS", "NOTE")
 _PARTS: Final = ("PART", "QUANTITY", "PRICE", "A MONTH", "KNOWN AS", "NOTE")
 _ADVICE: Final = ("NO", "SPECIFICATION", "READING", "WRITING", "FILLED IN", "A MONTH", "COST", "PRICES")
+_RATES: Final = "RATES"
+_NOT_ASSURED: Final = "not assured"
 
 
 def heading(spec: FileSystemSpec) -> str:
@@ -35,10 +37,7 @@ def heading(spec: FileSystemSpec) -> str:
 def plan_lines(found: Estimate) -> list[str]:
     """Everything of one specification."""
     lines = [heading(found.spec), "", *plain_table(_FIGURES, _figure_rows(found.figures)), ""]
-    lines.append(f"All clients together read {_rate(found.figures.read)} and write {_rate(found.figures.write)};")
-    burst = f"{_rate(found.figures.read_burst)} and {_rate(found.figures.write_burst)}"
-    lines.append(f"in bursts {burst}. TiB are counted as AWS does: 2400 GiB are 2.4 TiB.")
-    lines += ["", *plain_table(_PARTS, _part_rows(found.cost)), "", *_sum_lines(found)]
+    lines += [*_together_lines(found.figures), "", *plain_table(_PARTS, _part_rows(found.cost)), "", *_sum_lines(found)]
     if found.basis.load is not None:
         lines += ["", *_data_lines(found)]
     return lines
@@ -51,11 +50,13 @@ def compare_lines(estimates: Sequence[Estimate]) -> list[str]:
     return plain_table(columns, [row for row in rows if any(row[1:])])
 
 
-def advice_lines(need: Need, found: Sequence[Proposal], limit: int) -> list[str]:
+def advice_lines(need: Need, found: Advice, limit: int) -> list[str]:
     """What was asked for, the first few proposals, why the first of all is the cheapest, and what each gives up."""
-    proposals = found[:limit]
-    rows = [_advice_row(number, proposal.estimate) for number, proposal in enumerate(proposals, start=1)]
-    lines = [_asked(need), "", *plain_table(_ADVICE, rows), "", f"Why {proposals[0].estimate.spec.name}: {_why(found)}"]
+    proposals, rated = found.proposals[:limit], bool(need.read or need.write)
+    rows = [_advice_row(number, proposal, rated=rated) for number, proposal in enumerate(proposals, start=1)]
+    head = (*_ADVICE, _RATES) if rated else _ADVICE
+    lines = [_asked(need), "", *plain_table(head, rows), *_doubt_lines(proposals, found.not_known)]
+    lines += ["", f"Why {proposals[0].estimate.spec.name}: {_why(found.proposals)}"]
     for proposal in proposals:
         lines += ["", f"{proposal.estimate.spec.name}: {proposal.reason}."]
         lines += [f"  - {text}" for text in proposal.gives_up]
@@ -67,6 +68,26 @@ def note_lines(estimates: Iterable[Estimate]) -> list[str]:
     """What the costs do not show by themselves, each once."""
     notes = dict.fromkeys(note for found in estimates for note in found.cost.notes)
     return [f"Prices: {shown(note)}." for note in notes] + [f"Not counted: {'; '.join(LEFT_OUT)}."]
+
+
+def _together_lines(figures: Performance) -> list[str]:
+    if figures.read is None or figures.write is None:
+        return ["How fast all clients together read and write is not documented."]
+    conjunction = "or" if _joint(figures) else "and"
+    burst = f"{_rate(figures.read_burst)} {conjunction} {_rate(figures.write_burst)}"
+    return [
+        f"All clients together read {_rate(figures.read)} {conjunction} write {_rate(figures.write)};",
+        f"in bursts {burst}. TiB are counted as AWS does: 2400 GiB are 2.4 TiB.",
+    ]
+
+
+def _joint(figures: Performance) -> bool:
+    """Whether what is written is taken from what is read."""
+    return figures.disk_write.evidence is Evidence.UNCONFIRMED
+
+
+def _write_rate(figures: Performance, rate: float | None) -> str:
+    return f"{_rate(rate)}{' in all' if _joint(figures) else ''}"
 
 
 def _figure_rows(figures: Performance) -> list[tuple[str, ...]]:
@@ -119,7 +140,8 @@ def _sum_lines(found: Estimate) -> list[str]:
     if days is not None:
         lines.append(f"For {days:g} days {least}{_money(found.charge)}.")
     days_of = sorted({part.day.isoformat() for part in bill.parts if part.day is not None})
-    return [*lines, f"Prices of {shown(bill.region)}, gathered {', '.join(days_of)}; a GB is counted as a GiB."]
+    gathered = f", gathered {', '.join(days_of)}" if days_of else ""
+    return [*lines, f"Prices of {shown(bill.region)}{gathered}; a GB is counted as a GiB."]
 
 
 def _confirmed(bill: Cost) -> str:
@@ -135,8 +157,9 @@ def _data_lines(found: Estimate) -> list[str]:
     files = f", {load.files:,} files" if load.files else ""
     lines = [f"Data: {format_bytes(load.data)}{files}: {_fit(found)} Compression is not counted on."]
     for name, moving in (("in, from S3", found.fill), ("out, to S3", found.drain)):
-        burst = "; no faster in bursts" if moving.burst == moving.baseline else f"; in bursts {_pace(moving.burst)}"
-        lines.append(f"  {name:<12} {_pace(moving.baseline)}{burst}{_unknown(moving)}")
+        faster = f"; in bursts {_pace(moving, moving.burst)}"
+        burst = "; no faster in bursts" if moving.burst == moving.baseline else faster
+        lines.append(f"  {name:<12} {_pace(moving, moving.baseline)}{burst}{_unknown(moving)}")
     return lines
 
 
@@ -152,10 +175,16 @@ def _fit(found: Estimate) -> str:
     return f"fits into {format_bytes(found.fit.capacity)}."
 
 
-def _pace(pace: Pace) -> str:
+def _pace(moving: Moving, pace: Pace) -> str:
     if pace.seconds is None:
         return "not known"
-    return f"{format_duration(pace.seconds)} at {_rate(pace.rate)} ({pace.limit})"
+    most = " at most" if moving.unknown else ""
+    return f"{_time(moving, pace.seconds)} at {_rate(pace.rate)}{most} ({pace.limit})"
+
+
+def _time(moving: Moving, seconds: float) -> str:
+    """What is not known can only make it longer."""
+    return f"{'at least ' if moving.unknown else ''}{format_duration(seconds)}"
 
 
 def _unknown(moving: Moving) -> str:
@@ -183,16 +212,16 @@ _COMPARED: Final[tuple[tuple[str, Callable[[Estimate], str]], ...]] = (
     ("storage", lambda found: str(found.spec.storage_type)),
     ("capacity", lambda found: _size(found.spec)),
     ("reading", lambda found: _rate(found.figures.read)),
-    ("writing", lambda found: _rate(found.figures.write)),
+    ("writing", lambda found: _write_rate(found.figures, found.figures.write)),
     ("reading, bursts", lambda found: _rate(found.figures.read_burst)),
-    ("writing, bursts", lambda found: _rate(found.figures.write_burst)),
+    ("writing, bursts", lambda found: _write_rate(found.figures, found.figures.write_burst)),
     ("metadata", lambda found: _figure(found.figures.metadata_iops)),
     ("a month", lambda found: ("" if found.cost.complete else "at least ") + _money(found.cost.monthly)),
     ("those days", _days_cell),
     ("prices", lambda found: _confirmed(found.cost)),
     ("data", lambda found: _fit(found)),
-    ("filled in", lambda found: _pace(found.fill.baseline) if found.fill is not None else ""),
-    ("drained in", lambda found: _pace(found.drain.baseline) if found.drain is not None else ""),
+    ("filled in", lambda found: _pace(found.fill, found.fill.baseline) if found.fill is not None else ""),
+    ("drained in", lambda found: _pace(found.drain, found.drain.baseline) if found.drain is not None else ""),
 )
 
 
@@ -200,18 +229,29 @@ def _size(spec: FileSystemSpec) -> str:
     return "elastic" if spec.storage_capacity is None else f"{spec.storage_capacity:,} GiB"
 
 
-def _advice_row(number: int, found: Estimate) -> tuple[str, ...]:
+def _advice_row(number: int, proposal: Proposal, *, rated: bool) -> tuple[str, ...]:
+    found = proposal.estimate
     pace = found.fill.baseline.seconds if found.fill is not None else None
-    return (
+    row = (
         str(number),
         found.spec.name,
         _rate(found.figures.read),
-        _rate(found.figures.write),
-        _NOTHING if pace is None else format_duration(pace),
+        _write_rate(found.figures, found.figures.write),
+        _NOTHING if pace is None or found.fill is None else _time(found.fill, pace),
         _money(found.cost.monthly),
         _money(found.charge),
         "confirmed" if found.cost.confirmed else "unconfirmed",
     )
+    return (*row, "documented" if proposal.assured else _NOT_ASSURED) if rated else row
+
+
+def _doubt_lines(proposals: Iterable[Proposal], not_known: Iterable[Proposal]) -> list[str]:
+    """Below the table."""
+    doubtful = [f"{one.estimate.spec.name} ({', '.join(one.undocumented)})" for one in proposals if not one.assured]
+    lines = [f"{_NOT_ASSURED}: AWS does not document all that the rate rests on: {'; '.join(doubtful)}."]
+    without = [f"{one.estimate.spec.name} ({_money(one.estimate.charge)})" for one in not_known]
+    unknown = f"not known, and not proposed: how fast {', '.join(without)} is: AWS documents no rate of it."
+    return ["", *(lines if doubtful else []), *([unknown] if without else [])] if doubtful or without else []
 
 
 def _asked(need: Need) -> str:
@@ -225,13 +265,25 @@ def _asked(need: Need) -> str:
 def _why(proposals: Sequence[Proposal]) -> str:
     first, *others = proposals
     if not others:
-        return "nothing else does what is asked for."
+        return f"nothing else does what is asked for.{_beside(first, others)}"
     mine, second = first.estimate, others[0].estimate
-    doubtful = [one.estimate for one in others if one.assured < first.assured and one.estimate.charge < mine.charge]
-    but = "".join(f" {one.spec.name} costs {_money(one.charge)}, but its rates are not documented." for one in doubtful)
-    if second.charge < mine.charge:
-        return f"nothing else is documented to do what is asked for.{but}"
     if second.charge == mine.charge:
-        return f"it costs as little as {second.spec.name}, and reads as fast or faster.{but}"
+        why = f"it costs as little as {second.spec.name}"
+        if first.assured > others[0].assured:
+            why += ", whose rates are not assured"
+        elif mine.figures.read is not None and second.figures.read is not None:
+            why += ", and reads as fast or faster"
+        return f"{why}.{_beside(first, others)}"
     doubt = "" if mine.cost.confirmed and second.cost.confirmed else ", by prices that are not all confirmed"
-    return f"the next, {second.spec.name}, costs {_money(second.charge - mine.charge)} more{doubt}.{but}"
+    more = _money(second.charge - mine.charge)
+    return f"the next, {second.spec.name}, costs {more} more{doubt}.{_beside(first, others)}"
+
+
+def _beside(first: Proposal, others: Iterable[Proposal]) -> str:
+    """Where the first is not assured, the cheapest that is."""
+    if first.assured:
+        return ""
+    best = next((one.estimate for one in others if one.assured), None)
+    if best is None:
+        return " That it is as fast is not assured, and of nothing else it is."
+    return f" That it is as fast is not assured; of {best.spec.name} it is, for {_money(best.charge)}."

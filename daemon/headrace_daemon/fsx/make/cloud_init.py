@@ -19,6 +19,15 @@ from headrace_queue.errors import UsageError
 _PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_.-]+)+", re.ASCII)
 _SECTION_NAME: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _DOTS: Final = frozenset({".", ".."})
+_OF_THE_KERNEL: Final = frozenset({"dev", "proc", "sys"})
+_OF_THE_SYSTEM: Final = frozenset(
+    ("/bin", "/boot", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/opt/headrace", "/root", "/run",
+     "/sbin", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/var", "/var/lib",
+     "/var/lib/headrace")
+)  # fmt: skip
+"""https://refspecs.linuxfoundation.org/FHS_3.0/fhs-3.0.html, and our own two."""
+_SSH: Final = frozenset({"ssh", "git+ssh", "ssh+git"})
+_SSH_SHORT: Final = re.compile(r"[\w.-]+@[\w.-]+:[^@]*", re.ASCII)  # git@HOST:PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,9 @@ def checked(host: HostPart) -> HostPart:
     if not _PLAIN_PATH.fullmatch(host.mount) or _DOTS & set(mount.parts) or host.mount != str(mount):
         why = "a mount point is an absolute path of letters, digits, '_', '.' and '-', and not /"
         raise UsageError(f"--mount {host.mount!r}", why, "Write for example /fsx.")
+    if host.mount in _OF_THE_SYSTEM or mount.parts[1] in _OF_THE_KERNEL:
+        why = "the system needs what is there, and a mount would hide it"
+        raise UsageError(f"--mount {host.mount}", why, "Write for example /fsx.")
     _refuse_url(host.repository_url)
     if not _SECTION_NAME.fullmatch(host.name):
         why = "the name of a section has letters, digits, '-' and '_'"
@@ -112,14 +124,23 @@ def _script(text: str, variables: dict[str, str]) -> str:
 
 
 def _refuse_url(url: str) -> None:
-    """Raises UsageError. user_data can be read by everybody on the host, and by whoever may describe the instance."""
-    what = "--repository-url"
-    if url.startswith("-") or not url.isprintable() or any(character.isspace() for character in url):
-        raise UsageError(f"{what} {url!r}", "this is no URL of a git repository", "Write https://HOST/PATH.git.")
+    """Raises UsageError, which shows nothing of a URL that may hold a secret. user_data can be read by everybody on the
+    host, and by whoever may describe the instance."""
+    what, form = "--repository-url", "Write https://HOST/PATH.git."
     try:
-        secret = urlsplit(url).password
+        parts = urlsplit(url)
+        host = parts.hostname
     except ValueError:
-        raise UsageError(what, "this is no URL of a git repository", "Write https://HOST/PATH.git.") from None
-    if secret:
-        why = "it holds a password, and user_data is no place for one"
-        raise UsageError(what, why, "Name a repository that the host may read, or an image with /opt/headrace in it.")
+        raise UsageError(what, "this is no URL of a git repository", form) from None
+    user, at, _ = parts.netloc.rpartition("@")
+    if "?" in url or "#" in url:
+        why = "a query or a fragment may hold a token, and user_data is no place for one"
+    elif (at and (parts.scheme not in _SSH or ":" in user)) or ("@" in parts.path and not _SSH_SHORT.fullmatch(url)):
+        why = "it holds a name or a password, and user_data is no place for one"
+    elif url.startswith("-") or not url.isprintable() or any(character.isspace() for character in url):
+        raise UsageError(f"{what} {url!r}", "this is no URL of a git repository", form)
+    elif parts.netloc and not host:
+        raise UsageError(what, "this is no URL of a git repository", form)
+    else:
+        return
+    raise UsageError(what, why, "Name a repository that the host may read, or an image with /opt/headrace in it.")

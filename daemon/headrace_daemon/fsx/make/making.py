@@ -14,7 +14,9 @@ from headrace_daemon.fsx.api import (
     Association,
     FileSystem,
     FsxApi,
+    FsxDenied,
     FsxNotFound,
+    FsxRefused,
     RepositoryTask,
 )
 from headrace_daemon.fsx.make.waiting import Pace, Say, Step, until
@@ -216,8 +218,14 @@ async def _linked(
     def told(link: Association) -> Step:
         return Step(f"association {path}", link.id, link.lifecycle, pace.clock() - began)
 
+    there_is = f"The file system {parameters['FileSystemId']} is there, and costs money."
+
     async def ask() -> Association:
-        return await api.create_association(parameters)
+        try:
+            return await api.create_association(parameters)
+        except (FsxRefused, FsxDenied, FsxNotFound) as error:
+            remedy = f"{there_is} Once it is corrected, the same command goes on with it, and makes no second one."
+            raise NotMade(f"association {path}", str(error).removeprefix("FSx: "), remedy) from error
 
     if new is None:
         # asked for again while FSx is busy with others
@@ -237,7 +245,7 @@ async def _linked(
             return new
         new = await until(look, lambda link: link.lifecycle not in _ON_ITS_WAY, told, pace, say)
     if new.lifecycle not in _READY:
-        remedy = f"The file system is there. `headraced fsx dra delete {new.id}`, then `headraced fsx dra create`."
+        remedy = f"{there_is} `headraced fsx dra delete {new.id}`, then the same command, corrected, goes on with it."
         raise NotMade(f"association {path}", f"it is {new.lifecycle}{_because(new.failure)}", remedy)
     return new
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from headrace_daemon.fsx.make.cloud_init import HostPart, cloud_init
 from headrace_daemon.fsx.spec.model import AssociationSpec, FileSystemSpec
+from headrace_daemon.fsx.spec.rules_repository import LONGEST_IN_TERRAFORM
+from headrace_queue.errors import UsageError
 
 FILE_NAME: Final = "main.tf.json"
 MARK: Final = "Written by `headraced fsx terraform`: change the specification, not this file."
@@ -29,6 +31,7 @@ _BLOCKS: Final = (
     "data_read_cache_configuration",
     "root_squash_configuration",
     "log_configuration",
+    "timeouts",
 )
 _ELSEWHERE: Final = frozenset({"name", "subnet_ids", "security_group_ids", "tags", "data_repository_associations"})
 
@@ -54,6 +57,17 @@ def document(spec: FileSystemSpec, host: HostPart) -> Document:
     found["resource"] = resources
     found["output"] = _outputs(spec, name, host)
     return found
+
+
+def refuse(spec: FileSystemSpec) -> None:
+    """What AWS takes and Terraform's provider does not. Raises UsageError.
+
+    https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/fsx_lustre_file_system
+    """
+    for field in ("import_path", "export_path"):
+        if len(getattr(spec, field) or "") > LONGEST_IN_TERRAFORM:
+            why = f"Terraform's provider takes at most {LONGEST_IN_TERRAFORM} characters"
+            raise UsageError(field, why, "Shorten its prefix, or make the file system with `headraced fsx create`.")
 
 
 def text_of(found: Document) -> str:
@@ -138,6 +152,8 @@ def _association(association: AssociationSpec, name: str) -> Document:
     if association.s3 is not None:
         policies = association.s3.model_dump(mode="json", exclude_none=True)
         found["s3"] = [{policy: [_plain(events)] for policy, events in policies.items()}]
+    if association.timeouts is not None:
+        found["timeouts"] = [found["timeouts"]]
     if association.tags:
         found["tags"] = _tags(association.tags)
     return found

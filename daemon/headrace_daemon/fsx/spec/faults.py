@@ -1,23 +1,21 @@
 """What pydantic says of a specification's types, as violations; and what is left that the rules can still look at."""
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from types import NoneType, UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from headrace_daemon.fsx.spec import aws_pages as pages
+from headrace_daemon.fsx.spec.fields import ASSOCIATIONS, TAGS, Path, all_paths, page_of, type_at, values_of
 from headrace_daemon.fsx.spec.findings import LEAVE_OUT, error, text_of
-from headrace_daemon.fsx.spec.model import FileSystemSpec
 from headrace_daemon.fsx.spec.violations import Violation
 
-Path = tuple[str | int, ...]
-
 _MOST_NAMES: Final = 6
-_ASSOCIATIONS: Final = ("data_repository_associations",)
+_DIGITS: Final = re.compile(r"[1-9]\d{0,9}", re.ASCII)
+_LARGEST: Final = 10**10
 _KINDS: Final = {
     "int": "it is a whole number",
     "string": "it is a text, in quotes",
@@ -27,13 +25,15 @@ _KINDS: Final = {
     "model": "it is a table",
 }
 _STANDS_FOR: Final = {
-    "mode": "USER_PROVISIONED",
-    "sizing_mode": "USER_PROVISIONED",
+    # where there is no number beside them: with one they are USER_PROVISIONED
+    "mode": "AUTOMATIC",
+    "sizing_mode": "NO_CACHE",
     "level": "WARN_ERROR",
     "file_system_path": "/unreadable-{}",
     "data_repository_path": "s3://unreadable-{}/",
 }
 """Instead of a required value that cannot be read, so that the rules can be asked about all others."""
+_NUMBER_BESIDE: Final = {"mode": "iops", "sizing_mode": "size"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +68,51 @@ def name_of(path: Path) -> str:
 
 
 def _fault(path: Path, kind: str, value: Any, message: str) -> Violation:
-    name, page = name_of(path), pages.CREATE_ASSOCIATION if "data_repository" in str(path[0]) else pages.TERRAFORM
+    name = name_of(path)
     if kind == "extra_forbidden":
-        known = list(_model_at(path[:-1]).model_fields)
-        near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-        near = near or (known if len(known) <= _MOST_NAMES else [LEAVE_OUT])
+        near, page = _known_near(path)
         return error(name, _shown(value), "there is no such key", *near, page=page)
+    page = page_of(path)
     if kind == "missing":
-        return error(name, None, "it is required here", page=page)
+        return error(name, None, "it is required here", *(text.strip('"') for text in values_of(path)), page=page)
     if kind == "enum":
-        allowed = [str(one) for one in _annotation_at(path)]
+        allowed = [str(one) for one in type_at(path)]
         near = get_close_matches(str(value).upper(), allowed, n=1, cutoff=0.8) or allowed
         return error(name, _shown(value), f"it is one of {', '.join(allowed)}", *near, page=page)
     told = f"{message[:1].lower()}{message[1:]}"
     rule = next((words for start, words in _KINDS.items() if kind.startswith(start)), told)
-    near = []
+    return error(name, _shown(value), rule, *_readable_near(path, kind, value), page=page)
+
+
+def _known_near(path: Path) -> tuple[list[str], str]:
+    """The key that was perhaps meant, here or at another place, and its page."""
+    if elsewhere := [one for one in all_paths() if one[-1] == path[-1]]:
+        return [name_of(one) for one in elsewhere], page_of(elsewhere[0])
+    known = list(type_at(path[:-1]).model_fields)
+    if near := get_close_matches(str(path[-1]), known, n=1, cutoff=0.5):
+        return near, page_of((*path[:-1], near[0]))
+    return known if len(known) <= _MOST_NAMES else [LEAVE_OUT], page_of(path)
+
+
+def _readable_near(path: Path, kind: str, value: Any) -> tuple[str, ...]:
+    """The value in the type that it should have, where that is clear; else an example."""
+    if kind.startswith("int") and (whole := _whole_number(value)):
+        return (whole,)
+    if kind.startswith("tuple") and isinstance(value, str):
+        return (f'["{value}"]',)
     if kind == "string_type" and not isinstance(value, list | dict):
         # TOML reads 2.10 as the number 2.1
-        near = [f'"{value:.2f}"' if isinstance(value, float) else f'"{text_of(value)}"']
-    elif kind.startswith("tuple"):
-        near = [f'["{value}"]'] if isinstance(value, str) else [f"[[{name}]]"] if path == _ASSOCIATIONS else []
-    return error(name, _shown(value), rule, *near, page=page)
+        text = f"{value:.2f}" if isinstance(value, float) else text_of(value)
+        if path[-1] == "name" or (len(path) > 1 and path[-2] in TAGS) or f'"{text}"' in values_of(path):
+            return (f'"{text}"',)
+    return values_of(path)
+
+
+def _whole_number(value: Any) -> str:
+    """'' for what is none: 1200.0 and "1200" are, true is not."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < _LARGEST else ""
+    return value if isinstance(value, str) and _DIGITS.fullmatch(value) else ""
 
 
 def _shown(value: Any) -> str:
@@ -99,7 +123,7 @@ def _shown(value: Any) -> str:
 
 def _whole(path: Path) -> Path:
     """Of a list's item, the list: without one of its items it is another list."""
-    return path[:-1] if isinstance(path[-1], int) and path[:-1] != _ASSOCIATIONS else path
+    return path[:-1] if isinstance(path[-1], int) and path[:-1] != (ASSOCIATIONS,) else path
 
 
 def _take_out(values: dict[str, Any], path: Path, *, unknown: bool) -> None:
@@ -113,29 +137,13 @@ def _take_out(values: dict[str, Any], path: Path, *, unknown: bool) -> None:
             return
     last = whole[-1]
     if not unknown and last in _STANDS_FOR:
-        level[last] = _STANDS_FOR[str(last)].format(whole[1] if len(whole) > 1 else "")
+        number = level.get(_NUMBER_BESIDE.get(str(last), ""))
+        standing = _STANDS_FOR[str(last)] if number is None else "USER_PROVISIONED"
+        level[last] = standing.format(whole[1] if len(whole) > 1 else "")
     elif isinstance(last, int) and isinstance(level, list):
         level[last] = {name: _STANDS_FOR[name].format(last) for name in ("file_system_path", "data_repository_path")}
     elif isinstance(level, dict):
         level.pop(last, None)
-
-
-def _annotation_at(path: Path) -> Any:
-    """The type of what stands there, without None."""
-    current: Any = FileSystemSpec
-    for part in path:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            current = current.model_fields[str(part)].annotation
-        else:  # a list's, or a table's
-            current = [one for one in get_args(current) if one is not Ellipsis][-1]
-        if get_origin(current) in (Union, UnionType):
-            current = next(one for one in get_args(current) if one is not NoneType)
-    return current
-
-
-def _model_at(path: Path) -> type[BaseModel]:
-    found: type[BaseModel] = _annotation_at(path)
-    return found
 
 
 def independent(violations: Sequence[Violation]) -> list[Violation]:

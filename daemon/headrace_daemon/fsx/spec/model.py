@@ -6,9 +6,13 @@ flags and tells all that is wrong at once; `request` words it for the API.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+# a file that says true, 1.0 or "1" where a number belongs means something else, and AWS would be asked for that
+Whole = Annotated[int, Strict()]
+Truth = Annotated[bool, Strict()]
 
 
 class DeploymentType(StrEnum):
@@ -77,7 +81,7 @@ class _Block(BaseModel):
 
 class MetadataConfiguration(_Block):
     mode: MetadataMode
-    iops: int | None = None
+    iops: Whole | None = None
 
 
 class RootSquashConfiguration(_Block):
@@ -92,7 +96,7 @@ class LogConfiguration(_Block):
 
 class DataReadCacheConfiguration(_Block):
     sizing_mode: ReadCacheMode
-    size: int | None = None  # GiB
+    size: Whole | None = None  # GiB
 
 
 class EventPolicy(_Block):
@@ -104,16 +108,25 @@ class AssociationS3(_Block):
     auto_export_policy: EventPolicy | None = None
 
 
+class Timeouts(_Block):
+    """How long Terraform waits for the resource; nothing that AWS is told."""
+
+    create: str | None = None  # as Terraform writes durations: 30m, 1h30m
+    update: str | None = None
+    delete: str | None = None
+
+
 class AssociationSpec(_Block):
     """aws_fsx_data_repository_association, without the file system's id, which is not known before it exists."""
 
     file_system_path: str  # /, or /ns1
     data_repository_path: str  # s3://bucket/prefix/
-    batch_import_meta_data_on_create: bool = False
-    imported_file_chunk_size: int | None = None  # MiB
-    delete_data_in_filesystem: bool = False  # when the association is deleted
+    batch_import_meta_data_on_create: Truth = False
+    imported_file_chunk_size: Whole | None = None  # MiB
+    delete_data_in_filesystem: Truth = False  # when the association is deleted
     s3: AssociationS3 | None = None
     tags: dict[str, str] = Field(default_factory=dict)
+    timeouts: Timeouts | None = None
 
 
 class FileSystemSpec(_Block):
@@ -129,30 +142,31 @@ class FileSystemSpec(_Block):
     security_group_ids: tuple[str, ...] = ()
     deployment_type: DeploymentType | None = None  # the API's default is SCRATCH_1
     storage_type: StorageType = StorageType.SSD
-    storage_capacity: int | None = None
-    per_unit_storage_throughput: int | None = None
-    throughput_capacity: int | None = None
+    storage_capacity: Whole | None = None
+    per_unit_storage_throughput: Whole | None = None
+    throughput_capacity: Whole | None = None
     file_system_type_version: str | None = None  # of Lustre: 2.10, 2.12, 2.15
     data_compression_type: DataCompressionType | None = None
     drive_cache_type: DriveCacheType | None = None
-    efa_enabled: bool | None = None
+    efa_enabled: Truth | None = None
     metadata_configuration: MetadataConfiguration | None = None
     data_read_cache_configuration: DataReadCacheConfiguration | None = None
     root_squash_configuration: RootSquashConfiguration | None = None
     log_configuration: LogConfiguration | None = None
     kms_key_id: str | None = None
     weekly_maintenance_start_time: str | None = None  # d:HH:MM, 1 is Monday, UTC
-    automatic_backup_retention_days: int | None = None
+    automatic_backup_retention_days: Whole | None = None
     daily_automatic_backup_start_time: str | None = None  # HH:MM, UTC
-    copy_tags_to_backups: bool | None = None
+    copy_tags_to_backups: Truth | None = None
     backup_id: str | None = None
-    skip_final_backup: bool | None = None
+    skip_final_backup: Truth | None = None
     final_backup_tags: dict[str, str] = Field(default_factory=dict)
     import_path: str | None = None
     export_path: str | None = None
     auto_import_policy: AutoImportPolicy | None = None
-    imported_file_chunk_size: int | None = None  # MiB
+    imported_file_chunk_size: Whole | None = None  # MiB
     tags: dict[str, str] = Field(default_factory=dict)
+    timeouts: Timeouts | None = None
     data_repository_associations: tuple[AssociationSpec, ...] = ()
 
     @property

@@ -41,6 +41,7 @@ _RULES: Final[tuple[Callable[[FileSystemSpec], Iterator[Violation]], ...]] = (
     upkeep.final_backup,
     repository.repository_of_file_system,
     upkeep.tags,
+    upkeep.timeouts,
     repository.data_repository_associations,
 )
 

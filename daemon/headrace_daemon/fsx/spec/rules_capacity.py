@@ -42,7 +42,9 @@ def storage_capacity(spec: FileSystemSpec) -> Found:
             smallest = min(near for sizes in choices for near in sizes.nearest(0))
             yield error(field, capacity, "a new file system has a storage capacity in GiB", smallest, page=page)
         return
-    if not any(capacity in sizes for sizes in choices):
+    # of a storage that its deployment does not have, either may be what is meant
+    either = choices if _exists(spec) else [*choices, *_sizes_of_deployment(spec)]
+    if not any(capacity in sizes for sizes in either):
         yield error(
             field,
             capacity,
@@ -67,6 +69,8 @@ def per_unit_storage_throughput(spec: FileSystemSpec) -> Found:
         if tier is not None:
             rule = f"the throughput of {spec.deployment} is fixed: it has no tiers"
             yield error(field, tier, rule, LEAVE_OUT, page=pages.LUSTRE)
+    elif tier is None and not _exists(spec):
+        return
     elif tier is None:
         yield error(field, tier, f"{_kind(spec)} storage needs its tier in MB/s a TiB", *tiers, page=pages.LUSTRE)
     elif tier not in tiers:
@@ -97,6 +101,16 @@ def _offer(spec: FileSystemSpec) -> Offer:
     return OFFERS[kind if kind in OFFERS else (deployments_of(spec.storage_type)[0], spec.storage_type)]
 
 
+def _exists(spec: FileSystemSpec) -> bool:
+    """Whether AWS has this storage for this deployment."""
+    return (spec.deployment, spec.storage_type) in OFFERS
+
+
+def _sizes_of_deployment(spec: FileSystemSpec) -> list[Sizes]:
+    kinds = [(spec.deployment, storage) for storage in storages_of(spec.deployment)]
+    return [sizes for kind in kinds for sizes in OFFERS[kind].sizes.values()]
+
+
 def _sizes(spec: FileSystemSpec) -> Sequence[Sizes]:
     """Those of the tier, or of every tier where it is none of them."""
     offer, tier = _offer(spec), spec.per_unit_storage_throughput
@@ -124,6 +138,8 @@ def _kind(spec: FileSystemSpec) -> str:
 
 
 def _called(spec: FileSystemSpec) -> str:
+    if not _exists(spec):
+        return f"{spec.storage_type} storage"
     offer, tier = _offer(spec), spec.per_unit_storage_throughput
     efa = " with EFA" if spec.efa_enabled and offer.efa else ""
     # the tier says nothing where all tiers have the same sizes

@@ -31,9 +31,11 @@ from headrace_daemon.fsx.spec.offers import (
 
 _LARGEST_ID: Final = 4_294_967_294
 _MOST_NIDS: Final = 64
+_LONGEST_NID: Final = 43
 # the patterns of botocore's service model
 _SQUASH: Final = re.compile(r"([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
-_NID: Final = re.compile(r"([0-9\[\]\-]*\.){3}([0-9\[\]\-]*)@tcp", re.ASCII)
+_NID: Final = re.compile(r"([^.@]+)\.([^.@]+)\.([^.@]+)\.([^.@]+)@tcp")
+_OCTETS: Final = re.compile(r"(\d{1,3})|\[(\d{1,3})(?:-(\d{1,3}))?\]", re.ASCII)
 _ARN: Final = re.compile(r"arn:[^:]{1,63}:([^:]{0,63}):([^:]{0,63}):(?:|\d{12}):([^/].{0,1023})", re.ASCII)
 _LOG_GROUP: Final = "log-group:/aws/fsx"
 
@@ -60,7 +62,10 @@ def file_system_type_version(spec: FileSystemSpec) -> Found:
     if given is not None and given not in allowed:
         # metadata_configuration has an error of its own where the deployment has none
         holder = f"{spec.deployment} with a metadata configuration" if len(allowed) == 1 else str(spec.deployment)
-        rule = f"the Lustre versions of {holder if given in LUSTRE_VERSIONS else 'FSx'} are {listed(allowed, 'and')}"
+        rule = f"the Lustre versions of {holder} are {listed(allowed, 'and')}"
+        if given not in LUSTRE_VERSIONS:
+            known = f"the Lustre versions of FSx are {listed(LUSTRE_VERSIONS, 'and')}"
+            rule = known if allowed == LUSTRE_VERSIONS else f"{known}, those of {holder} {listed(allowed, 'and')}"
         yield error(field, given, rule, *_newer(given, allowed), page=page)
     elif given is None and lustre_version(spec) == "2.10" and not spec.data_repository_associations:
         rule = f"AWS then takes 2.10 for {spec.deployment}, which can have no data repository association"
@@ -76,7 +81,7 @@ def drive_cache_type(spec: FileSystemSpec) -> Found:
     """https://docs.aws.amazon.com/fsx/latest/APIReference/API_CreateFileSystemLustreConfiguration.html"""
     field, cache = "drive_cache_type", spec.drive_cache_type
     if spec.storage_type is StorageType.HDD:
-        if cache is None:
+        if cache is None and spec.deployment is DeploymentType.PERSISTENT_1:  # elsewhere there is no HDD
             rule = "HDD storage says whether it has a cache of SSD in front: 20 % of its capacity, or none"
             yield error(field, cache, rule, *DriveCacheType, page=pages.LUSTRE)
     elif cache is DriveCacheType.READ:
@@ -87,7 +92,7 @@ def drive_cache_type(spec: FileSystemSpec) -> Found:
 
 
 def efa_enabled(spec: FileSystemSpec) -> Found:
-    """The steps of its capacity are in `rules_capacity`.
+    """The steps of its capacity are in `rules_capacity`. What it needs besides says Terraform's provider:
 
     https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/fsx_lustre_file_system
     """
@@ -95,15 +100,15 @@ def efa_enabled(spec: FileSystemSpec) -> Found:
         return
     field = "efa_enabled"
     if spec.deployment is not DeploymentType.PERSISTENT_2:
-        yield error(field, True, "EFA is for PERSISTENT_2 alone", LEAVE_OUT, page=pages.TERRAFORM)
+        yield error(field, True, "EFA is for PERSISTENT_2 alone", LEAVE_OUT, page=pages.LUSTRE)
     elif spec.metadata_configuration is None:
         need = 'add [metadata_configuration] mode = "AUTOMATIC"'
         if spec.storage_type is not StorageType.SSD:
             need = 'add [metadata_configuration] mode = "USER_PROVISIONED"'
-        yield error(field, True, "a file system with EFA has a metadata configuration", need, page=pages.TERRAFORM)
+        yield error(field, True, "a file system with EFA has a metadata configuration", need, page=pages.LUSTRE)
     if not spec.security_group_ids:
         rule = "EFA needs a security group that lets all traffic pass within itself; the VPC's default one may not"
-        yield warning("security_group_ids", NOT_SET, rule, "sg-0123456789abcdef0", page=pages.TERRAFORM)
+        yield warning("security_group_ids", NOT_SET, rule, "sg-0123456789abcdef0", page=pages.NETWORK)
 
 
 def metadata_configuration(spec: FileSystemSpec) -> Found:
@@ -117,7 +122,7 @@ def metadata_configuration(spec: FileSystemSpec) -> Found:
             yield error(block, given, rule, 'mode = "USER_PROVISIONED", iops = 6000', page=page)
         return
     if spec.deployment is not DeploymentType.PERSISTENT_2:
-        yield error(block, given.mode, "only PERSISTENT_2 has a metadata configuration", LEAVE_OUT, page=page)
+        yield error(block, "a table", "only PERSISTENT_2 has a metadata configuration", LEAVE_OUT, page=page)
     field, iops = f"{block}.iops", given.iops
     if given.mode is MetadataMode.AUTOMATIC:
         if elastic:
@@ -141,7 +146,7 @@ def data_read_cache_configuration(spec: FileSystemSpec) -> Found:
     block, given, page = "data_read_cache_configuration", spec.data_read_cache_configuration, pages.READ_CACHE
     if spec.storage_type is not StorageType.INTELLIGENT_TIERING:
         if given is not None:
-            yield error(block, given.sizing_mode, "a read cache is for INTELLIGENT_TIERING alone", LEAVE_OUT, page=page)
+            yield error(block, "a table", "a read cache is for INTELLIGENT_TIERING alone", LEAVE_OUT, page=page)
         return
     if given is None:
         rule = "INTELLIGENT_TIERING says how large its SSD read cache is"
@@ -189,12 +194,20 @@ def root_squash_configuration(spec: FileSystemSpec) -> Found:
     if len(nids) > _MOST_NIDS:
         yield error(field, f"{len(nids)} clients", f"at most {_MOST_NIDS} clients are named", "a range", page=page)
     for index, nid in enumerate(nids):
-        if not (11 <= len(nid) <= 43 and _NID.fullmatch(nid)):
-            rule = "a client is its IPv4 address or a range of them, and @tcp"
+        if not _is_nid(nid):
+            rule = "a client is its IPv4 address or a range of them, from low to high, and @tcp"
             yield error(f"{field}[{index}]", nid, rule, "10.0.1.6@tcp", "10.0.[2-10].[1-255]@tcp", page=page)
     if nids and not any(ids) and (text is None or found):
         rule = "root is squashed for nobody, so that exceptions say nothing"
         yield warning(field, nids, rule, 'root_squash = "65534:65534"', page=page)
+
+
+def _is_nid(text: str) -> bool:
+    """10.0.[2-10].[1-255]@tcp, each number 0 to 255: what `lctl` takes of the forms that FSx lets through."""
+    found = _NID.fullmatch(text) if len(text) <= _LONGEST_NID else None
+    octets = [_OCTETS.fullmatch(part) for part in found.groups()] if found else []
+    ranges = [[int(number) for number in one.groups() if number is not None] for one in octets if one]
+    return len(ranges) == 4 and all(0 <= one[0] <= one[-1] <= 255 for one in ranges)
 
 
 def log_configuration(spec: FileSystemSpec) -> Found:

@@ -11,15 +11,17 @@ from headrace_daemon.fsx.spec import aws_pages as pages
 from headrace_daemon.fsx.spec.findings import LEAVE_OUT, Found, error, warning
 from headrace_daemon.fsx.spec.model import AssociationSpec, DeploymentType, FileSystemSpec, StorageType
 from headrace_daemon.fsx.spec.offers import LUSTRE_VERSIONS, lustre_version
-from headrace_daemon.fsx.spec.rules_upkeep import tags_of_association
+from headrace_daemon.fsx.spec.rules_upkeep import tags_of_association, timeouts_of
 
 MOST_ASSOCIATIONS: Final = 8
 _CHUNK_MIB: Final = (1, 512_000)
-_MOST_EVENTS: Final = 3
 _LONGEST_FILE_SYSTEM_PATH: Final = 4096
 _LONGEST_REPOSITORY_PATH: Final = 4357
-_LONGEST_IN_TERRAFORM: Final = 900
+LONGEST_IN_TERRAFORM: Final = 900
 _ONE_LINE: Final = re.compile(r"[^\u0000\u0085\u2028\u2029\r\n]+")  # botocore's service model, shape ArchivePath
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_NOT_IN_BUCKET: Final = re.compile(r"[^a-z0-9.-]", re.ASCII)
+_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _OF_THE_FILE_SYSTEM: Final = ("import_path", "export_path", "auto_import_policy", "imported_file_chunk_size")
 
 
@@ -47,7 +49,7 @@ def repository_of_file_system(spec: FileSystemSpec) -> Found:
             yield error(name, value, rule, LEAVE_OUT, page=pages.LUSTRE)
         elif spec.deployment is DeploymentType.PERSISTENT_2:
             rule = "PERSISTENT_2 is linked by data repository associations alone"
-            yield error(name, value, rule, "[[data_repository_associations]]", page=pages.TERRAFORM)
+            yield error(name, value, rule, "[[data_repository_associations]]", page=pages.ASSOCIATION)
         elif name != "import_path" and spec.import_path is None:
             found = error if name == "export_path" else warning
             yield found(name, value, "it says nothing without import_path", LEAVE_OUT, page=pages.LUSTRE)
@@ -60,8 +62,8 @@ def _paths(spec: FileSystemSpec) -> Found:
         text: str | None = getattr(spec, name)
         if text is not None:
             yield from _repository_path(name, text, pages.LUSTRE)
-            if len(text) > _LONGEST_IN_TERRAFORM:
-                rule = f"Terraform's provider takes at most {_LONGEST_IN_TERRAFORM} characters"
+            if len(text) > LONGEST_IN_TERRAFORM:
+                rule = f"Terraform's provider takes at most {LONGEST_IN_TERRAFORM} characters"
                 yield warning(name, text, rule, "a shorter prefix", page=pages.TERRAFORM)
     scratch = spec.deployment in (DeploymentType.SCRATCH_1, DeploymentType.SCRATCH_2)
     if spec.import_path is not None and scratch and not spec.data_repository_associations:
@@ -120,15 +122,20 @@ def _association(field: str, given: AssociationSpec) -> Found:
         )
         near = f"/{path.strip('/')}" if _ONE_LINE.fullmatch(path) else "/ns1"
         yield error(f"{field}.file_system_path", path, rule, near[:_LONGEST_FILE_SYSTEM_PATH], page=page)
+    elif "//" in path or {".", ".."} & set(path.split("/")):
+        rule = "a path in the file system goes straight down: without //, . and .."
+        names = [name for name in path.split("/") if name not in ("", ".", "..")]
+        yield error(f"{field}.file_system_path", path, rule, f"/{'/'.join(names)}", page=page)
     yield from _repository_path(f"{field}.data_repository_path", given.data_repository_path, page)
     yield from _chunk_size(f"{field}.imported_file_chunk_size", given.imported_file_chunk_size)
     for name in ("auto_import_policy", "auto_export_policy"):
         policy = getattr(given.s3, name, None)
-        if policy is not None and len(policy.events) > _MOST_EVENTS:
-            events = tuple(dict.fromkeys(policy.events))
+        events = tuple(dict.fromkeys(policy.events)) if policy is not None else ()
+        if policy is not None and events != policy.events:
             rule = "at most NEW, CHANGED and DELETED, each once"
             yield error(f"{field}.s3.{name}.events", policy.events, rule, events, page=pages.ASSOCIATION_S3)
     yield from tags_of_association(f"{field}.tags", given.tags)
+    yield from timeouts_of(f"{field}.timeouts", given.timeouts, pages.TERRAFORM_ASSOCIATION)
 
 
 def _overlaps(block: str, given: Sequence[AssociationSpec]) -> Found:
@@ -167,11 +174,24 @@ def _folder(path: str) -> str:
 
 
 def _repository_path(field: str, text: str, page: str) -> Found:
-    if place_of(text) is None or len(text) > _LONGEST_REPOSITORY_PATH or not _ONE_LINE.fullmatch(text):
+    place = place_of(text)
+    if place is None or len(text) > _LONGEST_REPOSITORY_PATH or not _ONE_LINE.fullmatch(text):
         rule = f"it is s3://bucket/prefix/, one line of at most {_LONGEST_REPOSITORY_PATH} characters"
         plain = text.rpartition("://")[2].strip("/")
-        near = f"s3://{plain}/" if _ONE_LINE.fullmatch(plain) else "s3://bucket/prefix/"
+        near = f"s3://{plain}/"
+        if not _ONE_LINE.fullmatch(plain) or not _is_bucket(plain.partition("/")[0]):
+            near = "s3://bucket/prefix/"
         yield error(field, text, rule, near[:_LONGEST_REPOSITORY_PATH], page=page)
+    elif not _is_bucket(place.bucket):
+        rule = "a bucket's name is 3 to 63 lower-case letters, digits, hyphens and single dots, and no IP address"
+        plain = _NOT_IN_BUCKET.sub("-", place.bucket.lower()).strip("-.")[:63]
+        near = f"s3://{plain if _is_bucket(plain) else 'bucket'}/{place.prefix}"
+        yield error(field, text, rule, near, page=pages.BUCKETS)
+
+
+def _is_bucket(name: str) -> bool:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+    return _BUCKET.fullmatch(name) is not None and ".." not in name and _ADDRESS.fullmatch(name) is None
 
 
 def _chunk_size(field: str, size: int | None) -> Found:

@@ -7,7 +7,7 @@ from typing import Final
 
 from headrace_daemon.fsx.spec import aws_pages as pages
 from headrace_daemon.fsx.spec.findings import LEAVE_OUT, Found, error, warning
-from headrace_daemon.fsx.spec.model import FileSystemSpec
+from headrace_daemon.fsx.spec.model import FileSystemSpec, Timeouts
 from headrace_daemon.fsx.spec.offers import PERSISTENT, linked
 
 _MOST_GROUPS: Final = 50
@@ -20,9 +20,13 @@ _BACKUP: Final = re.compile(r"backup-[0-9a-f]{8,121}", re.ASCII)
 _KEY: Final = re.compile(r"[^\n\r\x85\u2028\u2029]{1,2048}")
 _WEEKLY: Final = re.compile(r"[1-7]:([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _DAILY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+# https://pkg.go.dev/time#ParseDuration, without a sign
+_DURATION: Final = re.compile(r"0|(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
+_NUMBER_AND_UNIT: Final = re.compile(r"(\d{1,6})\s*([hms])", re.ASCII | re.IGNORECASE)
 _REGION: Final = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)", re.ASCII)
 _TAG_SIGNS: Final = frozenset("_.:/=+-@")
 _SIGNS: Final = "letters, digits, spaces and _ . : / = + - @"
+_RESERVED: Final = "aws:"
 _LONGEST_KEY: Final = 128
 _LONGEST_VALUE: Final = 256
 
@@ -121,7 +125,7 @@ def daily_automatic_backup_start_time(spec: FileSystemSpec) -> Found:
         yield error(field, text, without, LEAVE_OUT, page=pages.BACKUPS)
     elif not spec.automatic_backup_retention_days and spec.backup_id is None:
         rule = "it says nothing without automatic_backup_retention_days of 1 or more"
-        yield warning(field, text, rule, "automatic_backup_retention_days = 7", page=pages.TERRAFORM)
+        yield warning(field, text, rule, "automatic_backup_retention_days = 7", page=pages.LUSTRE)
 
 
 def copy_tags_to_backups(spec: FileSystemSpec) -> Found:
@@ -141,6 +145,24 @@ def final_backup(spec: FileSystemSpec) -> Found:
         yield warning("final_backup_tags", keys, rule, LEAVE_OUT, "skip_final_backup = false", page=pages.DELETE)
 
 
+def timeouts(spec: FileSystemSpec) -> Found:
+    """https://developer.hashicorp.com/terraform/language/resources/syntax#operation-timeouts"""
+    yield from timeouts_of("timeouts", spec.timeouts, pages.TERRAFORM)
+
+
+def timeouts_of(field: str, given: Timeouts | None, page: str) -> Found:
+    """field: the path of the table."""
+    for name, text in given.model_dump(exclude_none=True).items() if given is not None else ():
+        if not _DURATION.fullmatch(text):
+            rule = "it is a duration as Terraform writes them: numbers with h, m or s"
+            yield error(f"{field}.{name}", text, rule, _duration_near(text), page=page)
+
+
+def _duration_near(text: str) -> str:
+    found = _NUMBER_AND_UNIT.match(text.strip())
+    return f"{found[1]}{found[2].lower()}" if found else "30m"
+
+
 def backup_id(spec: FileSystemSpec) -> Found:
     """https://docs.aws.amazon.com/fsx/latest/APIReference/API_CreateFileSystemFromBackup.html"""
     if spec.backup_id is not None and not _BACKUP.fullmatch(spec.backup_id):
@@ -152,6 +174,10 @@ def tags(spec: FileSystemSpec) -> Found:
     """https://docs.aws.amazon.com/fsx/latest/APIReference/API_Tag.html"""
     # the name is one of them
     yield from _tags("tags", spec.tags, _MOST_TAGS if "Name" in spec.tags else _MOST_TAGS - 1)
+    own = spec.tags.get("Name", spec.name)
+    if own != spec.name and "name" in spec.model_fields_set:
+        rule = f"the name is {spec.name}, and is the tag Name, too: say which of them it is"
+        yield error("tags.Name", own, rule, spec.name, LEAVE_OUT, page=pages.TAG)
 
 
 def tags_of_association(field: str, given: Mapping[str, str]) -> Found:
@@ -167,6 +193,9 @@ def _tags(field: str, given: Mapping[str, str], most: int = _MOST_TAGS) -> Found
         if not (1 <= len(key) <= _LONGEST_KEY and _is_tag_text(key)):
             rule = f"a tag's key is 1 to {_LONGEST_KEY} {_SIGNS}"
             yield error(f"{field}.{key}", key, rule, _tag_text(key)[:_LONGEST_KEY] or "key", page=pages.TAG)
+        elif key.lower().startswith(_RESERVED):
+            rule = f"keys that begin with {_RESERVED} are reserved for AWS itself"
+            yield error(f"{field}.{key}", key, rule, key[len(_RESERVED) :] or "key", page=pages.TAGGING)
         if not (len(value) <= _LONGEST_VALUE and _is_tag_text(value)):
             rule = f"a tag's value is up to {_LONGEST_VALUE} {_SIGNS}"
             yield error(f"{field}.{key}", value, rule, _tag_text(value)[:_LONGEST_VALUE], page=pages.TAG)
