@@ -23,6 +23,8 @@ class _Watched(io.FileIO):
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
             return super().write(data)
+        except BrokenPipeError:
+            raise  # nobody reads on, which is no fault: the command knows what to make of it
         except OSError:
             self.failed = True
             raise
