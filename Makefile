@@ -7,7 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-WORKERS ?= 2
+# two cores are a third idle with two: many tests wait for a disk or a clock
+WORKERS ?= 3
 TESTS ?= tests
 BENCH ?=
 CHAOS ?=
