@@ -30,8 +30,8 @@ TOGETHER: Final = 500
 _IDLE: Final = "NOOP"
 _LOST: Final = "Lustre says that its copy in the bucket is lost (lost_from_hsm); copy the object there anew"
 _RELEASED: Final = (
-    "its data is not in the file system (released to its bucket); reading would bring it back; --restore does so for "
-    "all in bulk (elsewhere: `headraced fsx restore`), or copy the object from its bucket"
+    "its data is not in the file system (released to its bucket); reading would bring it back; --restore of a sync, or "
+    "`headraced fsx restore`, does so for all in bulk; or copy the object from its bucket"
 )
 NOT_TOLD: Final = "Lustre does not tell where its data is: it is gone, or may not be asked about"
 _NOTHING_CAME: Final = (

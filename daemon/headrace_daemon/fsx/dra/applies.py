@@ -136,7 +136,7 @@ _OF_ERRORS: Final[dict[type[FsxError], tuple[str, str]]] = {
     FsxDenied: (
         "fsx_denied",
         "Let the credentials of the section's remote call fsx:DescribeFileSystems, DescribeDataRepositoryAssociations, "
-        "CreateDataRepositoryTask, DescribeDataRepositoryTasks and CancelDataRepositoryTask.",
+        "CreateDataRepositoryTask, TagResource, DescribeDataRepositoryTasks and CancelDataRepositoryTask.",
     ),
     FsxUnreachable: ("fsx_unreachable", "Let this host reach the FSx API of the region (HTTPS), then try again."),
     FsxBusy: ("fsx_busy", "Try again in a moment."),
