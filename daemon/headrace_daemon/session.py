@@ -39,6 +39,7 @@ from headrace_daemon.transfer.relay import Relay
 from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
 from headrace_queue.config import Config
+from headrace_queue.dra_options import only_tasks
 from headrace_queue.jobs import Batch, Item, Job, Kind, Links, Options, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.locations import Location
@@ -110,6 +111,7 @@ class Session:
             facts=host.facts,
             scratch=self.scratch,
             standing=standing,
+            only_tasks=only_tasks(job.spec, host.config.fsx),
         )
         self._mover = _mover_for(self.work, source, destination)
 

@@ -12,7 +12,10 @@ from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Owner, V
 from headrace_queue.locations import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headrace_queue.config import Config
+    from headrace_queue.config_fsx import FsxConfig
 
 _LEAVE_OUT: Final = "Leave it out."
 
@@ -60,6 +63,17 @@ def keeps_links(config: "Config", start: Location, end: Location, via: Via) -> b
     path = start.path or end.path
     sections = [one for one in config.fsx.values() if path is not None and path.is_relative_to(one.mount)]
     return via is not Via.STREAM and any(one.via != "stream" or via is Via.DRA for one in sections)
+
+
+def only_tasks(spec: JobSpec, sections: "Mapping[str, FsxConfig]") -> bool:
+    """Whether a job is never streamed: it says so, or says nothing, and the section of its path does."""
+    if spec.options.via is not Via.AUTO:
+        return spec.options.via is Via.DRA
+    sides = (Location.parse(spec.source).path, Location.parse(spec.destination).path)
+    path = next((side for side in sides if side is not None), None)
+    if path is None or spec.kind is not Kind.SYNC:
+        return False
+    return any(one.via == "dra" and path.is_relative_to(one.mount) for one in sections.values())
 
 
 def check_lustre_options(

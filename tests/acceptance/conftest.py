@@ -8,6 +8,7 @@ import pytest
 
 from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS, Tls
 from tests.support.commands import Hub, remote_of
+from tests.support.fsx_site import SMALL, Fleet, LinkedSite, fleet_of, linked_site
 from tests.support.outside import Outside, outside_of
 from tests.support.proxy_thread import ProxyThread
 from tests.support.site import Site, site_of
@@ -59,4 +60,24 @@ def outside(servers_dir: Path, seaweed_tls: SeaweedFS, tls: Tls, door: ProxyThre
 def outside_rclone(servers_dir: Path, rclone_tls: RcloneS3, tls: Tls) -> Iterator[Outside]:
     """`rclone serve s3` stages, at one address for all."""
     with outside_of(servers_dir / "outside-rclone", rclone_tls, tls) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def fleet(moto_s3: S3Server, servers_dir: Path) -> Iterator[Fleet]:
+    with fleet_of(servers_dir / "fleet", moto_s3, 80, *SMALL) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def linked(fleet: Fleet) -> Iterator[LinkedSite]:
+    """A file system that is linked to a bucket; a daemon runs."""
+    with fleet.lend() as site:
+        yield site
+
+
+@pytest.fixture
+def alone(moto_s3: S3Server, tmp_path: Path) -> Iterator[LinkedSite]:
+    """The same without a daemon."""
+    with linked_site(tmp_path, moto_s3, *SMALL) as site:
         yield site

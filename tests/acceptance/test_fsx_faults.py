@@ -1,7 +1,7 @@
 """Jobs between a linked path and its bucket where FSx cannot, will not or does not move everything: what is left is
 streamed, and the job says so; with `via dra` nothing is streamed, and it says that."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,32 +13,11 @@ from headrace_daemon.files.names import temp_name
 from headrace_queue.jobs import Owner, Rule, Via
 from headrace_queue.states import JobState
 from headrace_queue.tasks import TaskState
-from tests.support.fsx_site import Fleet, LinkedSite, fleet_of, linked_site
+from tests.support.fsx_site import SMALL, LinkedSite, linked_site
 
 pytestmark = pytest.mark.server
 
-SMALL = ("task_from_objects = 2",)
 FILES = {f"run/{number}.nc": b"x" * (number + 1) for number in range(3)}
-
-
-@pytest.fixture(scope="module")
-def fleet(moto_s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet_of(tmp_path_factory.mktemp("fleet"), moto_s3, 40, *SMALL) as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def linked(fleet: Fleet) -> Iterator[LinkedSite]:
-    """With a daemon that runs."""
-    with fleet.lend() as site:
-        yield site
-
-
-@pytest.fixture
-def alone(moto_s3: S3Server, tmp_path: Path) -> Iterator[LinkedSite]:
-    """Without a daemon."""
-    with linked_site(tmp_path, moto_s3, *SMALL) as site:
-        yield site
 
 
 @pytest.fixture
@@ -271,6 +250,19 @@ def test_what_does_not_come_back_fails_where_nothing_is_streamed(stored: LinkedS
     assert (job.state, job.counters.failed) == (JobState.INCOMPLETE, 1)
     assert stored.outcomes(job.id)["run/1.nc"] == "failed"
     assert stored.mount.released("run/1.nc")
+
+
+def test_nothing_is_streamed_where_the_section_says_so(moto_s3: S3Server, tmp_path: Path) -> None:
+    """Neither what FSx did not import nor what does not come back."""
+    with linked_site(tmp_path, moto_s3, 'via = "dra"') as linked:
+        for key, body in FILES.items():
+            linked.put(key, body)
+        linked.mount.break_restore("run/1.nc")
+        linked.mount.fail_files("run/2.nc", "Conflict")
+        job = linked.bring(1)
+        assert linked.outcomes(job.id) == {"run/0.nc": "restored", "run/1.nc": "failed", "run/2.nc": "failed"}
+        assert linked.mount.released("run/1.nc")
+        assert not (linked.root / "run/2.nc").exists()
 
 
 def test_a_released_file_is_not_read_by_accident(stored: LinkedSite, tmp_path: Path) -> None:

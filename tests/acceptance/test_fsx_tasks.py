@@ -3,7 +3,6 @@ what."""
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,10 @@ from headrace_daemon.demo.servers import S3Server
 from headrace_queue.jobs import Links, Via
 from headrace_queue.states import BatchState, JobState
 from headrace_queue.tasks import TaskState
-from tests.support.fsx_site import Fleet, LinkedSite, fleet_of, linked_site
+from tests.support.fsx_site import SMALL, LinkedSite, linked_site
 from tests.support.site import until
 
 pytestmark = pytest.mark.server
-
-SMALL = ("task_from_objects = 3",)
-
-
-@pytest.fixture(scope="module")
-def fleet(moto_s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet_of(tmp_path_factory.mktemp("fleet"), moto_s3, 40, *SMALL) as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def linked(fleet: Fleet) -> Iterator[LinkedSite]:
-    """With a daemon that runs."""
-    with fleet.lend() as site:
-        yield site
-
-
-@pytest.fixture
-def alone(moto_s3: S3Server, tmp_path: Path) -> Iterator[LinkedSite]:
-    """Without a daemon."""
-    with linked_site(tmp_path, moto_s3, *SMALL) as site:
-        yield site
 
 
 def write_some(linked: LinkedSite, count: int = 4) -> dict[str, str]:

@@ -20,6 +20,8 @@ from tests.support.fsx_server import FakeFsx, fsx_server
 from tests.support.site import Site, until
 
 REGION = "us-east-1"
+SMALL = ("task_from_objects = 3",)
+"""From so many on a task is worth its start."""
 
 
 @dataclass

@@ -106,6 +106,7 @@ class Bench:
         work = SimpleNamespace(
             job=batch.job, config=config, threads=self._threads, memory=MemoryBudget(2**20), slots=Slots(4)
         )
+        work.only_tasks = self.options.via is Via.DRA
         work.pace, work.queue = self._pace, SimpleNamespace(write=self._write)
         landing = cast("Landing", SimpleNamespace(room=self.room))
         end = FilesEnd(self._root, "", landing, lustre=self.lustre, restoring=self.restoring)

@@ -16,7 +16,7 @@ from headrace_daemon.transfer.remove import remove
 from headrace_daemon.transfer.restore import restore
 from headrace_queue.advice import for_job
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Action, Batch, Item, Job, Via
+from headrace_queue.jobs import Action, Batch, Item, Job
 from headrace_queue.store import Store
 
 GROUP_OBJECTS = 32
@@ -166,7 +166,7 @@ class BatchRun:
         left = await restore(self._work, self._destination, group, self._tell)
         self._coming = left.pause
         for one, why in left.failed:
-            if self._work.job.spec.options.via is Via.DRA:
+            if self._work.only_tasks:
                 await self._tell(*one, Outcome("failed", error="restore_failed", message=why), 0)
             else:
                 self._not_restored.append(one)

@@ -96,6 +96,7 @@ class Work:
     facts: Facts
     scratch: Path  # for temporary files, on a local disk
     standing: Standing  # whose rights the steps in `threads` have
+    only_tasks: bool = False  # what FSx does not move is not streamed in its place
 
     async def pace(self, size: int) -> None:
         """Waits until bytes may travel; with nothing in hand that other jobs need: no slot, no memory."""

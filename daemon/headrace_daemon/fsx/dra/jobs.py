@@ -20,6 +20,7 @@ from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks
 from headrace_queue.advice import with_advice
 from headrace_queue.config import Config
 from headrace_queue.config_fsx import FsxConfig
+from headrace_queue.dra_options import only_tasks
 from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Job, JobSpec, Kind, PlanLease, Via
 from headrace_queue.locations import Location
@@ -95,7 +96,7 @@ class JobTasks:
             return None
         name, config, asked = section
         # what is to be released has to be exported by FSx itself: what is streamed it does not know as exported
-        forced = _only_tasks(job.spec, config) or job.spec.options.release
+        forced = only_tasks(job.spec, self._sections) or job.spec.options.release
         found = await self._reasons(name, config, asked, forced=forced)
         if isinstance(found, Link) and (writing := await self._who_writes(job)) is not None:
             found = [_being_written(writing)]
@@ -116,8 +117,7 @@ class JobTasks:
         is to be streamed."""
         files = count(newer, "file")
         why = f"{files} here newer than the object, in the same size, and an import would overwrite that"
-        found = find_link(self._sections, Location.parse(job.spec.destination).path or Path())
-        if _only_tasks(job.spec, None if found is None else found[1]):
+        if only_tasks(job.spec, self._sections):
             remedy = "Sync the other way first, remove what is not wanted, or use --via stream, which leaves it alone."
             raise JobFailure(with_advice(why, remedy))
         await self._note(job.id, f"streamed, and not moved by FSx: {why}")
@@ -205,8 +205,7 @@ class JobTasks:
 
     async def _after(self, job: Job, tasks: list[Task]) -> Linked:
         spec = job.spec
-        only = _only_tasks(spec, self._sections.get(tasks[-1].spec.fsx))
-        after = after_tasks(tasks, only=only)
+        after = after_tasks(tasks, only=only_tasks(spec, self._sections))
         if told := told_of(tasks):
             await self._note(job.id, told)
         missing = missing_release(tasks) if spec.options.release else None
@@ -226,12 +225,6 @@ def _overlap(first: Path, second: Path) -> bool:
 def _being_written(job_id: int) -> Reason:
     text = f"job {job_id} writes there, and an export would take its unfinished files along"
     return Reason("being_written", text, f"Wait for it: headrace wait {job_id}")
-
-
-def _only_tasks(spec: JobSpec, section: FsxConfig | None) -> bool:
-    """Whether the job is never streamed."""
-    own = spec.options.via
-    return own is Via.DRA or (own is Via.AUTO and section is not None and section.via == "dra")
 
 
 def _refusal(found: Sequence[Reason]) -> str:
