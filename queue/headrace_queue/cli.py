@@ -5,10 +5,10 @@ Exit codes: 0 done; 1 done, but objects failed; 2 wrong use or configuration; 3 
 75 the queue cannot be used just now; 130 left with Ctrl-C while a job goes on.
 """
 
+import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any, Final, TextIO
 
 import typer
@@ -18,11 +18,30 @@ from headrace_queue import command_options as given
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.errors import HeadraceError, UsageError
 
-_SUBMIT: Final = ("sync", "copy", "archive", "run")
-_JOBS: Final = ("jobs", "status", "watch", "wait", "cancel", "pause", "resume", "retry", "report", "purge")
-_BY_URL: Final = ("upload", "download")
-_COMMANDS: Final = (*_SUBMIT, "match", *_JOBS, *_BY_URL, "transfers")
-_ANYWHERE: Final = frozenset({"sync", "copy", *_JOBS, *_BY_URL}) - {"purge"}
+_MODULES: Final = {
+    "sync": "commands_submit",
+    "copy": "commands_submit",
+    "archive": "commands_submit",
+    "run": "commands_submit",
+    "match": "commands_match",
+    "jobs": "commands_jobs",
+    "status": "commands_jobs",
+    "watch": "commands_jobs",
+    "wait": "commands_jobs",
+    "cancel": "commands_jobs",
+    "pause": "commands_jobs",
+    "resume": "commands_jobs",
+    "retry": "commands_jobs",
+    "report": "commands_jobs",
+    "purge": "commands_jobs",
+    "upload": "commands_transfer",
+    "download": "commands_transfer",
+    "transfers": "commands_transfers",
+}
+"""Where each command is, in the order of --help: a function of its name, or a typer application called `app`."""
+_ANYWHERE: Final = frozenset(
+    {name for name, module in _MODULES.items() if module in ("commands_jobs", "commands_transfer")} | {"sync", "copy"}
+) - {"purge"}
 """What a daemon on another host can be asked for."""
 _WITH_RULES: Final = ("sync", "archive", "run", "match")
 
@@ -31,36 +50,23 @@ class _BuiltWhenCalled(TyperGroup):
     """Loads and builds one command, not fourteen: typer looks at each option of each, which costs every call 15 ms."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_COMMANDS)
+        return list(_MODULES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         # all of them for a name that there is not: what is offered in its place comes from these
-        for name in [cmd_name] if cmd_name in _COMMANDS else _COMMANDS:
+        for name in [cmd_name] if cmd_name in _MODULES else _MODULES:
             if name not in self.commands:
                 self.commands[name] = _build(name)
         return self.commands.get(cmd_name)
 
 
 def _build(name: str) -> Any:
+    module: Any = importlib.import_module(f"headrace_queue.{_MODULES[name]}")
+    if not hasattr(module, name):
+        return typer.main.get_command(module.app)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name, cls=given.RulesInOrder if name in _WITH_RULES else None)(_function(name))
+    alone.command(name, cls=given.RulesInOrder if name in _WITH_RULES else None)(getattr(module, name))
     return typer.main.get_command(alone)
-
-
-def _function(name: str) -> Callable[..., int]:
-    module: Any
-    if name in _SUBMIT:
-        from headrace_queue import commands_submit as module
-    elif name in _JOBS:
-        from headrace_queue import commands_jobs as module
-    elif name in _BY_URL:
-        from headrace_queue import commands_transfer as module
-    elif name == "transfers":
-        from headrace_queue import commands_transfers as module
-    else:
-        from headrace_queue import commands_match as module
-    function: Callable[..., int] = getattr(module, name)
-    return function
 
 
 app = typer.Typer(
@@ -94,7 +100,7 @@ def _before(
 
 def _refuse_from_afar(command: str, url: str | None) -> None:
     named = "--url" if url is not None else "HEADRACE_URL" if os.environ.get("HEADRACE_URL") else ""
-    if named and command in _COMMANDS and command not in _ANYWHERE and "--help" not in sys.argv:
+    if named and command in _MODULES and command not in _ANYWHERE and "--help" not in sys.argv:
         why = f"it works on this host's own queue and files, and {named} names a daemon on another one"
         raise UsageError(f"headrace {command}", why, f"Call it on that host, or without {named}.")
 

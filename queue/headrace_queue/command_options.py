@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 from typer.core import TyperCommand
 
-from headrace_queue.jobs import Links, Rule, Via
+from headrace_queue.jobs import Archived, Links, Rule, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.refusals import job_number
 from headrace_queue.selection import RULE_OPTIONS, rules_from
@@ -161,6 +161,61 @@ Expires: TypeAlias = Annotated[
 ]
 Metadata: TypeAlias = Annotated[
     list[str], typer.Option("--metadata", metavar="NAME=VALUE", help="User metadata of objects; may be repeated.")
+]
+
+
+Inventory: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--inventory", metavar="MANIFEST", help="Take what an S3 Inventory lists, in place of a listing."),
+]
+AsOf: TypeAlias = Annotated[
+    str | None, typer.Option("--as-of", metavar="AGE|DATE", help="The versions that were current then.")
+]
+MaxErrors: TypeAlias = Annotated[
+    int | None, typer.Option("--max-errors", metavar="N", min=0, help="End the job once more objects failed.")
+]
+Deadline: TypeAlias = Annotated[
+    str | None, typer.Option("--deadline", metavar="AGE|DATE", help="End the job then, such as 6h; `retry` goes on.")
+]
+After: TypeAlias = Annotated[
+    list[int],
+    typer.Option("--after", metavar="JOB", parser=job_number, help="Start once this job is done; may be repeated."),
+]
+Notify: TypeAlias = Annotated[
+    list[str], typer.Option("--notify", metavar="NAME", help="Tell [notices.NAME] how it goes; may be repeated.")
+]
+Tags: TypeAlias = Annotated[
+    list[str], typer.Option("--tag", metavar="NAME=VALUE", help="A tag of every object written; may be repeated.")
+]
+RequesterPays: TypeAlias = Annotated[
+    bool, typer.Option("--requester-pays", help="Pay for requests to a bucket whose owner does not.")
+]
+ArchivedObjects: TypeAlias = Annotated[
+    Archived | None,
+    typer.Option("--archived", help="Source objects in Glacier classes: a failure each, skipped, or restored. [fail]"),
+]
+RestoreTier: TypeAlias = Annotated[
+    Literal["Bulk", "Standard", "Expedited"] | None,
+    typer.Option("--restore-tier", help="How quickly, with --archived restore. [Bulk]"),
+]
+RestoreDays: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--restore-days", metavar="N", min=1, help="How long a restored copy stays. [7]"),
+]
+GroupName: TypeAlias = Annotated[
+    str | None, typer.Option("--group", metavar="NAME", help="The group of new files and folders.")
+]
+Umask: TypeAlias = Annotated[
+    str | None, typer.Option("--umask", metavar="OCTAL", help="What new files and folders do not allow, such as 0007.")
+]
+AllowGit: TypeAlias = Annotated[
+    bool, typer.Option("--allow-git", help="Write into the work tree of a git repository all the same.")
+]
+Watch: TypeAlias = Annotated[
+    bool, typer.Option("--watch", help="Go on: the daemon uploads what is new in SRC once it has settled.")
+]
+Settle: TypeAlias = Annotated[
+    str | None, typer.Option("--settle", metavar="SECONDS", help="With --watch: how long a file is left alone. [30s]")
 ]
 
 

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/fsx/latest/LustreGuide/export-data-repo-task-dra.htm
 from typing import TYPE_CHECKING, Final
 
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Owner, Via
+from headrace_queue.jobs import Archived, Compare, JobSpec, Kind, Links, Options, Owner, Via
 from headrace_queue.locations import Location
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def unsuited(kind: Kind, options: Options, *, to_bucket: bool, owner: Owner | No
         ("--encode-names", options.encode_names),
         *((f"--{name}", True) for name, _ in options.headers),
         ("--metadata", bool(options.metadata)),
+        ("--tag", bool(options.tags)),
+        ("--as-of", options.as_of_ns is not None),
+        ("--inventory", options.inventory is not None),
+        (f"--archived {options.archived}", options.archived is not Archived.FAIL),
+        ("--group", options.group is not None),
+        ("--umask", options.umask is not None),
     )
     return found + [option for option, given in rows if given]
 

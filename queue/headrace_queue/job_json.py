@@ -1,11 +1,11 @@
 """What `--json` prints of a job. These names are a contract: fields are added, never renamed or taken away.
 
-id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value), user (whose it is where it
-came through the API, else null); options as in `Options`, `rules` as a list of {include, pattern}, `headers` and
-`metadata` as name -> value; counters as in `Counters`; created, started, finished (seconds since the epoch or null);
-error, waiting, note and warning (text or null); seconds (how long it ran so far) and bytes_per_second (null before it
-started); exit_code (what `wait` gives, null while it is not over). `status` adds failures (see failure_json), tasks
-(see task_lines) and live_worker.
+id, kind, state, phase, source, destination; priority, submission_id, labels (name -> value), after (numbers of jobs),
+user (whose it is where it came through the API, else null); options as in `Options`, `rules` as a list of {include,
+pattern}, `headers`, `metadata` and `tags` as name -> value; counters as in `Counters`; created, started, finished
+(seconds since the epoch or null); error, waiting, note and warning (text or null); seconds (how long it ran so far) and
+bytes_per_second (null before it started); exit_code (what `wait` gives, null while it is not over). `status` adds
+failures (see failure_json), tasks (see task_lines) and live_worker.
 """
 
 import json
@@ -29,6 +29,7 @@ def job_json(job: Job, now: float) -> dict[str, Any]:
         "priority": spec.priority,
         "submission_id": spec.submission_id,
         "labels": dict(spec.labels),
+        "after": list(spec.after),
         "user": spec.owner.user if spec.owner is not None else None,
         "options": options_json(spec.options),
         "counters": asdict(job.counters),
@@ -55,7 +56,8 @@ def options_json(options: Options) -> dict[str, Any]:
     """The options under the names of their fields."""
     rules = [rule._asdict() for rule in options.rules]
     described = {"headers": dict(options.headers), "metadata": dict(options.metadata)}
-    words = {"compare": str(options.compare), "via": str(options.via), "links": str(options.links)}
+    described["tags"] = dict(options.tags)
+    words = {name: str(getattr(options, name)) for name in ("compare", "via", "links", "archived")}
     return asdict(options) | {"rules": rules} | described | words
 
 

@@ -48,6 +48,14 @@ class Links(StrEnum):
     STORE = "store"  # each is an object that holds the target's path, as FSx stores it, and becomes a link again
 
 
+class Archived(StrEnum):
+    """What becomes of source objects that are in an archive class of S3 and cannot be read as they are."""
+
+    FAIL = "fail"  # each is a failure, which names the class and the remedy
+    SKIP = "skip"  # each is passed over, and counted
+    RESTORE = "restore"  # S3 is asked to restore each; the job waits for it without holding anything
+
+
 class Phase(StrEnum):
     """What the planner of a job is at. Deletions are planned by a second listing, after the last transfer."""
 
@@ -100,6 +108,18 @@ class Options:
     dirs: bool = False  # so does every folder of a tree
     headers: tuple[tuple[str, str], ...] = ()  # system headers of what is written, names in lower case
     metadata: tuple[tuple[str, str], ...] = ()  # user metadata of what is written, without x-amz-meta-
+    tags: tuple[tuple[str, str], ...] = ()  # of what is written
+    requester_pays: bool = False  # this account agrees to pay for requests to buckets of others
+    as_of_ns: int | None = None  # the source as it was at this instant, from the versions that the bucket keeps
+    inventory: str | None = None  # the location or absolute path of a manifest.json in place of a listing
+    archived: Archived = Archived.FAIL
+    restore_tier: str = "Bulk"
+    restore_days: int = 7
+    group: str | None = None  # of new files and folders
+    umask: int | None = None  # of new files and folders, in place of the daemon's
+    max_errors: int | None = None  # failed objects that a job bears before it fails as a whole; None: any number
+    deadline: float | None = None  # seconds since the epoch at which the job fails if it is not over
+    notify: tuple[str, ...] = ()  # names of [notices.NAME] beside those that want every job
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +149,7 @@ class JobSpec:
     submission_id: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     owner: Owner | None = None  # of a job that came through the HTTP API
+    after: tuple[int, ...] = ()  # jobs that have to be done before this one starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +169,7 @@ class Counters:
     failed: int = 0
     retries: int = 0  # requests sent again
     extra: int = 0  # objects that only the destination has
+    archived: int = 0  # source objects in an archive class that were passed over
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headrace_queue.errors import HeadraceError, IllegalTransition, UnknownJob, UsageError
 from headrace_queue.jobs import (
+    Archived,
     Compare,
     Counters,
     Failure,
@@ -148,6 +149,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         submission_id=data["submission_id"],
         labels=tuple(data["labels"].items()),
         owner=None if data.get("user") is None else Owner(data["user"]),
+        after=tuple(data.get("after", ())),
     )
     known = {item.name for item in fields(Counters)}
     return Job(
@@ -173,6 +175,9 @@ def _options(data: Mapping[str, Any]) -> Options:
         "links": Links(data["links"]),
         "headers": tuple(data["headers"].items()),
         "metadata": tuple(data["metadata"].items()),
+        "tags": tuple(data.get("tags", {}).items()),
+        "archived": Archived(data.get("archived", "fail")),
+        "notify": tuple(data.get("notify", ())),
     }
     return Options(**{name: value for name, value in (data | typed).items() if name in _FIELDS})  # type: ignore[operator]
 

@@ -57,8 +57,8 @@ def bounds_of(
     bounds = Bounds(
         min_size=_size("--min-size", min_size),
         max_size=_size("--max-size", max_size),
-        oldest_ns=_instant("--max-age", max_age, now),
-        newest_ns=_instant("--min-age", min_age, now),
+        oldest_ns=instant_of("--max-age", max_age, now),
+        newest_ns=instant_of("--min-age", min_age, now),
     )
     if bounds.min_size is not None and bounds.max_size is not None and bounds.min_size > bounds.max_size:
         why = "the least size is larger than the greatest, so nothing could be selected"
@@ -92,13 +92,21 @@ def _size(option: str, text: str | None) -> int | None:
         raise refused(f"{option} {text}", str(error)) from None
 
 
-def _instant(option: str, text: str | None, now: float) -> int | None:
+def instant_ns(text: str) -> int:
+    """Nanoseconds since the epoch of a date or time of ISO 8601, in local time where it names no offset.
+
+    Raises ValueError, OverflowError.
+    """
+    return (datetime.fromisoformat(text).astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def instant_of(option: str, text: str | None, now: float) -> int | None:
     """A duration counts back from now; a date or time stands for itself, in local time where it names no offset."""
     if text is None:
         return None
     try:
         if "-" in text:
-            return (datetime.fromisoformat(text).astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+            return instant_ns(text)
         return round((now - parse_duration(text)) * 1e9)
     except (ValueError, OverflowError):
         why = "it is neither a duration nor a date or time of ISO 8601"

@@ -12,12 +12,13 @@ import apsw
 
 from headrace_queue.errors import QueueError
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 OLDEST_VERSION: Final = 1
 """Earlier files are refused.
 
 1 -> 2: jobs have an owner and can be archives; transfers.
 2 -> 3: data repository tasks.
+3 -> 4: jobs that start after others; schedules; notices; objects that are being restored from an archive class.
 """
 
 _OURS: Final = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"

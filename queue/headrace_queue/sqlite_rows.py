@@ -12,6 +12,7 @@ import apsw
 from headrace_queue.errors import SchemaMismatch, UnknownJob, UsageError
 from headrace_queue.jobs import (
     Action,
+    Archived,
     Compare,
     Counters,
     Failure,
@@ -35,16 +36,16 @@ _OPTIONS: Final = frozenset(field.name for field in fields(Options))
 JOB_COLUMNS: Final = ", ".join(
     (
         "id, kind, source, destination, options, labels, priority, submission_id, state, phase",
-        "created, started, finished, error, waiting, note, user, owner",
+        "created, started, finished, error, waiting, note, user, owner, after",
         *COUNTERS,
     )
 )
-_FIRST_COUNTER: Final = 18
+_FIRST_COUNTER: Final = 19
 
 _INSERT_JOB: Final = """
     INSERT INTO job (kind, source, destination, options, labels, priority, submission_id, user, owner, state, phase,
-        created)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'copy', ?)
+        created, after)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'copy', ?, ?)
 """
 _ADD_COUNTERS: Final = f"UPDATE job SET {', '.join(f'{name} = {name} + ?' for name in COUNTERS)} WHERE id = ?"
 _counter_values: Final = attrgetter(*COUNTERS)
@@ -83,6 +84,7 @@ def insert_job(db: apsw.Connection, spec: JobSpec, now: float) -> int:
             "" if spec.owner is None else spec.owner.user,
             None if spec.owner is None else encode_owner(spec.owner),
             now,
+            json.dumps(spec.after),
         ),
     )
     return db.last_insert_rowid()
@@ -99,7 +101,7 @@ def read_job(db: apsw.Connection, job_id: int) -> Job:
 def as_job(row: Row) -> Job:
     """A row of JOB_COLUMNS."""
     (number, kind, source, destination, options, labels, priority, submission_id, state, phase) = row[:10]
-    created, started, finished, error, waiting, note, user, owner = row[10:_FIRST_COUNTER]
+    created, started, finished, error, waiting, note, user, owner, after = row[10:_FIRST_COUNTER]
     return Job(
         id=number,
         spec=JobSpec(
@@ -111,6 +113,7 @@ def as_job(row: Row) -> Job:
             submission_id=submission_id,
             labels=_decode_labels(labels),
             owner=None if owner is None else decode_owner(user, owner),
+            after=tuple(json.loads(after)),
         ),
         state=JobState(state),
         phase=Phase(phase),
@@ -142,7 +145,11 @@ def decode_options(text: str) -> Options:
         values["via"] = Via(values["via"])
     if "links" in values:
         values["links"] = Links(values["links"])
-    for pairs in ("headers", "metadata"):
+    if "archived" in values:
+        values["archived"] = Archived(values["archived"])
+    if "notify" in values:
+        values["notify"] = tuple(values["notify"])
+    for pairs in ("headers", "metadata", "tags"):
         if pairs in values:
             values[pairs] = tuple((name, value) for name, value in values[pairs])
     return Options(**values)

@@ -29,6 +29,8 @@ CREATE TABLE job (
     error           TEXT,
     waiting         TEXT,
     note            TEXT,  -- what a person should know of how it went, whatever became of it
+    after           TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(after)),  -- numbers of jobs that have to be done first
+    told            INTEGER NOT NULL DEFAULT 0 CHECK (told >= 0),  -- which of its events were written to `notice`
 
     -- the planner: a lease of its own, and how far it came
     cursor          BLOB NOT NULL DEFAULT x'',  -- UTF-8 of a key; a blob, for a file name may not be UTF-8
@@ -55,6 +57,7 @@ CREATE TABLE job (
     failed          INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
     retries         INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
     extra           INTEGER NOT NULL DEFAULT 0 CHECK (extra >= 0),
+    archived        INTEGER NOT NULL DEFAULT 0 CHECK (archived >= 0),
 
     UNIQUE (user, submission_id),
     CHECK ((user <> '') = (owner IS NOT NULL)),

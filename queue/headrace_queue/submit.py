@@ -6,6 +6,7 @@ somebody else, as the HTTP API does, has it not looked at here (`look`): the ans
 
 import re
 import stat
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -15,16 +16,27 @@ from typing import TYPE_CHECKING, Final
 from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
 from headrace_queue.dra_options import check_lustre_options, keeps_links
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Rule, Via
+from headrace_queue.job_course import deadline_of
+from headrace_queue.jobs import Archived, Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.key_files import check_key_files
 from headrace_queue.locations import Location, archive_locations, copy_locations, sync_locations
 from headrace_queue.mounted import refuse_unmounted
 from headrace_queue.name_list import is_location, list_option, take_list
+from headrace_queue.new_files import check_group, check_umask
 from headrace_queue.object_headers import UNDESCRIBED, Described
 from headrace_queue.object_options import check_acl, check_version_id
 from headrace_queue.one_file import refuse_as_destination, refuse_as_source
 from headrace_queue.overlap import Relation, Services
 from headrace_queue.refusals import refused
+from headrace_queue.s3_options import (
+    DEFAULT_DAYS,
+    DEFAULT_TIER,
+    check_archived,
+    check_as_of,
+    check_inventory,
+    check_requester_pays,
+    check_tags,
+)
 from headrace_queue.selection import UNBOUNDED, Bounds, folder_rules
 from headrace_queue.tree_options import check_tree_options
 from headrace_queue.units import parse_rate
@@ -35,6 +47,11 @@ if TYPE_CHECKING:
 _SSE: Final = re.compile(r"AES256|aws:kms(?::dsse)?(?::\S+)?", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _MAX_SUBMISSION_ID: Final = 200
+_AS_ASKED: Final = (
+    *("rules", "no_clobber", "existing", "delete", "allow_empty_source", "dry_run", "via", "max_errors"),
+    *("preserve", "restore", "release", "encode_names", "empty_dirs", "dirs"),
+)
+"""What a job has just as it was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +90,22 @@ class Request:
     priority: int = 0
     submission_id: str | None = None
     labels: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    requester_pays: bool = False
+    as_of: str | None = None
+    inventory: str | None = None
+    archived: Archived | None = None
+    restore_tier: str | None = None
+    restore_days: int | None = None
+    group: str | None = None
+    umask: str | None = None
+    allow_git: bool = False
+    max_errors: int | None = None
+    deadline: str | None = None
+    notify: Sequence[str] = ()
+    after: Sequence[int] = ()
+    watch: bool = False
+    settle: str | None = None
 
 
 def sync_job(
@@ -162,26 +195,30 @@ def _spec(
     _check_sides(start, end, request)
     markers = {"--empty-dirs": request.empty_dirs, "--dirs": request.dirs}
     check_tree_options(start, end, links=request.links, encode=request.encode_names, markers=markers)
-    limit = delete_limit(request.max_delete, delete=request.delete)
     refuse_without_effect(request)
     _check_rules(request.rules)
+    return JobSpec(
+        kind=kind,
+        source=str(start),
+        destination=str(end),
+        options=_options(start, end, request, compare, trash),
+        priority=request.priority,
+        submission_id=_submission_id(request.submission_id),
+        labels=_labels(request.labels),
+        after=tuple(dict.fromkeys(request.after)),
+    )
+
+
+def _options(start: Location, end: Location, request: Request, compare: Compare, trash: str | None) -> Options:
+    limit = delete_limit(request.max_delete, delete=request.delete)
     source_key, key = check_key_files(start, end, request)
-    options = Options(
-        rules=request.rules,
-        min_size=request.bounds.min_size,
-        max_size=request.bounds.max_size,
-        oldest_ns=request.bounds.oldest_ns,
-        newest_ns=request.bounds.newest_ns,
+    return Options(
+        **{name: getattr(request, name) for name in _AS_ASKED},
+        **{name: getattr(request.bounds, name) for name in ("min_size", "max_size", "oldest_ns", "newest_ns")},
         compare=compare,
-        no_clobber=request.no_clobber,
-        existing=request.existing,
-        delete=request.delete,
         max_delete=limit.objects,
         max_delete_percent=limit.percent,
-        allow_empty_source=request.allow_empty_source,
         trash=trash,
-        dry_run=request.dry_run,
-        via=request.via,
         bandwidth=_bandwidth(request.bandwidth),
         storage_class=_checked(request.storage_class, _WORD, "--storage-class", "STANDARD_IA"),
         sse=_checked(request.sse, _SSE, "--sse", "AES256, aws:kms or aws:kms:KEY"),
@@ -189,24 +226,20 @@ def _spec(
         sse_c_key_file=key,
         source_sse_c_key_file=source_key,
         version_id=check_version_id(request.version_id, start),
-        preserve=request.preserve,
-        restore=request.restore,
-        release=request.release,
         links=request.links or Links.FOLLOW,
-        encode_names=request.encode_names,
-        empty_dirs=request.empty_dirs,
-        dirs=request.dirs,
         headers=request.described.headers,
         metadata=request.described.metadata,
-    )
-    return JobSpec(
-        kind=kind,
-        source=str(start),
-        destination=str(end),
-        options=options,
-        priority=request.priority,
-        submission_id=_submission_id(request.submission_id),
-        labels=_labels(request.labels),
+        tags=check_tags(request.tags, end),
+        requester_pays=check_requester_pays(start, end, request),
+        as_of_ns=check_as_of(start, request, time.time()),
+        inventory=check_inventory(start, request),
+        archived=check_archived(start, request),
+        restore_tier=request.restore_tier or DEFAULT_TIER,
+        restore_days=request.restore_days or DEFAULT_DAYS,
+        group=check_group(request.group, end),
+        umask=check_umask(request.umask, end),
+        deadline=deadline_of(request.deadline, time.time()),
+        notify=tuple(dict.fromkeys(request.notify)),
     )
 
 

@@ -10,7 +10,7 @@ from headrace_queue.config import Config, DatasetConfig, RemoteConfig
 from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.dra_options import unsuited
 from headrace_queue.errors import UsageError
-from headrace_queue.jobs import Compare, JobSpec, Kind, Links, Options, Owner, Rule, Via
+from headrace_queue.jobs import Archived, Compare, JobSpec, Kind, Links, Options, Owner, Rule, Via
 from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
 
 PATH, BUCKET, OTHER = "/fsx/run7", "s3://lab/run7", "s3://other/run7"
@@ -131,6 +131,13 @@ UNSUITED: list[tuple[dict[str, Any], str]] = [
     ({"encode_names": True}, "--encode-names"),
     ({"headers": (("cache-control", "max-age=1"), ("expires", "x"))}, "--cache-control --expires"),
     ({"metadata": (("a", "b"),)}, "--metadata"),
+    ({"tags": (("a", "b"),)}, "--tag"),
+    ({"as_of_ns": 0}, "--as-of"),
+    ({"inventory": "s3://b/manifest.json"}, "--inventory"),
+    ({"archived": Archived.SKIP}, "--archived skip"),
+    ({"archived": Archived.RESTORE}, "--archived restore"),
+    ({"group": "glacier"}, "--group"),
+    ({"umask": 0}, "--umask"),
 ]
 SUITED: dict[str, list[Any]] = {
     "compare": [Compare.SIZE, Compare.MTIME],
@@ -142,6 +149,13 @@ SUITED: dict[str, list[Any]] = {
     "empty_dirs": [True],
     "dirs": [True],
     "dry_run": [True],
+    "requester_pays": [True],
+    "max_errors": [3],
+    "deadline": [9e9],
+    "notify": [("ops",)],
+    # without effect unless --archived restore is given, which is told itself
+    "restore_tier": ["Standard"],
+    "restore_days": [3],
     # without effect unless --delete is given, which is told itself
     "max_delete": [None],
     "max_delete_percent": [5],
