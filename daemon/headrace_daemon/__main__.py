@@ -1,9 +1,12 @@
 """The entry point of `headraced`, quick to load: what the commands need is imported when it can be interrupted."""
 
 import gc
+import os
 import signal
 import sys
 
+# read by pydantic; or it would look for plugins of its own among all packages that are installed, for 20 ms
+_NO_PLUGINS = ("PYDANTIC_DISABLE_PLUGINS", "__all__")
 _FEW_COLLECTIONS = 50_000
 """Allocations between two looks for cycles while Python loads modules, whose objects all stay."""
 
@@ -11,6 +14,7 @@ _FEW_COLLECTIONS = 50_000
 def main() -> int:
     """The exit code."""
     gc.set_threshold(_FEW_COLLECTIONS)
+    os.environ.setdefault(*_NO_PLUGINS)
     try:
         return _main()
     finally:

@@ -50,6 +50,6 @@ def _tree(work: Work, source: FilesEnd) -> Tree:
     # of the job, not of the root: that may have been opened by another name
     path = Location.parse(spec.source).path
     assert path is not None, "refused when the session was opened"
-    rules = Filter(spec.options.rules)
+    rules = Filter.of(spec.options)
     selected = Selected(rules.decide, lambda folder: not rules.hides_below(folder))
     return Tree(source.root, path.name or ".", selected)

@@ -9,12 +9,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 from headrace_daemon.commands_fsx import app as fsx_commands
+from headrace_daemon.commands_notices import app as notices_commands
 from headrace_daemon.commands_token import app as token_commands
 from headrace_daemon.ended_early import end_without_reader
 from headrace_daemon.output import prepare_output
+from headrace_queue.commands_completion import _complete, completion
+from headrace_queue.commands_man import man
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.config import Config, load_config
 from headrace_queue.errors import HeadraceError
+from headrace_queue.help_page import explained
 from headrace_queue.jobs import Links
 from headrace_queue.refusals import job_number, refused
 from headrace_queue.units import parse_duration
@@ -23,6 +27,7 @@ app = typer.Typer(
     name="headraced",
     help="The Headrace daemon: works through the queue, moves the data, proves it.",
     invoke_without_command=True,
+    add_completion=False,  # `headraced completion` knows more
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -67,7 +72,7 @@ def serve(context: typer.Context, config: ConfigFile = None) -> int:
     from headrace_daemon.service import serve as work
 
     loaded = _config(context, config)
-    return _run(lambda: work(loaded))
+    return _run(lambda: work(loaded, config or context.obj))
 
 
 @app.command()
@@ -154,6 +159,31 @@ def match(context: typer.Context, request: str, config: ConfigFile = None, as_js
     return _run(lambda: run_match(loaded, MatchRequest.from_text(request)))
 
 
+@app.command(hidden=True)
+def look(context: typer.Context, request: str, config: ConfigFile = None, as_json: AsJson = False) -> int:
+    """What `headrace ls`, `du` and `stat` become; request: a LookRequest as text."""
+    from headrace_daemon.exploring.run import run_look
+    from headrace_queue.looking_request import LookRequest
+
+    sys.argv[0] = "headrace"  # a complaint names the command that was typed
+    loaded = _config(context, config)
+    return _run(lambda: run_look(loaded, LookRequest.from_text(request)))
+
+
+@app.command(name="import-config")
+def import_config(
+    file: Annotated[Path, typer.Argument(help="config.yaml of s3_transfer.py, or config.ini of sync_from_s3.sh.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="What to write; - shows it and writes nothing.")
+    ] = Path("config.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+) -> int:
+    """Make a config.toml of another program's configuration; its keys go into files of their own, mode 0600."""
+    from headrace_daemon.importing.run import run_import
+
+    return run_import(file, output, force=force)
+
+
 @app.command(name="transfer-script")
 def transfer_script(
     way: Annotated[Literal["upload", "download"], typer.Argument(metavar="upload|download")],
@@ -185,7 +215,11 @@ def demo(
     return run_demo(keep)
 
 
+app.command(name="completion")(completion)
+app.command(name="man")(man)
+app.command(name="_complete", hidden=True)(_complete)
 app.add_typer(token_commands, name="token")
+app.add_typer(notices_commands, name="notices")
 app.add_typer(fsx_commands, name="fsx")
 
 
@@ -193,7 +227,7 @@ def run() -> int:
     """What the command line asks for; the exit code."""
     output = prepare_output()
     try:
-        code: object = app(standalone_mode=False)
+        code: object = explained(typer.main.get_command(app))(standalone_mode=False)
         output.flush()
     except BrokenPipeError:
         end_without_reader()

@@ -29,12 +29,14 @@ BLOCK = 8 * 2**20
 
 
 class Seen(NamedTuple):
-    """One end of an object. info: what HEAD told; None for a file. sums: what is stored, kind -> text."""
+    """One end of an object. info: what HEAD told; None for a file. sums: what is stored, kind -> text. version: the one
+    that was looked at, '' for the current one."""
 
     end: End
     key: str
     info: ObjectInfo | None
     sums: Mapping[str, str]
+    version: str = ""
 
 
 class Sums(NamedTuple):
@@ -50,12 +52,13 @@ class Sums(NamedTuple):
         return self.source == self.destination
 
 
-async def see(end: End, key: str) -> Seen:
-    """What is known of `key` (relative) without reading it. Raises S3Error."""
+async def see(end: End, key: str, version: str = "") -> Seen:
+    """What is known of `key` (relative) without reading it. version: in place of the end's own. Raises S3Error."""
     if isinstance(end, FilesEnd):
         return Seen(end, key, None, {})
-    info = await end.remote.head(end.bucket, end.key(key), version=end.version)
-    return Seen(end, key, info, stored_sums(info, end.remote.profile))
+    version = version or end.version
+    info = await end.remote.head(end.bucket, end.key(key), version=version)
+    return Seen(end, key, info, stored_sums(info, end.remote.profile), version)
 
 
 async def refuse_released(seen: Seen, entry: Entry, threads: FileThreads) -> None:
@@ -166,5 +169,5 @@ async def _sum_of_object(seen: Seen, kind: str, threads: FileThreads) -> str:
         if_match=info.etag,
         total=info.size,
         consume=sum_up,
-        version=end.version,
+        version=seen.version,
     )

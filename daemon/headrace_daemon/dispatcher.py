@@ -120,10 +120,12 @@ class Dispatcher:
         only = self._only_job
         if only is not None:
             job = await self._queue.read(lambda store: store.job(only))
-            return job.state in FINAL or job.state is JobState.PAUSED
+            held = await self._queue.read(lambda store: store.is_held(only))
+            return job.state in FINAL or job.state is JobState.PAUSED or held
         depth = await self._queue.read(lambda store: store.depth())
         waiting = (JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)
-        return not any(depth.jobs.get(state, 0) for state in waiting)
+        # who starts after another job is let go in the commit in which that one ends: before it, nobody can do anything
+        return sum(depth.jobs.get(state, 0) for state in waiting) == depth.held
 
     # -- one turn -------------------------------------------------------------------------------------------------
 
@@ -133,8 +135,15 @@ class Dispatcher:
         if version == self._version and abs(now - self._swept) < SWEEP:
             return
         self._version, self._swept = version, now
+        await self._keep_deadlines()
         await self._follow_jobs()
         await self._claim()
+
+    async def _keep_deadlines(self) -> None:
+        """Of all jobs, also of those that nobody works on."""
+        if await self._queue.read(lambda store: store.overdue()):
+            for job in await self._queue.write(lambda store: store.miss_deadlines()):
+                self._facts.job_event(job.id, "failed", job.error or "")
 
     async def _follow_jobs(self) -> None:
         """Jobs that a person cancelled stop; jobs that ended are let go of."""
@@ -143,6 +152,9 @@ class Dispatcher:
             busy = [one for one in self._tasks if one.job_id == job_id]
             if job is None or job.state in (JobState.CANCELLING, JobState.CANCELLED):
                 await self._cancel(busy, by_user=True)
+            elif job.state is JobState.FAILED:
+                # what is half done stays for a retry; what is on its way out by itself goes on with that
+                await self._cancel([one for one in busy if one.run is not None and one.run.moving])
             if not busy and (job is None or job.state in FINAL):
                 await self._sessions.end(job_id)
                 if job is not None:

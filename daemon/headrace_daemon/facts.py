@@ -4,6 +4,8 @@ The core calls these methods on whatever it was given; this base class does noth
 tested without a sink. Methods must be quick and must not raise. Seconds are floats, sizes bytes.
 """
 
+from collections.abc import Mapping
+
 from headrace_queue.jobs import Item
 
 
@@ -62,6 +64,15 @@ class Facts:
     def task_event(self, job: int, kind: str, state: str, detail: str) -> None:
         """A data repository task of this job reached this state."""
 
+    # -- schedules ------------------------------------------------------------------------------------------------
+
+    def schedule_event(self, name: str, event: str, detail: str) -> None:
+        """fired, passed_over, failed (the command could not be enqueued), trouble (what fires it cannot be watched),
+        dropped (a message that says nothing of an object)."""
+
+    def schedules(self, standing: Mapping[str, tuple[float | None, float | None]]) -> None:
+        """All that there are: when a job of each was last done, and when each is due; seconds since the epoch."""
+
     # -- the HTTP API ---------------------------------------------------------------------------------------------
 
     def api_problem(self, reason: str, detail: str) -> None:
@@ -73,6 +84,9 @@ class Facts:
 
     def committed(self, seconds: float, operations: int) -> None:
         """One group commit of the queue."""
+
+    def bandwidth_limit(self, remote: str, rate: int | None) -> None:
+        """The limit in force from now on, in bytes a second, None for none. remote: '' for all of this host."""
 
     def synced(self, seconds: float, files: int) -> None:
         """One group of files made durable."""
@@ -118,10 +132,10 @@ class Outcome:
         lost: str = "",
     ) -> None:
         """state: transferred, copied (by the server), deleted, trashed (moved to the job's trash), created (a folder),
-        vanished, skipped, unchanged (compared by content), failed, exported (by a data repository task), restored (its
-        data, which Lustre had released, came back), or with a dry run would_transfer, would_delete, would_trash. Beside
-        the end of an object, task_failed tells that FSx could not move it. proof names what showed that both ends hold
-        the same bytes.
+        vanished, skipped, archived (and passed over), unchanged (compared by content), failed, exported (by a data
+        repository task), restored (its data, which Lustre had released, came back), or with a dry run would_transfer,
+        would_delete, would_trash. Beside the end of an object, task_failed tells that FSx could not move it. proof
+        names what showed that both ends hold the same bytes.
         last_error: why the last attempt before this end was repeated, '' where none was. lost: what it had besides its
         bytes and does not have at the destination, words of transfer/attributes.py separated by commas."""
         self.state = state

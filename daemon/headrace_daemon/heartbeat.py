@@ -37,6 +37,10 @@ class Heartbeat:
         self._facts = facts
         self._now = now
 
+    @property
+    def worker_id(self) -> str:
+        return self._worker.id
+
     async def start(self) -> None:
         """Register, and take over from the dead."""
         await self._queue.write(lambda store: store.register(self._worker))

@@ -63,7 +63,9 @@ class Looking:
             if there is None:
                 return MISSING
             return await self._by_time_of_folder(entry, there) if self._times_of_folders else SAME_SIZE
-        source, destination = await asyncio.gather(see(self._source, entry.key), see(self._destination, other.key))
+        source, destination = await asyncio.gather(
+            see(self._source, entry.key, entry.version), see(self._destination, other.key)
+        )
         if self._compare is Compare.MTIME:
             return by_time(
                 _moment(entry, source.info, self._route.source.resolution_ns),
@@ -77,7 +79,7 @@ class Looking:
 
     async def _by_time_of_folder(self, entry: Entry, there: os.stat_result) -> Decision:
         """Only by what a folder would get of its marker: when that was written tells nothing of the folder."""
-        marker = (await see(self._source, entry.key)).info
+        marker = (await see(self._source, entry.key, entry.version)).info
         mtime_ns = None if marker is None else from_metadata(marker.metadata).mtime_ns
         if mtime_ns is None:
             return SAME_SIZE

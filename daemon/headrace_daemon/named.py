@@ -55,6 +55,8 @@ async def _fetch(host: Host, job: Job, path: Path) -> None:
     paths = Location.parse(job.spec.source).path is not None
     reader = NameReader(Form(f"{option} {location}", options.files_from_nul, paths))
     remote = host.remotes.get(location.remote or "s3")
+    if options.requester_pays:
+        remote = remote.paying()
     await remote.start()
     threads = host.threads
     sorter = await threads.run(DiskSorter, host.config.state_dir)

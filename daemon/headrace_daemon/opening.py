@@ -12,6 +12,7 @@ from headrace_daemon.files.direct import writers
 from headrace_daemon.files.landing import Landing
 from headrace_daemon.files.lfs import lustre_of, section_of
 from headrace_daemon.files.lustre import LustreError, nearly_full
+from headrace_daemon.files.making import making_of
 from headrace_daemon.files.mounts import file_system
 from headrace_daemon.files.names import RootLost
 from headrace_daemon.files.released import POLL, Restoring
@@ -51,6 +52,7 @@ def files_written_if_there(
     path: Path, whole: bool, job: Job, config: TransferConfig, room: Room, standing: Standing
 ) -> FilesEnd | NoFolder:
     folder, _ = _folder_and_name(path, whole)
+    making_of(job.spec, config)  # what cannot be given is told before anything is listed
     if standing.top is None and not os.path.lexists(folder):
         return NoFolder(folder)
     try:
@@ -113,7 +115,11 @@ def _written(
     folder, name = _folder_and_name(path, whole)
     options = job.spec.options
     links = _links_there(options)
-    root = Root.destination(folder, links=links) if standing.top is None else standing.open(folder, links, make=make)
+    making = making_of(job.spec, config)
+    if standing.top is None:
+        root = Root.destination(folder, links=links, making=making)
+    else:
+        root = standing.open(folder, links, make=make)
     landing = Landing(root, job.id, config.fsync, config.direct_io, room)
     return FilesEnd(root, name, landing, encoded=options.encode_names, writers=writers(root.fd))
 

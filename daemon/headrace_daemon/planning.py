@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace_daemon.archiving import measure_of
+from headrace_daemon.as_of import note_of_versions
+from headrace_daemon.changed import by_name
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.walk import Manner
+from headrace_daemon.inventory import inventory_of
 from headrace_daemon.looking import Looking, side_of
 from headrace_daemon.named import names_of
 from headrace_daemon.planner.archive import plan_archive
@@ -28,6 +31,7 @@ from headrace_daemon.planner.files_from import only_named
 from headrace_daemon.planner.hiding import without_reports
 from headrace_daemon.planner.holding import Enough, Holding
 from headrace_daemon.planner.listing import list_files, list_nothing, list_remote
+from headrace_daemon.planner.listing_versions import list_as_of
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
 from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks, PlanEnd, PlanLimits, PlanPorts, PlanTask
@@ -171,14 +175,19 @@ class _Planning:
         linked = None
         if session.host.tasks is not None and self._lease.phase is Phase.COPY:
             linked = await session.host.tasks.of(self._lease)
+        if note := await note_of_versions(session.source, self._lease.job.spec.options):
+            await self._queue.write(lambda store: store.set_note(self._lease.job.id, note))
         config = session.host.config.transfer
         limits = PlanLimits(batches=BatchLimits(large=config.multipart_threshold), max_waiting=MAX_WAITING)
-        source = _lister(session, session.source, sort=self._lease.sort_source)
+        source = await inventory_of(session) or _lister(session, session.source, sort=self._lease.sort_source)
         destination = _lister(session, session.destination, sort=self._lease.sort_destination)
         names = await names_of(session.host, self._lease.job)
         if names is not None:
-            source = only_named(source, names, tell_absent=True)
-            destination = only_named(destination, names, tell_absent=False)
+            changed = self._lease.job.spec.options.changed
+            source, destination = (by_name(session, names) if changed else None) or (
+                only_named(source, names, tell_absent=not changed),
+                only_named(destination, names, tell_absent=False),
+            )
         if session.host.tasks is not None:
             source, destination = without_reports(source), without_reports(destination)
         task = PlanTask(
@@ -328,6 +337,9 @@ def _where(end: End | NoFolder) -> str:
 def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
     if isinstance(end, NoFolder):
         return list_nothing
+    if isinstance(end, BucketEnd) and (instant := end.as_of_ns) is not None:
+        where = (end.remote, end.bucket, end.prefix, instant)
+        return lambda after: list_as_of(*where, after, scratch=session.scratch, sort=sort)
     if isinstance(end, BucketEnd):
         return lambda after: list_remote(end.remote, end.bucket, end.prefix, after, scratch=session.scratch, sort=sort)
     options = session.work.job.spec.options

@@ -11,16 +11,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
-from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.heartbeat import Heartbeat, this_worker
 from headrace_daemon.janitor import Janitor
+from headrace_daemon.notices.build import Notices
 from headrace_daemon.observe.console import ConsoleFacts
 from headrace_daemon.observe.fan_out import FanOut
 from headrace_daemon.observe.log import LogFacts, Redaction, set_up
@@ -30,6 +32,7 @@ from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.s3.connect import Remotes, connect
 from headrace_daemon.session import Host, Sessions
 from headrace_daemon.standstill import Answers, Standstill
+from headrace_daemon.thawing.keeper import ThawKeeper
 from headrace_daemon.transfer.tally import TallyFacts
 from headrace_daemon.watchdog import Watchdog
 from headrace_queue.config import Config
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 
 DEPTH_SECONDS = 2.0
 IDLE_LOOK_SECONDS = 0.1
+NOTICE_SECONDS = 5.0
+"""In which a drain tells what became of its jobs, before it ends; what is left waits in the queue."""
 MAX_LOOKED_AT = 10_000
 """Jobs that a drain looks at to see whether anything moves."""
 _UNWANTED = frozenset({JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED})
@@ -66,10 +71,14 @@ class Worker:
     facts: Facts
     remotes: Remotes
     host: Host
+    notices: Notices
 
 
-async def serve(config: Config) -> int:
-    """Work until SIGTERM or SIGINT, then drain. Raises UsageError, QueueError. The exit code: 0."""
+async def serve(config: Config, file: Path | None = None) -> int:
+    """Work until SIGTERM or SIGINT, then drain. Raises UsageError, QueueError. The exit code: 0.
+
+    file: the one that --config named, None where the configuration was searched.
+    """
     from headrace_daemon.observe.http import StatusServer  # brings aiohttp, which a drain does without
 
     redaction = set_up()
@@ -83,7 +92,7 @@ async def serve(config: Config) -> int:
         )
         await status.start()
         try:
-            async with _api(worker) as api, _background(worker, watchdog, api):
+            async with _api(worker) as api, _background(worker, watchdog, api, file):
                 ready.set()
                 notifier.ready()
                 worker.facts.job_event(0, "serving", f"{config.queue_url} http://{config.daemon.listen}")
@@ -111,11 +120,13 @@ async def drain(config: Config, only_job: int | None = None, give_up_after: floa
     sinks = (answers, ConsoleFacts(lambda line: print(f"headraced: {redaction.text(line)}", file=sys.stderr)))
     async with _worker(config, redaction, only_job, sinks) as worker, _signals(stop), _background(worker, None, None):
         given_up = await _until_idle(worker, stop, answers, only_job, give_up_after)
+        await worker.notices.flush(NOTICE_SECONDS)
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
         await worker.janitor.sweep()
         jobs = await worker.queue.read(lambda store: [store.job(job_id) for job_id in worker.dispatcher.touched])
         if stop.is_set():  # perhaps before it had a part in any
             jobs += await worker.queue.read(lambda store: _unfinished(store, only_job))
+        jobs += _left_held(await worker.queue.read(lambda store: _held(store, only_job)))
     return max(worst(jobs), worst(given_up))
 
 
@@ -162,6 +173,17 @@ def _unfinished(store: Store, only_job: int | None) -> list[Job]:
     return store.jobs((JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING), MAX_LOOKED_AT)
 
 
+def _held(store: Store, only_job: int | None) -> list[Job]:
+    """Jobs that start after others, which are not done: a person paused those, or another worker has them."""
+    return [job for job in _unfinished(store, only_job) if job.spec.after and store.is_held(job.id)]
+
+
+def _left_held(jobs: list[Job]) -> list[Job]:
+    for job in jobs:
+        print(f"headraced: job {job.id} is left in the queue; it waits: {shown(job.waiting or '')}", file=sys.stderr)
+    return jobs
+
+
 def worst(jobs: list[Job]) -> int:
     """The highest exit code of these jobs; one that is not at its end counts as cancelled: it was not finished."""
     return max((EXIT_CODE.get(job.state, EXIT_CODE[JobState.CANCELLED]) for job in jobs), default=0)
@@ -182,10 +204,21 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _background(worker: Worker, watchdog: Watchdog | None, api: "ApiServer | None") -> AsyncIterator[None]:
+async def _background(
+    worker: Worker, watchdog: Watchdog | None, api: "ApiServer | None", file: Path | None = None
+) -> AsyncIterator[None]:
     """The tasks beside the transfers. The first that fails ends the worker with its error."""
     # before any task runs: what is wrong with the configuration is said as such
     keepers = _tasks_of_fsx(worker) | ({} if watchdog is None else _staging(worker))
+    keepers["notices"] = worker.notices.run
+    keepers["objects being restored"] = ThawKeeper(worker.host, time.time).run
+    if worker.host.bandwidth.switches:
+        keepers["bandwidth timetable"] = worker.host.bandwidth.run
+    if watchdog is not None:
+        from headrace_daemon.schedules.build import keeper_of as schedules_of  # a drain does without
+
+        ids = (worker.facts, worker.heartbeat.worker_id)
+        keepers["schedules"] = schedules_of(worker.config, file, worker.queue, worker.remotes, *ids).run
     async with asyncio.TaskGroup() as owned:
         tasks = [
             owned.create_task(worker.dispatcher.run(), name="dispatcher"),
@@ -267,9 +300,11 @@ async def _worker(
         await heartbeat.start()
         dispatcher = Dispatcher(queue, row.id, Sessions(host), facts, time.time, only_job)
         janitor = Janitor(queue, Sessions(host), facts, time.time)
+        notices = Notices(config, queue, facts, redaction)
         try:
-            yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts, remotes, host)
+            yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts, remotes, host, notices)
         finally:
+            await notices.close()
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away
     finally:
         async with AsyncExitStack() as ends:  # the last one first, each whatever became of those before it
@@ -310,19 +345,14 @@ def _host(
     facts: Facts,
     tasks: "JobTasks | None",
 ) -> Host:
-    rate = config.transfer.bandwidth
+    limits = BandwidthLimits(config, facts, time.time, time.monotonic)
     return Host(
         config=config,
         queue=queue,
         remotes=remotes,
         threads=threads,
         memory=MemoryBudget(config.transfer.memory),
-        bandwidth=[] if rate is None else [Bandwidth(rate, time.monotonic)],
-        remote_bandwidth={
-            name: Bandwidth(remote.bandwidth, time.monotonic)
-            for name, remote in config.remotes.items()
-            if remote.bandwidth is not None
-        },
+        bandwidth=limits,
         report=report,
         facts=facts,
         now=time.time,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
+from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.opening import (
     check_mounted,
     files_looked_at,
@@ -58,8 +59,7 @@ class Host:
     remotes: Remotes
     threads: FileThreads
     memory: MemoryBudget
-    bandwidth: Sequence[Bandwidth]
-    remote_bandwidth: Mapping[str, Bandwidth]
+    bandwidth: BandwidthLimits
     report: Report
     facts: Facts
     now: Callable[[], float]
@@ -98,8 +98,9 @@ class Session:
         remotes = {end.remote.name for end in (source, destination) if isinstance(end, BucketEnd)}
         own = job.spec.options.bandwidth
         limits = [] if own is None else [Bandwidth(own, time.monotonic)]
-        limits += [host.remote_bandwidth[name] for name in remotes if name in host.remote_bandwidth]
-        limits += host.bandwidth
+        of_remotes = host.bandwidth.of_remotes
+        limits += [of_remotes[name] for name in remotes if name in of_remotes]
+        limits += host.bandwidth.of_host
         self.work = Work(
             job=job,
             config=host.config.transfer,

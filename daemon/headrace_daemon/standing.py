@@ -11,6 +11,7 @@ from typing import Final
 from headrace_daemon.files.account import Account, UnknownAccount, account_of
 from headrace_daemon.files.acting import has_rights_of, may_act
 from headrace_daemon.files.guarded import GuardedRoot, on_the_way
+from headrace_daemon.files.making import AS_ANY, Making
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.root import LinkPolicy, Root
 from headrace_queue.config_api import ANYONE, UserConfig
@@ -73,9 +74,10 @@ class Standing:
                 remedy = f"Name a folder that no link leads to, beneath {self.top}."
                 raise UsageError(path, error.reason, remedy) from error
 
-    def destination(self, path: str) -> Root:
-        """A folder to write to, made where it is missing. Raises UsageError, OSError."""
-        return Root.destination(path) if self.top is None else self.open(path, "skip", make=True)
+    def destination(self, path: str, making: Making = AS_ANY) -> Root:
+        """A folder to write to, made where it is missing. making: what new folders of the daemon's own jobs get. Raises
+        UsageError, OSError."""
+        return Root.destination(path, making=making) if self.top is None else self.open(path, "skip", make=True)
 
 
 DAEMONS: Final = Standing()
@@ -121,9 +123,11 @@ def _account(owner: Owner, users: Mapping[str, UserConfig]) -> Account:
 
 def _refuse_key_files(spec: JobSpec) -> None:
     """They are read by the daemon, from anywhere."""
-    if spec.options.sse_c_key_file or spec.options.source_sse_c_key_file:
+    options = spec.options
+    if options.sse_c_key_file or options.source_sse_c_key_file or options.inventory:
         why = "a job that came through the API names no files of the daemon's host"
-        raise UsageError("the file of an encryption key", why, "Use `headrace` on the host.")
+        what = "an inventory" if options.inventory else "the file of an encryption key"
+        raise UsageError(what, why, "Use `headrace` on the host.")
 
 
 def paths_of(spec: JobSpec) -> list[str]:

@@ -17,31 +17,44 @@ from typer.core import TyperGroup
 from headrace_queue import command_options as given
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.errors import HeadraceError, UsageError
+from headrace_queue.help_page import explained, write_commands
 
 _MODULES: Final = {
     "sync": "commands_submit",
     "copy": "commands_submit",
     "archive": "commands_submit",
-    "run": "commands_submit",
+    "run": "commands_run",
+    "datasets": "commands_datasets",
     "match": "commands_match",
+    "ls": "commands_look",
+    "du": "commands_look",
+    "stat": "commands_look",
     "jobs": "commands_jobs",
     "status": "commands_jobs",
     "watch": "commands_jobs",
     "wait": "commands_jobs",
+    "explain": "commands_explain",
     "cancel": "commands_jobs",
     "pause": "commands_jobs",
     "resume": "commands_jobs",
     "retry": "commands_jobs",
     "report": "commands_jobs",
     "purge": "commands_jobs",
+    "schedule": "commands_schedule",
     "upload": "commands_transfer",
     "download": "commands_transfer",
     "transfers": "commands_transfers",
+    "completion": "commands_completion",
+    "man": "commands_man",
+    "_complete": "commands_completion",
 }
-"""Where each command is, in the order of --help: a function of its name, or a typer application called `app`."""
-_ANYWHERE: Final = frozenset(
-    {name for name, module in _MODULES.items() if module in ("commands_jobs", "commands_transfer")} | {"sync", "copy"}
-) - {"purge"}
+"""Where each command is, in the order of --help: a function of its name, or a typer application called `app`. A module
+may name the class of its command as `KIND`."""
+_FROM_AFAR: Final = ("commands_jobs", "commands_explain", "commands_transfer")
+_IN_QUEUE: Final = frozenset({name for name, module in _MODULES.items() if module in _FROM_AFAR} | {"sync", "copy"}) - {
+    "purge"
+}
+_ANYWHERE: Final = _IN_QUEUE | {"completion", "man", "_complete"}
 """What a daemon on another host can be asked for."""
 _WITH_RULES: Final = ("sync", "archive", "run", "match")
 
@@ -50,23 +63,28 @@ class _BuiltWhenCalled(TyperGroup):
     """Loads and builds one command, not fourteen: typer looks at each option of each, which costs every call 15 ms."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_MODULES)
+        return [name for name in _MODULES if not name.startswith("_")]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        write_commands(self, ctx, formatter)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         # all of them for a name that there is not: what is offered in its place comes from these
         for name in [cmd_name] if cmd_name in _MODULES else _MODULES:
             if name not in self.commands:
-                self.commands[name] = _build(name)
+                self.commands[name] = build(name)
         return self.commands.get(cmd_name)
 
 
-def _build(name: str) -> Any:
+def build(name: str) -> Any:
+    """One command, without those that it stands beside."""
     module: Any = importlib.import_module(f"headrace_queue.{_MODULES[name]}")
     if not hasattr(module, name):
-        return typer.main.get_command(module.app)
+        return explained(typer.main.get_command(module.app))
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name, cls=given.RulesInOrder if name in _WITH_RULES else None)(getattr(module, name))
-    return typer.main.get_command(alone)
+    kind = getattr(module, "KIND", given.RulesInOrder if name in _WITH_RULES else None)
+    alone.command(name, cls=kind)(getattr(module, name))
+    return explained(typer.main.get_command(alone))
 
 
 app = typer.Typer(
@@ -74,6 +92,7 @@ app = typer.Typer(
     cls=_BuiltWhenCalled,
     help="Moves data between S3 and parallel file systems, and between buckets, through a durable queue.",
     invoke_without_command=True,
+    add_completion=False,  # `headrace completion` knows jobs and buckets, too
     rich_markup_mode=None,  # rich would cost every call 60 ms
     pretty_exceptions_enable=False,
 )

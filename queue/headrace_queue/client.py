@@ -36,8 +36,13 @@ def live_workers(
 
 def any_live_worker(store: JobSource, now: float) -> bool:
     """Whether somebody will take up what is enqueued now."""
+    return bool(live_workers_now(store, now))
+
+
+def live_workers_now(store: JobSource, now: float) -> list[Worker]:
+    """Those of the queue that are alive, as this host can tell."""
     host = os.uname().nodename  # what socket.gethostname() says, without 3 ms for that module
-    return bool(live_workers(store.workers(), now, host, process_started))
+    return live_workers(store.workers(), now, host, process_started)
 
 
 def process_started(pid: int) -> int | None:

@@ -3,13 +3,14 @@
 Refused are a second job into the same destination, and one whose destination lies inside another's, or around it, where
 either of the two deletes: it would take what the other brings for something that the source does not have. Without
 --delete, nested destinations are fine: whoever lays `all/` and `all/2024/` out knows which keys come from where. A dry
-run writes nothing, and is in nobody's way.
+run writes nothing, and is in nobody's way. Nor are two jobs of which one starts after the other.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
-from headrace_queue.errors import UsageError
+from headrace_queue.errors import UnknownJob, UsageError
 from headrace_queue.jobs import Job, JobSpec
 from headrace_queue.locations import Location
 from headrace_queue.overlap import Relation, Services
@@ -28,19 +29,43 @@ class Collision(UsageError):
         self.other = other
 
 
-def enqueue_all(store: Store, specs: Sequence[JobSpec], services: Services) -> list[tuple[Job, bool]]:
+def enqueue_all(
+    store: Store, specs: Sequence[JobSpec], services: Services, *, attach: bool = False
+) -> list[tuple[Job, bool]]:
     """Every job and whether it is new, as Store.enqueue gives it, in one commit: all of them or none.
 
-    Raises Collision where one of them would be in the way of another, or of a job that is not over.
+    attach: a job that is not over and does exactly what is asked for is taken in place of a new one. Raises Collision
+    where one of them would be in the way of another, or of a job that is not over.
     """
     entries: list[tuple[Job, bool]] = []
     with store.group():
         for spec in specs:
-            job, created = store.enqueue(spec)
+            under_way = _same(store, spec) if attach else None
+            job, created = store.enqueue(spec) if under_way is None else (under_way, False)
             if created:
                 refuse_collision(store, job, services, with_it={other.id for other, new in entries if new})
             entries.append((job, created))
     return entries
+
+
+def _same(store: Store, spec: JobSpec) -> Job | None:
+    """A job under way that does this already. Who asked first decides its priority and labels."""
+    if spec.options.dry_run or spec.submission_id is not None:
+        return None
+    wanted = _work(spec)
+    return next((job for job in _open_jobs(store) if _work(job.spec) == wanted), None)
+
+
+def _work(spec: JobSpec) -> tuple[object, ...]:
+    return (
+        spec.kind,
+        spec.source,
+        spec.destination,
+        spec.options,
+        spec.owner,
+        spec.after,
+        dict(spec.labels).get("dataset"),
+    )
 
 
 def refuse_collision(store: Store, job: Job, services: Services, with_it: Collection[int] = ()) -> None:
@@ -48,13 +73,27 @@ def refuse_collision(store: Store, job: Job, services: Services, with_it: Collec
     if job.spec.options.dry_run:
         return
     place = Location.parse(job.spec.destination)
+    before = _those_before(store, job)
     for other in _open_jobs(store):
-        if other.id == job.id or other.spec.options.dry_run:
+        if other.id == job.id or other.spec.options.dry_run or other.id in before:
             continue
         relation = services.relation(place, Location.parse(other.spec.destination))
         deletes = job.spec.options.delete or other.spec.options.delete
         if relation is Relation.SAME or (relation is not Relation.APART and deletes):
             raise _refused(job, other, relation, together=other.id in with_it)
+
+
+def _those_before(store: Store, job: Job) -> set[int]:
+    """The jobs that this one starts after, those that these start after, and so on."""
+    found: set[int] = set()
+    look = list(job.spec.after)
+    while look:
+        number = look.pop()
+        if number not in found:
+            found.add(number)
+            with suppress(UnknownJob):  # done long ago, and purged
+                look += store.job(number).spec.after
+    return found
 
 
 def _open_jobs(store: Store) -> Iterator[Job]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 from typer.core import TyperCommand
 
+from headrace_queue.config_search import found_nearby
 from headrace_queue.jobs import Archived, Links, Rule, Via
 from headrace_queue.key_files import DESTINATION_OPTION, SOURCE_OPTION
 from headrace_queue.refusals import job_number
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from headrace_queue.reach import Reach
 
 _RULES: str = "headrace.rules"
+_WORDS: str = "headrace.words"
 _SERVER: str = "headrace.server"
 
 ConfigFile: TypeAlias = Annotated[
@@ -47,6 +49,10 @@ IncludeFolder: TypeAlias = Annotated[
 ]
 ExcludeFolder: TypeAlias = Annotated[
     list[str], typer.Option("--exclude-folder", metavar="NAME", help="--exclude NAME/* and */NAME/*: at any depth.")
+]
+Select: TypeAlias = Annotated[
+    list[str],
+    typer.Option("--select", metavar="NAME", help="Only folders and files called so, at any depth; may be repeated."),
 ]
 MinSize: TypeAlias = Annotated[
     str | None, typer.Option("--min-size", metavar="SIZE", help="Leave out source objects that are smaller.")
@@ -223,6 +229,7 @@ class RulesInOrder(TyperCommand):
     """A command that remembers the order of --include, --exclude and their kin: the parser keeps lists and loses it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = tuple(args)
         values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         patterns = {name: iter(values.get(name) or ()) for name in RULE_OPTIONS}
         given = (option.name for option in order if option.name in patterns)
@@ -236,10 +243,17 @@ def rules_of(context: typer.Context) -> tuple[Rule, ...]:
     return rules
 
 
+def words_of(context: typer.Context) -> tuple[str, ...]:
+    """What was typed behind a command that is a RulesInOrder."""
+    words: tuple[str, ...] = context.meta[_WORDS]
+    return words
+
+
 def config_file(context: typer.Context, after: Path | None) -> Path | None:
-    """The file of --config, after or before the subcommand; None where it is to be searched."""
+    """The file of --config, after or before the subcommand, or the `headrace.toml` nearby; None where any process of
+    this host finds the same one by itself. Raises UsageError."""
     before: Path | None = context.obj
-    return after or before
+    return after or before or found_nearby(os.environ)
 
 
 def server_of(context: typer.Context) -> "Server | None":

@@ -1,5 +1,6 @@
 """`headrace jobs`, `status`, `watch`, `wait`, `cancel`, `pause`, `resume`, `retry`, `report` and `purge`."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,16 +24,19 @@ from headrace_queue.following import (
     exit_code,
     hint_how_to_start,
     hint_without_worker,
+    parts_of,
     print_endings,
     say_they_go_on,
     wait_for,
     warn,
 )
 from headrace_queue.job_json import failure_json, job_json, to_text
+from headrace_queue.job_selection import JobOrder, chosen_jobs, job_filter
 from headrace_queue.job_source import JobSource
 from headrace_queue.jobs import Job
 from headrace_queue.name_list import drop_lists
 from headrace_queue.overlap import Services
+from headrace_queue.progress import draws
 from headrace_queue.reach import Here, Reach
 from headrace_queue.refusals import job_number, refused
 from headrace_queue.render import (
@@ -46,6 +50,7 @@ from headrace_queue.render import (
     summary_lines,
 )
 from headrace_queue.report_file import entry_json, report_path, summarise, summary_json
+from headrace_queue.report_selection import ReportFilter, ReportOrder, chosen_lines, outcomes_of
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store, open_store
 from headrace_queue.tables import print_table
@@ -57,10 +62,27 @@ if TYPE_CHECKING:
 
 _FAILURES_SHOWN = 10
 
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Lines one below the other, nothing drawn over: for screen readers and logs.")
+]
+
 
 def jobs(
     context: typer.Context,
     state: Annotated[list[JobState] | None, typer.Option("--state", help="Only these; may be repeated.")] = None,
+    label: given.Labels = [],  # noqa: B006 - typer copies defaults
+    dataset: Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only of this data set.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="PATTERN", help="Only from there: a part of it, or with * all.")
+    ] = None,
+    destination: Annotated[
+        str | None, typer.Option("--destination", metavar="PATTERN", help="Only to there, likewise.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="AGE", help="Only enqueued that long ago at most, such as 2d.")
+    ] = None,
+    sort: Annotated[JobOrder, typer.Option("--sort", help="The newest, or the largest, first.")] = JobOrder.ID,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
     before: Annotated[
         int | None, typer.Option("--before", metavar="JOB", parser=job_number, help="Only older ones.")
@@ -70,11 +92,12 @@ def jobs(
 ) -> int:
     """List jobs, newest first."""
     reach, now = given.reach_of(context, config), time.time()
+    wanted = job_filter(state or [], label, dataset, source, destination, since, now)
     found: list[Job] = []
     alive = False
     if reach.exists():
         with closing(reach.look()) as store:
-            found = store.jobs(state or [], limit, before)
+            found = chosen_jobs(store.jobs, wanted, sort, limit, before, now, reverse=reverse)
             alive = any_live_worker(store, now)
     if as_json:
         print(to_text({"jobs": [job_json(job, now) for job in found], "live_worker": alive}))
@@ -96,12 +119,13 @@ def status(
         row = store.job(job)
         failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
         tasks = store.tasks(job)
+        parts = parts_of(store, [row]).get(job, 0)
         alive = any_live_worker(store, now)
     if as_json:
         lists = {"failures": list(map(failure_json, failures)), "tasks": list(map(task_json, tasks))}
         print(to_text(job_json(row, now) | lists | {"live_worker": alive}))
         return 0
-    for line in status_lines(row, failures, now, live_worker=alive, tasks=list(map(task_line, tasks))):
+    for line in status_lines(row, failures, now, live_worker=alive, tasks=list(map(task_line, tasks)), parts=parts):
         print(line)
     if stranded(row, alive):
         hint_how_to_start(given.config_file(context, config))
@@ -111,21 +135,29 @@ def status(
 def watch(
     context: typer.Context,
     job: Annotated[int | None, typer.Argument(metavar="[JOB]", parser=job_number, help="Default: all.")] = None,
+    plain: Plain = False,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
-    """Show progress until the job, or every job, is over. The exit code is that of the worst of them."""
+    """Show progress until the job, or every job, is over; on a terminal, a screen of all until q. The exit code is that
+    of the worst of them."""
     reach = given.reach_of(context, config)
     if job is None and not reach.exists():
+        print("Nothing was ever enqueued here: there is nothing to watch.", file=sys.stderr)
         return 0
     with closing(reach.follow()) as store:
+        if draws(sys.stdout) and not plain and not as_json:
+            from headrace_queue.dashboard import watch_screen  # nobody else needs it
+
+            return watch_screen(store, job, given.config_file(context, config), here=isinstance(reach, Here))
         pick = unfinished_jobs(store) if job is None else named_jobs(store, [job])
-        return _watch_json(store, pick) if as_json else _wait_and_tell(store, pick)
+        return _watch_json(store, pick) if as_json else _wait_and_tell(store, pick, plain)
 
 
 def wait(
     context: typer.Context,
     job: Annotated[list[int], typer.Argument(metavar="JOB…", parser=job_number, help="Numbers of jobs.")],
+    plain: Plain = False,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
 ) -> int:
@@ -133,7 +165,7 @@ def wait(
     with closing(given.reach_of(context, config).follow()) as store:
         pick = named_jobs(store, list(dict.fromkeys(job)))
         if not as_json:
-            return _wait_and_tell(store, pick)
+            return _wait_and_tell(store, pick, plain)
         ended = wait_for(store, pick, quiet=True)
         if ended is None:
             return INTERRUPTED
@@ -214,6 +246,21 @@ def report(
     context: typer.Context,
     job: given.JobId,
     failed: Annotated[bool, typer.Option("--failed", help="Only objects that failed.")] = False,
+    outcome: Annotated[
+        list[str] | None, typer.Option("--outcome", metavar="WORD", help="Only what ended so; may be repeated.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="PATTERN", help="Only these: a part of the name, or with * all of it."),
+    ] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="WORD", help="Only this error, or with this text in its message.")
+    ] = None,
+    sort: Annotated[
+        ReportOrder | None, typer.Option("--sort", help="Keys from A to Z, else the largest first.")
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="With --sort: the other way round.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, max=100_000, help="How many at most.")] = None,
     summary: Annotated[bool, typer.Option("--summary", help="Only the totals.")] = False,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
@@ -222,7 +269,8 @@ def report(
     reach = given.reach_of(context, config)
     with closing(reach.look()) as store:
         warn([store.job(job)])
-    entries = (entry for entry in reach.report(job) if entry.failed or not failed)
+    wanted = ReportFilter(failed, outcomes_of(outcome or []), key, error)
+    entries = chosen_lines(reach.report(job), wanted, sort, limit, reverse=reverse)
     if not summary:
         for entry in entries:
             print(to_text(entry_json(entry)) if as_json else report_line(entry))
@@ -284,10 +332,10 @@ def _change(event: str, job_id: int, reach: Reach, as_json: bool, act: Callable[
     return 0
 
 
-def _wait_and_tell(store: JobSource, pick: Callable[[], list[Job]]) -> int:
+def _wait_and_tell(store: JobSource, pick: Callable[[], list[Job]], plain: bool) -> int:
     pick()  # a job that there is not is told before anything else
     hint_without_worker(store, None)
-    ended = wait_for(store, pick)
+    ended = wait_for(store, pick, plain=plain)
     if ended is None:
         return INTERRUPTED
     print_endings(ended)

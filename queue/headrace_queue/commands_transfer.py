@@ -15,7 +15,7 @@ from headrace_queue.following import INTERRUPTED, leaving_by_signal
 from headrace_queue.job_json import to_text
 from headrace_queue.over_http import Server
 from headrace_queue.over_http_transfers import PARALLEL, Client, Outcome, Progress, TransferFailed, place_there
-from headrace_queue.progress import RateMeter
+from headrace_queue.pace import RateMeter
 from headrace_queue.render import shown
 from headrace_queue.units import format_bytes, format_duration, format_rate
 

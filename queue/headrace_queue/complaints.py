@@ -60,6 +60,9 @@ def print_version(program: str) -> None:
 def _of_command_line(error: Any) -> Complaint:
     context: Any = getattr(error, "ctx", None) or _context_below(error)
     command = context.command_path if context is not None else program()
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        names = ", ".join(context.command.list_commands(context)) if context is not None else ""
+        return Complaint(command, f"it takes a command: {names}", f"`{command} --help` tells of each.")
     why = error.format_message().replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
     # typer and newer versions of click each suggest a command
     said, *suggested = why.split(" Did you mean")

@@ -18,12 +18,16 @@ from pydantic import (
     model_validator,
 )
 
+from headrace_queue.bandwidth_timetable import Timetable, ZoneName
 from headrace_queue.config_api import ApiConfig, StagingConfig, SystemConfig, UserConfig, refuse_incomplete_api
+from headrace_queue.config_datasets import DatasetConfig
+from headrace_queue.config_environments import EnvironmentConfig, refuse_unreachable_environments
 from headrace_queue.config_faults import fault_of, unknown_variable
 from headrace_queue.config_fsx import FsxConfig, refuse_unclear_file_systems
+from headrace_queue.config_notices import NoticeConfig, refuse_unclear_notices
+from headrace_queue.config_schedules import ScheduleConfig, refuse_unclear_schedules
 from headrace_queue.config_section import (
     AbsolutePath,
-    Patterns,
     Rate,
     Room,
     Seconds,
@@ -36,6 +40,7 @@ from headrace_queue.config_section import (
 from headrace_queue.config_source import read_source
 from headrace_queue.free_space import Reserve
 from headrace_queue.locations import REMOTE_NAME
+from headrace_queue.new_files import umask_of
 from headrace_queue.whereabouts import default_queue, default_state_dir, known_queue
 
 __all__ = [
@@ -43,6 +48,7 @@ __all__ = [
     "CredentialsConfig",
     "DaemonConfig",
     "DatasetConfig",
+    "EnvironmentConfig",
     "RemoteConfig",
     "TransferConfig",
     "default_state_dir",
@@ -82,10 +88,14 @@ class RemoteConfig(Section):
     region: str = Field(default="us-east-1", min_length=1)
     endpoint_urls: Urls = ()
     addressing: Literal["auto", "path", "virtual"] = "auto"
+    dual_stack: bool = False  # Amazon's names that have IPv6 addresses too
+    fips: bool = False  # Amazon's names whose TLS is FIPS 140 validated
+    requester_pays: bool = False  # this account pays for requests to buckets whose owners do not
     ca_file: AbsolutePath | None = None
     credentials: CredentialsConfig = CredentialsConfig()
     max_requests: int = Field(default=64, ge=1, le=10_000)  # in flight, an endpoint
     bandwidth: Rate | None = None
+    bandwidth_timetable: Timetable = ()
     connect_timeout: Timeout | None = None  # default: that of [transfer]
     read_timeout: Timeout | None = None  # default: that of [transfer]
 
@@ -109,6 +119,10 @@ class RemoteConfig(Section):
     def _reachable(self) -> "RemoteConfig":
         if self.profile in ("s3", "snowball") and not self.endpoint_urls:
             raise ValueError(f"profile {self.profile!r} has no address of its own; add endpoint_urls")
+        chosen = [key for key, given in (("dual_stack", self.dual_stack), ("fips", self.fips)) if given]
+        if chosen and self.endpoint_urls:
+            why = f"{chosen[0]} chooses among Amazon's own names, and endpoint_urls says which are used"
+            raise ValueError(f"{why}; keep one of the two")
         return self
 
 
@@ -117,6 +131,7 @@ class DaemonConfig(Section):
 
     listen: str = "127.0.0.1:9740"
     drain_seconds: Seconds = Field(default=60.0, gt=0)
+    stalled_after: Seconds = Field(default=900.0, ge=1, le=30 * 86_400)  # notices: a job of which nothing moves so long
 
     @field_validator("listen")
     @classmethod
@@ -138,29 +153,27 @@ class TransferConfig(Section):
     direct_io: Literal["auto", "on", "off"] = "auto"  # large files are written past the page cache
     min_free: Room = Reserve()  # what stays free where files are written
     attempts: int = Field(default=5, ge=1, le=100)  # of a batch or an object before it counts as failed
-    bandwidth: Rate | None = None
+    group: str | None = None  # of new files and folders; a job's own --group goes over it
+    umask: str | None = None  # of new files and folders, in octal; default: that of the daemon's process
+    bandwidth: Rate | None = None  # outside of the timetable, where there is one
+    bandwidth_timetable: Timetable = ()
+    timezone: ZoneName | None = None  # of the timetables; default: the host's
+    restore_poll: Timeout | None = None  # between looks at archived objects; default: by what S3 takes to restore them
     connect_timeout: Timeout = 5.0
     read_timeout: Timeout = 60.0  # the longest silence of a service, never a total
+
+    @field_validator("umask")
+    @classmethod
+    def _a_umask(cls, text: str | None) -> str | None:
+        if text is not None:
+            umask_of(text)
+        return text
 
     @model_validator(mode="after")
     def _a_part_fits(self) -> "TransferConfig":
         if self.memory < self.part_size:
             raise ValueError("memory is smaller than part_size: no part would ever fit; raise memory")
         return self
-
-
-class DatasetConfig(Section):
-    """A named job. A relative path counts from the directory in which the command is called.
-
-    The excludes come first and the includes after them, so that an include takes back what an exclude took away.
-    """
-
-    source: str
-    destination: str
-    include: Patterns = ()
-    exclude: Patterns = ()
-    include_folders: Patterns = ()  # names of folders, at any depth
-    exclude_folders: Patterns = ()
 
 
 class Config(Section):
@@ -174,7 +187,10 @@ class Config(Section):
     transfer: TransferConfig = TransferConfig()
     remotes: dict[str, RemoteConfig] = Field(default_factory=dict)
     datasets: dict[str, DatasetConfig] = Field(default_factory=dict)
+    environments: dict[str, EnvironmentConfig] = Field(default_factory=dict)
+    schedules: dict[str, ScheduleConfig] = Field(default_factory=dict)
     fsx: dict[str, FsxConfig] = Field(default_factory=dict)
+    notices: dict[str, NoticeConfig] = Field(default_factory=dict)
     api: ApiConfig | None = None  # None: there is no HTTP API
     staging: StagingConfig | None = None  # None: the API hands out no presigned transfers
     systems: dict[str, SystemConfig] = Field(default_factory=dict)
@@ -190,14 +206,31 @@ class Config(Section):
             }
         )
 
+    @field_validator("environments")
+    @classmethod
+    def _reachable_environments(cls, environments: dict[str, EnvironmentConfig]) -> dict[str, EnvironmentConfig]:
+        refuse_unreachable_environments(environments)
+        return environments
+
     @model_validator(mode="after")
     def _usable_api(self) -> "Config":
         refuse_incomplete_api(self.api, self.staging, self.systems, self.users, self.remotes)
         return self
 
     @model_validator(mode="after")
+    def _clear_notices(self) -> "Config":
+        wanted = {f"datasets.{name}.notify": dataset.notify for name, dataset in self.datasets.items()}
+        refuse_unclear_notices(self.notices, self.remotes, wanted)
+        return self
+
+    @model_validator(mode="after")
     def _clear_file_systems(self) -> "Config":
         refuse_unclear_file_systems(self.fsx, self.remotes)
+        return self
+
+    @model_validator(mode="after")
+    def _clear_schedules(self) -> "Config":
+        refuse_unclear_schedules(self.schedules, self.remotes)
         return self
 
     @property
@@ -216,8 +249,8 @@ class Config(Section):
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration in force: defaults, then the file, then HEADRACE_SECTION__KEY from the environment.
 
-    path: the file of --config; None searches HEADRACE_CONFIG, ~/.config/headrace/config.toml and
-    /etc/headrace/config.toml, and goes on without a file where there is none. The remote `s3` always exists.
+    path: the file of --config; None searches as `config_source.search` does, and goes on without a file where there is
+    none. The remote `s3` always exists.
     Raises UsageError for everything that is wrong with any of them.
     """
     surroundings = os.environ if environ is None else environ

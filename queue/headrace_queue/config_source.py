@@ -10,9 +10,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from headrace_queue.config_search import search
 from headrace_queue.errors import UsageError
 
-SYSTEM_FILE: Final = Path("/etc/headrace/config.toml")
 _PREFIX: Final = "HEADRACE_"
 _TOP_LEVEL: Final = {"HEADRACE_STATE_DIR": "state_dir", "HEADRACE_QUEUE": "queue"}
 _OF_A_SERVER: Final = ("HEADRACE_URL", "HEADRACE_TOKEN", "HEADRACE_TOKEN_FILE", "HEADRACE_CA_FILE")  # see `over_http`
@@ -28,13 +28,16 @@ _PASSWORD_IN_URL: Final = re.compile(r"\w+://[^/@\s]*:[^/@\s]+@|[?&]password=")
 class Source:
     """Raw values, the file they were read from, and which variable set a key: the path of the key -> its name.
 
-    unread: variables that begin as ours do, that set no key and that no remote names for its credentials.
+    why: how the file was found; passed: the places that were looked at before, where there was none. unread: variables
+    that begin as ours do, that set no key and that no remote names for its credentials.
     """
 
     values: dict[str, Any]
     file: Path | None
     variables: dict[tuple[str, ...], str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    why: str = ""
+    passed: tuple[str, ...] = ()
 
     def name_of(self, keys: tuple[str, ...]) -> str:
         """A setting as a person finds it again: by its variable, or by its key in the file."""
@@ -52,7 +55,8 @@ class Source:
 
 def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
     """The file's values with the environment's over them. Raises UsageError for a file that cannot be used."""
-    file = _find(path, environ)
+    found = search(path, environ)
+    file = found.file
     values = _read(file) if file is not None else {}
     variables: dict[tuple[str, ...], str] = {}
     unread: list[str] = []
@@ -65,7 +69,8 @@ def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
         elif not _OF_KUBERNETES.fullmatch(name):
             unread.append(name)
     # asked again: a variable may have named the remote's prefix
-    return Source(values, file, variables, tuple(name for name in unread if name not in _credential_variables(values)))
+    unread = [name for name in unread if name not in _credential_variables(values)]
+    return Source(values, file, variables, tuple(unread), found.why, found.passed)
 
 
 def variable_of(keys: tuple[str, ...]) -> str:
@@ -80,25 +85,6 @@ def _credential_variables(values: Mapping[str, Any]) -> frozenset[str]:
     given = [table.get("credentials") for table in tables if isinstance(table, dict)]
     prefixes = [credentials.get("env") for credentials in given if isinstance(credentials, dict)]
     return frozenset(f"{prefix}{end}" for prefix in prefixes for end in _CREDENTIALS if isinstance(prefix, str))
-
-
-def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """--config, HEADRACE_CONFIG, the user's file, the system's; ./config.toml is never read by itself."""
-    if path is not None:
-        return _must_exist(path.expanduser(), "--config")
-    if named := environ.get("HEADRACE_CONFIG"):
-        return _must_exist(Path(named).expanduser(), "HEADRACE_CONFIG")
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
-    for candidate in (Path(base) / "headrace" / "config.toml", SYSTEM_FILE):
-        if os.path.lexists(candidate):
-            return candidate
-    return None
-
-
-def _must_exist(file: Path, named_by: str) -> Path:
-    if not file.exists():
-        raise UsageError(f"configuration {file}", "there is no such file", f"Correct {named_by}, or leave it out.")
-    return file
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -119,10 +105,18 @@ def _read(file: Path) -> dict[str, Any]:
         raise UsageError(f"configuration {file}", str(error.strerror), remedy) from None
     except OSError as error:
         raise UsageError(f"configuration {file}", f"{error.strerror}", "Make the file readable for you.") from None
-    if mode & 0o077 and _PASSWORD_IN_URL.search(str(values.get("queue", ""))):
+    if mode & 0o077 and (_PASSWORD_IN_URL.search(str(values.get("queue", ""))) or _tells_by_url(values)):
         why = f"it holds a password and others can read it (mode {mode:04o})"
         raise UsageError(f"configuration {file}", why, f"Run: chmod 600 {file}")
     return values
+
+
+def _tells_by_url(values: Mapping[str, Any]) -> bool:
+    """Whether a notice names its receiver by a URL of Apprise, in which secrets stand; of values nobody has checked."""
+    notices = values.get("notices")
+    tables = notices.values() if isinstance(notices, dict) else ()
+    given = [table.get("apprise") for table in tables if isinstance(table, dict)]
+    return any(isinstance(one, str) or (isinstance(one, dict) and "url" in one) for one in given)
 
 
 def _keys_of(variable: str, values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ def unsuited(kind: Kind, options: Options, *, to_bucket: bool, owner: Owner | No
     rows = (
         ("--include", any(rule.include for rule in options.rules)),
         ("--exclude", any(not rule.include for rule in options.rules)),
+        ("--select", bool(options.select)),
         ("--min-size", options.min_size is not None),
         ("--max-size", options.max_size is not None),
         ("--min-age", options.newest_ns is not None),

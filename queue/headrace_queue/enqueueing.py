@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import typer
 
@@ -22,7 +22,7 @@ from headrace_queue.following import (
     wait_for,
 )
 from headrace_queue.job_json import entry_json, to_text
-from headrace_queue.jobs import JobSpec
+from headrace_queue.jobs import Job, JobSpec
 from headrace_queue.overlap import Services
 from headrace_queue.render import enqueued_line
 from headrace_queue.store import Store, open_store
@@ -36,17 +36,43 @@ Shape: TypeAlias = Callable[[list[dict[str, Any]]], dict[str, Any]]
 """From the JSON of each job to what is printed: one object, or for `run` a list in one."""
 
 
+_COLLECTOR: Final = "headrace.collector"
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Takes the jobs of a command in place of the queue: for a command that is enqueued time and again. cwd: what its
+    relative paths count from."""
+
+    config: "Config"
+    cwd: Path
+    specs: list[JobSpec] = field(default_factory=list)
+
+    def attach(self, context: typer.Context) -> None:
+        """To the command that is about to be called."""
+        context.meta[_COLLECTOR] = self
+
+
 @dataclass(frozen=True)
 class Manner:
-    """How the command goes on once the jobs are made. server: where they are enqueued, None for the queue here."""
+    """How the command goes on once the jobs are made. server: where they are enqueued, None for the queue here.
+    collector: nothing is enqueued, it takes the jobs."""
 
     file: Path | None
     wait: bool
     as_json: bool
     server: "Server | None"
+    collector: Collector | None = None
+
+    @property
+    def cwd(self) -> Path | None:
+        """What relative paths count from; None for the working directory."""
+        return None if self.collector is None else self.collector.cwd
 
     @cached_property
     def config(self) -> "Config":
+        if self.collector is not None:
+            return self.collector.config
         # the models cost 80 ms to import, and only these commands need them, on the host of the queue
         from headrace_queue.config import load_config
 
@@ -54,11 +80,14 @@ class Manner:
 
 
 def manner_of(context: typer.Context, config: Path | None, wait: bool, as_json: bool) -> Manner:
+    collector: Collector | None = context.meta.get(_COLLECTOR)
+    if collector is not None:
+        return Manner(None, wait, as_json, None, collector)
     return Manner(given.config_file(context, config), wait, as_json, given.server_of(context))
 
 
 def submit_one(
-    make: Callable[["Config", str, str, Request], JobSpec],
+    make: Callable[["Config", str, str, Request, Path | None], JobSpec],
     source: str,
     destination: str,
     asked: Request,
@@ -69,28 +98,20 @@ def submit_one(
 
         kind = "copy" if make is copy_job else "sync"
         return submit_there(manner.server, kind, source, destination, asked, wait=manner.wait, as_json=manner.as_json)
-    spec = make(manner.config, source, destination, asked)
+    spec = make(manner.config, source, destination, asked, manner.cwd)
+    if manner.collector is not None:
+        manner.collector.specs.append(spec)
+        return 0
     with closing(open_store(manner.config.queue_url)) as store:
         return submit(store, [spec], manner, lambda entries: entries[0])
 
 
-def submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape) -> int:
-    """Enqueues all of them in one commit, and goes on as asked; the exit code."""
-    entries = enqueue_all(store, specs, Services(manner.config.remotes))
+def submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape, *, attach: bool = False) -> int:
+    """Enqueues all of them in one commit, and goes on as asked; the exit code. attach: see `enqueue_all`."""
+    entries = enqueue_all(store, specs, Services(manner.config.remotes), attach=attach)
     jobs = [job for job, _ in entries]
     if specs[0].options.dry_run:
-        return max(
-            show_dry_run(
-                store,
-                manner.config.state_dir,
-                manner.file,
-                job,
-                manner.config.transfer.min_free,
-                created=created,
-                as_json=manner.as_json,
-            )
-            for job, created in entries
-        )
+        return max(_dry_run(store, manner, job, created=created, named=len(entries) > 1) for job, created in entries)
     live_worker = any_live_worker(store, time.time())
     if not manner.as_json:
         for job, created in entries:
@@ -116,3 +137,19 @@ def submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape)
     elif manner.wait:
         print_endings(jobs)
     return exit_code(jobs) if manner.wait else 0
+
+
+def _dry_run(store: Store, manner: Manner, job: Job, *, created: bool, named: bool) -> int:
+    """Shows it to its end; the exit code. named: it is one of several, whose lines have to be told apart."""
+    if named and not manner.as_json:
+        print(enqueued_line(job, created=created), flush=True)
+    settings = manner.config
+    return show_dry_run(
+        store,
+        settings.state_dir,
+        manner.file,
+        job,
+        settings.transfer.min_free,
+        created=created,
+        as_json=manner.as_json,
+    )

@@ -77,6 +77,22 @@ class UnknownTask(HeadraceError):
         self.number = number
 
 
+class UnknownThaw(HeadraceError):
+    """The object is not being waited for (any more): another keeper was quicker, or its job was purged."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"object {number} that is being restored: no such object.")
+        self.number = number
+
+
+class UnknownNotice(HeadraceError):
+    """There is no notice of this number (any more), or a later one took its place."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"notice {number}: no such notice.")
+        self.number = number
+
+
 class NotYourTurn(HeadraceError):
     """Another data repository task of the file system comes first: look again later."""
 

@@ -26,27 +26,40 @@ if TYPE_CHECKING:
     from headrace_queue.drain_child import DrainChild
 
 INTERRUPTED: Final = 130
+PARTS_SECONDS: Final = 1.0
 
 
-def wait_for(store: JobSource, pick: Callable[[], list[Job]], *, quiet: bool = False) -> list[Job] | None:
+def wait_for(
+    store: JobSource, pick: Callable[[], list[Job]], *, quiet: bool = False, plain: bool = False
+) -> list[Job] | None:
     """The jobs at their end, with progress on stderr until then; None where the user left with Ctrl-C.
 
-    quiet: no progress, but what a job waits for is said all the same.
+    quiet: no progress, but what a job waits for is said all the same. plain: lines, on a terminal too.
     """
     jobs: list[Job] = []
+    looked = time.monotonic()
     try:
-        with _waits_only() if quiet else display_for(sys.stderr, time.monotonic) as display:
+        with _waits_only() if quiet else display_for(sys.stderr, time.monotonic, plain=plain) as display:
 
             def pause() -> None:
+                nonlocal looked
                 display.tick()
                 time.sleep(POLL_SECONDS)
+                if time.monotonic() - looked >= PARTS_SECONDS:  # parts change no row of a job
+                    looked = time.monotonic()
+                    display.update(jobs, parts_of(store, jobs))
 
             for jobs in follow(store, pick, pause):
-                display.update(jobs)
+                display.update(jobs, parts_of(store, jobs))
     except KeyboardInterrupt:
         say_they_go_on(jobs)
         return None
     return jobs
+
+
+def parts_of(store: JobSource, jobs: Sequence[Job]) -> dict[int, int]:
+    """Bytes under way in large objects, of those jobs that may have any."""
+    return store.under_way([job.id for job in jobs if job.state not in FINAL and job.started is not None][:500])
 
 
 def _waits_only() -> Waits:

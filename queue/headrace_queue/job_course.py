@@ -1,9 +1,19 @@
 """How a job goes its way: until when, and after which others."""
 
+from collections.abc import Sequence
+
 from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
 from headrace_queue.selection import instant_ns
 from headrace_queue.units import parse_duration
+
+
+def after_of(numbers: Sequence[int], *, dry_run: bool) -> tuple[int, ...]:
+    """The jobs to start after, each once. Raises UsageError for a dry run: it is worked on at once and alone."""
+    if numbers and dry_run:
+        why = "a dry run looks at both sides as they are now"
+        raise UsageError("--after with --dry-run", why, "Leave out one of the two.")
+    return tuple(dict.fromkeys(numbers))
 
 
 def deadline_of(text: str | None, now: float) -> float | None:

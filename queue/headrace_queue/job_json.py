@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from headrace_queue.jobs import Failure, Job, Options
+from headrace_queue.selected_names import NOTHING_FOUND
 from headrace_queue.states import EXIT_CODE, JobState
 
 
@@ -74,12 +75,19 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 
 
 def warning_of(job: Job) -> str | None:
-    """What a person should know of a job that ended well: that its source held nothing at all; else None.
+    """What a person should know of a job that ended well: that its source held nothing at all, or nothing of what was
+    selected by name; else None.
 
     A prefix of S3 that no key begins with is no error of the service's, and looks just like one that was mistyped.
     """
     seen, options = job.counters, job.spec.options
-    if job.state is not JobState.DONE or seen.listed or seen.excluded:
+    if job.state is not JobState.DONE:
+        return None
+    if options.select and seen.excluded == seen.listed > 0:
+        return f"nothing at {job.spec.source} is selected: --select {' --select '.join(options.select)}"
+    if options.select and job.note is not None and job.note.startswith(NOTHING_FOUND):
+        return job.note
+    if seen.listed or seen.excluded:
         return None
     if options.files_from is not None:
         return None  # what the list does not name counts as nothing, and may be there

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headrace_queue.jobs import Failure, Job, Worker
+from headrace_queue.situation import Looks
 from headrace_queue.states import JobState
 from headrace_queue.tasks import Task
 
 
-class JobSource(Protocol):
+class JobSource(Looks, Protocol):
     """The methods of Store of these names; what they raise as well, and what its own connection raises."""
 
     def close(self) -> None: ...

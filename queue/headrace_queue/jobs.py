@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from headrace_queue.states import BatchState, JobState
 
@@ -76,12 +76,14 @@ class Options:
     """What a user may say of a job beside source and destination."""
 
     rules: tuple[Rule, ...] = ()
+    select: tuple[str, ...] = ()  # only what is called so, see `selected_names`; of that, what the rules take
     min_size: int | None = None  # bytes of a source object; these four are inclusive, see `selection.Bounds`
     max_size: int | None = None
     oldest_ns: int | None = None  # --max-age and --min-age, as the instants they meant at submission
     newest_ns: int | None = None
     files_from: str | None = None  # the SHA-256 of a kept list of names, or the location of one, see `name_list`
     files_from_nul: bool = False  # a list at a location is separated by NUL
+    changed: bool = False  # the list names what changed at the source: it is sent unseen; what is gone is no failure
     compare: Compare = Compare.SIZE
     no_clobber: bool = False
     existing: bool = False  # what the destination lacks is not sent
@@ -198,18 +200,33 @@ class Action(StrEnum):
 
 
 class Item(NamedTuple):
-    """One object of a batch. key is relative to the roots of both ends; '' where the root is the object itself."""
+    """One object of a batch. key is relative to the roots of both ends; '' where the root is the object itself.
+    version: the version id that is read at the source, '' for the current one."""
 
     key: str
     size: int
     mtime_ns: int
     etag: str = ""
     action: Action = Action.COPY
+    version: str = ""
+
+    def row(self) -> list[str | int]:
+        """As it is stored: without a version where none is named, which is what queues of before hold."""
+        return list(self) if self.version else list(self[:_WITHOUT_VERSION])
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> "Item":
+        """The reverse of row(). Raises TypeError and ValueError for what is none."""
+        key, size, mtime_ns, etag, action, *version = row
+        return cls(key, size, mtime_ns, etag, Action(action), *version)
+
+
+_WITHOUT_VERSION: Final = 5
 
 
 def encode_items(items: Sequence[Item]) -> bytes:
     """The payload of a batch: compressed JSON, about 25 bytes an object."""
-    rows = [[item.key, item.size, item.mtime_ns, item.etag, item.action] for item in items]
+    rows = [item.row() for item in items]
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     # a file name that is not UTF-8 reaches Python with lone surrogates; json.loads takes them from bytes as they are
     return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
@@ -218,7 +235,7 @@ def encode_items(items: Sequence[Item]) -> bytes:
 def decode_items(payload: bytes) -> list[Item]:
     """The objects of a payload, in their order."""
     rows = json.loads(zlib.decompress(payload))
-    return [Item(key, size, mtime_ns, etag, Action(action)) for key, size, mtime_ns, etag, action in rows]
+    return [Item.of_row(row) for row in rows]
 
 
 class Bitmap:
@@ -295,6 +312,7 @@ class PlanStep:
     counters: Counters
     failures: tuple["Failure", ...] = ()
     finished: bool = False  # the listing of this phase reached its end without an error
+    note: str = ""  # for the job, see `Job.note`; '' leaves it as it is
 
 
 class Failure(NamedTuple):
@@ -352,3 +370,4 @@ class QueueDepth:
     jobs: dict[JobState, int]
     batches: dict[BatchState, int]
     oldest_ready: float | None  # seconds since the epoch: when the oldest batch that could run became ready
+    held: int = 0  # queued jobs that start after others, which are not done

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from headrace_queue.access_points import ARN, split_arn
 from headrace_queue.errors import UsageError
 
 REMOTE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
@@ -21,7 +22,8 @@ _EXAMPLES: Final = "Write s3://bucket/prefix, NAME://bucket/prefix or a path."
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Either remote, bucket and key, or a path; the other side is None or ''. str() is what parse() reads."""
+    """Either remote, bucket and key, or a path; the other side is None or ''. str() is what parse() reads. The bucket
+    may be the ARN of an access point."""
 
     remote: str | None = None
     bucket: str = ""
@@ -137,9 +139,11 @@ def _refuse_two_paths(start: Location, end: Location) -> None:
 
 def _parse_object(text: str, remote: str, rest: str) -> Location:
     bucket, _, key = rest.partition("/")
+    if rest.startswith(ARN) and REMOTE_NAME.fullmatch(remote):
+        bucket, key = split_arn(text, rest)
     if not REMOTE_NAME.fullmatch(remote) or remote.lower() in ("http", "https", "file"):
         raise UsageError(f"location {text!r}", f"{remote}:// is not the name of a remote", _EXAMPLES)
-    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
+    if not bucket.startswith(ARN) and (not _BUCKET.fullmatch(bucket) or ".." in bucket):
         why = f"{bucket!r} is no bucket name" if bucket else "it names no bucket"
         raise UsageError(f"location {text!r}", why, f"Write {remote}://bucket/prefix.")
     if len(key.encode()) > _MAX_KEY_BYTES:

@@ -25,6 +25,8 @@ from headrace_queue.jobs import (
 )
 from headrace_queue.over_http import Connection, Refused, Server, Unreachable
 from headrace_queue.report_file import ReportEntry, parse_line
+from headrace_queue.selection import instant_of
+from headrace_queue.situation import Situation
 from headrace_queue.states import JobState
 from headrace_queue.tasks import Task
 
@@ -35,6 +37,11 @@ _PAGE: Final = 1000
 _FIRST_LOOK: Final = 0.2
 _LONGEST_PAUSE: Final = 2.0
 _FIELDS: Final = frozenset(item.name for item in fields(Options))
+_UNHEARD: Final = (
+    *("inventory", "archived", "restore_tier", "restore_days", "group", "umask", "allow_git"),
+    *("max_errors", "deadline", "notify", "after", "watch", "settle", "select"),
+)
+"""Fields of a Request that no route takes."""
 
 
 class RemoteJobs:
@@ -47,6 +54,7 @@ class RemoteJobs:
         self._due = 0.0
         self._pause = _FIRST_LOOK
         self._listed: dict[int, Job] = {}
+        self._newest: dict[int, list[tuple[int, Failure]]] = {}
 
     def close(self) -> None:
         self._connection.close()
@@ -82,6 +90,21 @@ class RemoteJobs:
             (row["number"], Failure(Item(row["key"], row["size"], 0), row["error"], row["message"], row["attempts"]))
             for row in answer["failures"]
         ]
+
+    def newest_failures(self, job_id: int, limit: int = 10) -> list[tuple[int, Failure]]:
+        """The route lists them from the oldest on: every call goes on where the one before ended, one page at most."""
+        known = self._newest.get(job_id, [])
+        known += self.failures(job_id, known[-1][0] if known else 0)
+        self._newest[job_id] = known[-limit:]
+        return self._newest[job_id][::-1]
+
+    def situation(self, job_id: int) -> Situation | None:
+        """None: it has no route."""
+        return None
+
+    def under_way(self, job_ids: Sequence[int]) -> dict[int, int]:
+        """Of nothing: it has no route."""
+        return {}
 
     def tasks(self, job_id: int) -> list[Task]:
         """None: what a job of the API does is never done by FSx, which would act with other rights."""
@@ -178,6 +201,7 @@ def _options(data: Mapping[str, Any]) -> Options:
         "tags": tuple(data.get("tags", {}).items()),
         "archived": Archived(data.get("archived", "fail")),
         "notify": tuple(data.get("notify", ())),
+        "select": tuple(data.get("select", ())),
     }
     return Options(**{name: value for name, value in (data | typed).items() if name in _FIELDS})  # type: ignore[operator]
 
@@ -186,6 +210,7 @@ def job_body(kind: str, source: str, destination: str, request: "Request") -> di
     """What POST /v1/jobs takes. Raises UsageError for what only the host of the daemon can have."""
     _refuse_files(request)
     _refuse_of_lustre(request)
+    _refuse_unheard(request)
     options: dict[str, Any] = {
         "rules": [rule._asdict() for rule in request.rules],
         "min_size": request.bounds.min_size,
@@ -206,8 +231,10 @@ def job_body(kind: str, source: str, destination: str, request: "Request") -> di
         "links": None if request.links is None else str(request.links),
         "headers": dict(request.described.headers),
         "metadata": dict(request.described.metadata),
+        "tags": dict(_pair("--tag", text) for text in request.tags),
+        "as_of_ns": instant_of("--as-of", request.as_of, time.time()),
     }
-    flags = ("no_clobber", "existing", "delete", "allow_empty_source", "dry_run", "preserve")
+    flags = ("no_clobber", "existing", "delete", "allow_empty_source", "dry_run", "preserve", "requester_pays")
     options |= {name: getattr(request, name) for name in (*flags, "encode_names", "empty_dirs", "dirs")}
     return {
         "kind": kind,
@@ -216,7 +243,7 @@ def job_body(kind: str, source: str, destination: str, request: "Request") -> di
         "options": {name: value for name, value in options.items() if value not in (None, False, [], {})},
         "priority": request.priority,
         "submission_id": request.submission_id,
-        "labels": dict(_label(text) for text in request.labels),
+        "labels": dict(_pair("--label", text) for text in request.labels),
     }
 
 
@@ -249,8 +276,16 @@ def _refuse_of_lustre(request: "Request") -> None:
             raise UsageError(option, why, "Enqueue this job on the daemon's host, or leave it out.")
 
 
-def _label(text: str) -> tuple[str, str]:
+def _refuse_unheard(request: "Request") -> None:
+    """What the API has no field for: passed over in silence, the job would be another one."""
+    for name in _UNHEARD:
+        if getattr(request, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(option, "the HTTP API has no such option", "Enqueue this job on the daemon's host.")
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise UsageError(f"--label {text!r}", "it is not of the form NAME=VALUE", "Write --label project=glacier.")
+        raise UsageError(f"{option} {text!r}", "it is not of the form NAME=VALUE", f"Write {option} project=glacier.")
     return name, value

@@ -55,6 +55,8 @@ def enqueued_line(job: Job, *, created: bool) -> str:
     route = f"{shown(job.spec.source)} -> {shown(job.spec.destination)}"
     if created:
         return f"job {job.id}: {job.spec.kind} {route}"
+    if job.spec.submission_id is None:
+        return f"job {job.id} does this already and is {job.state}: {route}"
     return f"job {job.id} has this submission id already and is {job.state}: {route}"
 
 
@@ -100,19 +102,25 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 
 def status_lines(
-    job: Job, failures: Sequence[Failure], now: float, *, live_worker: bool = True, tasks: Sequence[str] = ()
+    job: Job,
+    failures: Sequence[Failure],
+    now: float,
+    *,
+    live_worker: bool = True,
+    tasks: Sequence[str] = (),
+    parts: int = 0,
 ) -> list[str]:
     """Everything a person wants to know of one job; failures: the first few; live_worker: whether any worker runs;
-    tasks: a line for each of its data repository tasks."""
+    tasks: a line for each of its data repository tasks; parts: bytes of large objects that are not whole yet."""
     spec = job.spec
     fields = [
         ("state", state_text(job)),
         ("worker", "none is running: nothing moves until one does" if stranded(job, live_worker) else ""),
         ("source", shown(spec.source)),
         ("destination", shown(spec.destination)),
-        ("phase", _phase_text(job)),
+        ("phase", phase_text(job)),
         ("objects", _objects_text(job)),
-        ("bytes", _bytes_text(job, now)),
+        ("bytes", _bytes_text(job, now, parts)),
         ("times", _times_text(job, now)),
         ("labels", shown(", ".join(f"{name}={value}" for name, value in spec.labels))),
         ("submission", spec.submission_id or ""),
@@ -162,7 +170,13 @@ def ending_line(job: Job, now: float) -> str:
         if seen.done_bytes and seconds:
             moved += f" ({format_rate(seen.done_bytes / seconds)})"
     extras = [moved]
-    for number, text in ((seen.unchanged, "unchanged"), (seen.deleted, "deleted"), (seen.vanished, "vanished")):
+    numbers = (
+        (seen.unchanged, "unchanged"),
+        (seen.deleted, "deleted"),
+        (seen.vanished, "vanished"),
+        (seen.archived, "archived and passed over"),
+    )
+    for number, text in numbers:
         if number and not job.spec.options.dry_run:
             extras.append(f"{number:,} {text}")
     if seen.failed:
@@ -215,7 +229,8 @@ _ENDINGS: Final = {
 }
 
 
-def _phase_text(job: Job) -> str:
+def phase_text(job: Job) -> str:
+    """What it is at, in words; '' before it starts and at its end."""
     if job.state in FINAL or job.started is None:
         return ""
     return {Phase.COPY: "listing and sending", Phase.DELETE: "deleting", Phase.DONE: "sending the rest"}[job.phase]
@@ -234,6 +249,7 @@ def _objects_text(job: Job) -> str:
         (seen.deleted, "deleted"),
         (seen.extra, "only at the destination"),
         (seen.vanished, "vanished"),
+        (seen.archived, "archived and passed over"),
         (seen.failed, "failed"),
     )
     parts = [f"{progress_text(job)} sent"] if seen.planned else [progress_text(job)]
@@ -249,12 +265,14 @@ def _dry_run_text(job: Job) -> str:
     )
 
 
-def _bytes_text(job: Job, now: float) -> str:
+def _bytes_text(job: Job, now: float, parts: int) -> str:
     seen, rate = job.counters, average_rate(job, now)
     if job.started is None or job.spec.options.dry_run:
         return ""
     listing = "at least " if job.phase is Phase.COPY and job.state not in FINAL else ""
     text = f"{format_bytes(seen.done_bytes)} of {listing}{format_bytes(seen.planned_bytes)}"
+    if parts:
+        text += f", {format_bytes(parts)} more of large objects under way"
     if rate:
         text += f", {format_rate(rate)} on average"
     return text + (f", {count(seen.retries, 'request')} sent again" if seen.retries else "")

@@ -22,6 +22,7 @@ class ReportEntry:
     """One object's line. bytes is its size, seconds how long it took, time seconds since the epoch.
 
     outcome: transferred, copied, deleted, trashed, created, vanished, skipped, unchanged (compared by content), failed,
+    archived (in an archive class, and passed over),
     exported (FSx moved it, by a data repository task), restored (its data, which Lustre had released, came back from
     the bucket), and for a dry run would_transfer, would_delete and would_trash. task_failed is no end: FSx could not
     move it, and another line tells what became of it. proof names what showed that both ends hold the same

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Group: TypeAlias = Mapping[str, tuple[Any, Any]]
 """Name of a parameter -> its declaration and its default."""
 
+SELECT: Final[Group] = {"select": (given.Select, [])}
 RULES: Final[Group] = {
     "include": (given.Include, []),
     "exclude": (given.Exclude, []),

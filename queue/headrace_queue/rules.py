@@ -12,13 +12,15 @@ RETRY_BYTES: Final = 2**30
 
 
 class Standing(NamedTuple):
-    """What decides whether a job moves on by itself. failed, ready, leased: objects, batches, batches."""
+    """What decides whether a job moves on by itself. failed, ready, leased, thawing: objects, batches, batches,
+    objects that S3 restores from an archive class."""
 
     state: JobState
     phase: Phase
     failed: int
     ready: int
     leased: int
+    thawing: int = 0
 
 
 def ending(job: Standing) -> tuple[str, ...]:
@@ -31,7 +33,7 @@ def ending(job: Standing) -> tuple[str, ...]:
         return ("settle",) if not job.leased else ()
     if job.state not in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED):
         return ()
-    if job.phase is not Phase.DONE or job.ready or job.leased:
+    if job.phase is not Phase.DONE or job.ready or job.leased or job.thawing:
         return ()
     start = ("start",) if job.state is JobState.QUEUED else ()
     return (*start, "finish_with_failures" if job.failed else "finish")

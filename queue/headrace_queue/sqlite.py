@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from headrace_queue import sqlite_after as after
 from headrace_queue import sqlite_batches as batches
 from headrace_queue import sqlite_jobs as jobs
 from headrace_queue import sqlite_parts as large_objects
 from headrace_queue import sqlite_plans as plans
 from headrace_queue import sqlite_roots as roots
 from headrace_queue import sqlite_rows as rows
+from headrace_queue import sqlite_schedules as schedules
+from headrace_queue import sqlite_situation as looks
 from headrace_queue import sqlite_tasks as tasks
 from headrace_queue import sqlite_transfers as transfers
 from headrace_queue import sqlite_workers as workers
@@ -28,14 +31,18 @@ from headrace_queue.jobs import (
     QueueDepth,
     Worker,
 )
+from headrace_queue.schedules import Schedule, ScheduleSpec, Standing
+from headrace_queue.situation import Situation
 from headrace_queue.sqlite_connection import Transaction, open_database, open_snapshot, snapshot
 from headrace_queue.sqlite_errors import translated
+from headrace_queue.sqlite_store_notices import SqliteNoticeStore
+from headrace_queue.sqlite_store_thaw import ThawMethods
 from headrace_queue.states import JobState
 from headrace_queue.tasks import NO_TASK_CHANGES, Task, TaskChanges, TaskSpec
 from headrace_queue.transfers import NO_CHANGES, Changes, Transfer, TransferSpec, TransferState
 
 
-class SqliteStore:
+class SqliteStore(SqliteNoticeStore, ThawMethods):
     """One connection to the queue's file. What its methods promise stands in store.Store.
 
     max_attempts: claims of a batch that may fail or kill their worker before its objects count as failed.
@@ -90,6 +97,10 @@ class SqliteStore:
         with translated(self._path):
             return jobs.list_jobs(self._db, states, limit, before, user)
 
+    def is_held(self, job_id: int) -> bool:
+        with translated(self._path):
+            return after.is_held(self._db, job_id)
+
     def pause(self, job_id: int) -> Job:
         with self._transaction:
             return jobs.pause(self._db, job_id, self._clock())
@@ -129,6 +140,18 @@ class SqliteStore:
     def depth(self) -> QueueDepth:
         with translated(self._path), snapshot(self._db):
             return jobs.depth(self._db, self._clock())
+
+    def situation(self, job_id: int) -> Situation | None:
+        with translated(self._path), snapshot(self._db):
+            return looks.situation(self._db, job_id, self._clock())
+
+    def under_way(self, job_ids: Sequence[int]) -> dict[int, int]:
+        with translated(self._path):
+            return looks.under_way(self._db, job_ids)
+
+    def newest_failures(self, job_id: int, limit: int = 10) -> list[tuple[int, Failure]]:
+        with translated(self._path):
+            return looks.newest_failures(self._db, job_id, limit)
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
@@ -195,6 +218,36 @@ class SqliteStore:
     def change_task(self, number: int, changes: TaskChanges) -> Task:
         with self._transaction:
             return tasks.change(self._db, number, changes)
+
+    # -- schedules ------------------------------------------------------------------------------------------------
+
+    def add_schedule(self, spec: ScheduleSpec) -> Schedule:
+        with self._transaction:
+            return schedules.add(self._db, spec, self._clock())
+
+    def schedule(self, name: str) -> Schedule:
+        with translated(self._path):
+            return schedules.read(self._db, name)
+
+    def schedules(self) -> list[Schedule]:
+        with translated(self._path):
+            return schedules.every(self._db)
+
+    def respecify_schedule(self, spec: ScheduleSpec) -> Schedule:
+        with self._transaction:
+            return schedules.respecify(self._db, spec)
+
+    def change_schedule(self, name: str, standing: Standing) -> Schedule:
+        with self._transaction:
+            return schedules.change(self._db, name, standing)
+
+    def remove_schedule(self, name: str) -> None:
+        with self._transaction:
+            schedules.remove(self._db, name)
+
+    def hold_schedule(self, name: str, worker_id: str) -> bool:
+        with self._transaction:
+            return schedules.hold(self._db, name, worker_id)
 
     # -- workers --------------------------------------------------------------------------------------------------
 

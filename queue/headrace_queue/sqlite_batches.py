@@ -14,6 +14,7 @@ from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Batch, Bitmap, Counters, Failure, Job, Lease, decode_items
 from headrace_queue.rules import Turn, take_turns
 from headrace_queue.sqlite_jobs import move, set_waiting, settle
+from headrace_queue.sqlite_limits import bear_failures
 from headrace_queue.sqlite_rows import add_counters, first, insert_failures, query, read_job
 from headrace_queue.states import BatchState, JobState, move_batch
 
@@ -123,6 +124,8 @@ def progress(
             set_waiting(db, batch.job_id, None)
     add_counters(db, batch.job_id, counters, len(failures))
     insert_failures(db, batch.job_id, failures)
+    if failures:
+        bear_failures(db, batch.job_id, now)
 
 
 def complete(db: apsw.Connection, lease: Lease, now: float) -> Job:
@@ -148,7 +151,7 @@ def give_back(db: apsw.Connection, lease: Lease, until: float, error: str, max_a
     if lives:
         _make_ready(db, batch, "retry", batch.tries, until, now)
     else:
-        _bury(db, batch, "attempts_exhausted", error)
+        _bury(db, batch, "attempts_exhausted", error, now)
     settle(db, batch.job_id, now)
     return lives
 
@@ -169,7 +172,7 @@ def expire_all(db: apsw.Connection, worker_id: str, max_attempts: int, now: floa
         if batch.tries < max_attempts:
             _make_ready(db, batch, "expire", batch.tries, 0.0, now)
         else:
-            _bury(db, batch, "worker_died", f"the worker died {batch.tries} times while it held this batch")
+            _bury(db, batch, "worker_died", f"the worker died {batch.tries} times while it held this batch", now)
         settle(db, batch.job_id, now)
     return len(batches)
 
@@ -183,7 +186,7 @@ def _make_ready(db: apsw.Connection, batch: Held, event: str, tries: int, until:
     db.execute(_LET_GO, (state, tries, until, max(until, now), batch.id))
 
 
-def _bury(db: apsw.Connection, batch: Held, error: str, message: str) -> None:
+def _bury(db: apsw.Connection, batch: Held, error: str, message: str, now: float) -> None:
     """Its open objects become failures; the empty row stays to be counted, until a retry or the purge of the job."""
     payload = query(db, "SELECT payload FROM batch WHERE id = ?", (batch.id,))[0][0]
     finished = Bitmap.from_bytes(batch.finished)
@@ -195,3 +198,4 @@ def _bury(db: apsw.Connection, batch: Held, error: str, message: str) -> None:
     db.execute(_BURY, (move_batch(BatchState.LEASED, "exhaust"), batch.id))
     add_counters(db, batch.job_id, Counters(), len(failures))
     insert_failures(db, batch.job_id, failures)
+    bear_failures(db, batch.job_id, now)

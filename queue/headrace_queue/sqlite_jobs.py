@@ -5,6 +5,7 @@ from typing import Final
 
 import apsw
 
+from headrace_queue import sqlite_after as after
 from headrace_queue.errors import UnknownJob, UsageError
 from headrace_queue.jobs import Action, Failure, Job, JobSpec, Phase, QueueDepth
 from headrace_queue.rules import Standing, back_in_line, ending, pack
@@ -20,6 +21,8 @@ from headrace_queue.sqlite_rows import (
     query,
     read_job,
 )
+from headrace_queue.sqlite_schedules import job_is_done
+from headrace_queue.sqlite_thaw_rows import tell_thawing
 from headrace_queue.states import FINAL, BatchState, JobState, move_job
 
 # Only a running job is planned: pause, cancel and fail take the planner's lease at once. What it lists changes nothing
@@ -47,6 +50,9 @@ _FAILED_STILL: Final = """
     UPDATE job SET plan_not_before = 0, failed = (SELECT count(*) FROM failure WHERE job_id = ?1 AND attempts = 0)
     WHERE id = ?1
 """
+_LIMITS_ANEW: Final = """
+    UPDATE job SET told = 0, forgiven = failed, deadline = CASE WHEN deadline > ? THEN deadline END WHERE id = ?
+"""
 _DELETE_ANEW: Final = "UPDATE job SET phase = 'delete', cursor = x'' WHERE id = ? AND phase = 'done'"
 _LOOK_NOW: Final = """
     UPDATE task INDEXED BY task_open SET next_look = min(next_look, :now) WHERE job_id = :job_id AND finished IS NULL
@@ -63,6 +69,9 @@ _PURGE: Final = """
             SELECT 1 FROM transfer INDEXED BY transfer_of_job
             WHERE transfer.job_id = job.id AND transfer.finished IS NULL)
           AND NOT EXISTS (SELECT 1 FROM task INDEXED BY task_open WHERE task.job_id = job.id AND task.finished IS NULL)
+          AND id NOT IN (
+            SELECT other.value FROM job AS waiting INDEXED BY job_after, json_each(waiting.after) AS other
+            WHERE waiting.after <> '[]' AND waiting.finished IS NULL)
         ORDER BY finished LIMIT ?)
     RETURNING id
 """
@@ -88,7 +97,11 @@ def enqueue(db: apsw.Connection, spec: JobSpec, now: float) -> tuple[Job, bool]:
         row = first(db, _BY_SUBMISSION, (user, spec.submission_id))
         if row is not None:
             return _submitted_before(read_job(db, row[0]), spec), False
-    return read_job(db, insert_job(db, spec, now)), True
+    job_id = insert_job(db, spec, now)
+    if spec.after:
+        after.refuse_hopeless(db, job_id, f"--after {' --after '.join(map(str, spec.after))}")
+        after.hold(db, job_id)
+    return read_job(db, job_id), True
 
 
 def _submitted_before(job: Job, spec: JobSpec) -> Job:
@@ -112,7 +125,7 @@ def list_jobs(
 
 def standing(db: apsw.Connection, job_id: int) -> Standing:
     """Raises UnknownJob."""
-    row = first(db, "SELECT state, phase, failed, ready, leased FROM job WHERE id = ?", (job_id,))
+    row = first(db, "SELECT state, phase, failed, ready, leased, thawing FROM job WHERE id = ?", (job_id,))
     if row is None:
         raise UnknownJob(job_id)
     return Standing(JobState(row[0]), Phase(row[1]), *row[2:])
@@ -125,19 +138,35 @@ def move(
 
     Raises IllegalTransition.
     """
+    state = _write(db, job_id, state, events, now, error)
+    ended = [(job_id, state)] if state in FINAL else []
+    while ended:
+        # one after the other, for a row of jobs, each after the one before it, may be long
+        number, state = ended.pop()
+        ended += _others_go_on(db, number, state, now)
+
+
+def _write(
+    db: apsw.Connection, job_id: int, state: JobState, events: Sequence[str], now: float, error: str | None
+) -> JobState:
     for event in events:
         state = move_job(state, event)
-    db.execute(
-        _MOVE,
-        {
-            "id": job_id,
-            "state": state,
-            "error": error,
-            "starts": "start" in events,
-            "finished": now if state in FINAL else None,
-            "now": now,
-        },
-    )
+    bindings = {"id": job_id, "state": state, "error": error, "starts": "start" in events, "now": now}
+    db.execute(_MOVE, bindings | {"finished": now if state in FINAL else None})
+    return state
+
+
+def _others_go_on(db: apsw.Connection, ended: int, state: JobState, now: float) -> list[tuple[int, JobState]]:
+    """What the end of a job means to those that were to start after it; those that end with it."""
+    if state is JobState.DONE:
+        job_is_done(db, ended, now)
+    failed = []
+    for job_id, stands in after.waiting_for(db, ended):
+        if state is JobState.DONE:
+            after.hold(db, job_id)
+        else:
+            failed.append((job_id, _write(db, job_id, stands, ("fail",), now, after.why_lost(job_id, ended, state))))
+    return failed
 
 
 def settle(db: apsw.Connection, job_id: int, now: float) -> None:
@@ -146,6 +175,8 @@ def settle(db: apsw.Connection, job_id: int, now: float) -> None:
     events = ending(job)
     if events:
         move(db, job_id, job.state, events, now)
+    elif job.thawing and not job.ready and not job.leased and job.phase is not Phase.COPY:
+        tell_thawing(db, job_id)  # nothing else moves any more, so that this is what the job waits for
 
 
 def pause(db: apsw.Connection, job_id: int, now: float) -> Job:
@@ -156,6 +187,9 @@ def pause(db: apsw.Connection, job_id: int, now: float) -> Job:
 def resume(db: apsw.Connection, job_id: int, now: float) -> Job:
     job = standing(db, job_id)
     move(db, job_id, job.state, back_in_line("resume", job.leased), now)
+    if after.is_held(db, job_id):
+        after.hold(db, job_id)  # says again for what it waits
+    settle(db, job_id, now)  # so does this
     return read_job(db, job_id)
 
 
@@ -173,6 +207,9 @@ def fail(db: apsw.Connection, job_id: int, error: str, now: float) -> Job:
 
 def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
     job = standing(db, job_id)
+    held = after.is_held(db, job_id)
+    if held:
+        after.refuse_hopeless(db, job_id, f"retry {job_id}")
     move(db, job_id, job.state, back_in_line("retry", job.leased), now)
     options = read_job(db, job_id).spec.options
     deletes = options.delete
@@ -185,6 +222,9 @@ def retry(db: apsw.Connection, job_id: int, now: float) -> Job:
             db.execute(_DELETE_ANEW, (job_id,))
     db.execute("DELETE FROM failure WHERE job_id = ? AND (attempts > 0 OR ?)", (job_id, options.dry_run))
     db.execute(_FORGET_TASKS, (job_id,))
+    db.execute(_LIMITS_ANEW, (now, job_id))
+    if held:
+        after.hold(db, job_id)
     settle(db, job_id, now)
     return read_job(db, job_id)
 
@@ -241,4 +281,4 @@ def depth(db: apsw.Connection, now: float) -> QueueDepth:
     for state, count, since in db.execute(_BATCH_DEPTH, {"now": now}):
         batches[BatchState(state)] = count
         oldest = since if state == BatchState.READY else oldest
-    return QueueDepth(jobs, batches, oldest)
+    return QueueDepth(jobs, batches, oldest, after.count_held(db))

@@ -8,6 +8,7 @@ import apsw
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Action, Bitmap, Phase, PlanLease, PlanStep, decode_items
 from headrace_queue.sqlite_jobs import move, settle, standing
+from headrace_queue.sqlite_limits import bear_failures
 from headrace_queue.sqlite_rows import (
     add_counters,
     decode_key,
@@ -15,9 +16,11 @@ from headrace_queue.sqlite_rows import (
     first,
     insert_batch,
     insert_failures,
+    printable,
     query,
     read_job,
 )
+from headrace_queue.sqlite_thaw_rows import forget_thaws
 from headrace_queue.states import JobState
 
 # Among jobs of one priority the one with the fewest batches in store: one huge job must not keep the planner to itself.
@@ -25,8 +28,8 @@ from headrace_queue.states import JobState
 # everything waits until its data repository tasks have.
 _NEXT: Final = """
     SELECT id FROM job INDEXED BY job_plannable
-    WHERE plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running')
-      AND plan_not_before <= :now AND ready < :max_waiting AND (phase = 'copy' OR ready + leased = 0)
+    WHERE plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running') AND plan_not_before < 1e15
+      AND plan_not_before <= :now AND ready < :max_waiting AND (phase = 'copy' OR ready + leased + thawing = 0)
       AND (:only IS NULL OR id = :only)
       AND NOT EXISTS (SELECT 1 FROM task INDEXED BY task_open WHERE task.job_id = job.id AND task.finished IS NULL)
     ORDER BY priority DESC, ready, id LIMIT 1
@@ -77,6 +80,8 @@ def restart_plan(db: apsw.Connection, lease: PlanLease, sort_source: bool, sort_
         copies = [item for item in waiting if item.action is not Action.DELETE]
         objects, size = objects + len(copies), size + sum(item.size for item in copies)
         db.execute("DELETE FROM batch WHERE id = ?", (batch_id,))
+    thawing, thawing_size = forget_thaws(db, job_id)
+    objects, size = objects + thawing, size + thawing_size
     # what the planner itself found to fail was never tried; a new listing finds it again
     ((failed, failed_size),) = query(db, _UNTRIED, (job_id,))
     db.execute("DELETE FROM failure WHERE job_id = ? AND attempts = 0", (job_id,))
@@ -96,6 +101,10 @@ def commit_plan(db: apsw.Connection, lease: PlanLease, step: PlanStep, now: floa
         insert_batch(db, job_id, items, now)
     add_counters(db, job_id, step.counters, len(step.failures))
     insert_failures(db, job_id, step.failures)
+    if step.failures:
+        bear_failures(db, job_id, now)
+    if step.note:
+        db.execute("UPDATE job SET note = ? WHERE id = ?", (printable(step.note), job_id))
     if step.finished:
         db.execute(_END_PHASE, (_phase_after(lease), job_id))
         settle(db, job_id, now)

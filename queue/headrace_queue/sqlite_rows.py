@@ -11,7 +11,6 @@ import apsw
 
 from headrace_queue.errors import SchemaMismatch, UnknownJob, UsageError
 from headrace_queue.jobs import (
-    Action,
     Archived,
     Compare,
     Counters,
@@ -44,8 +43,8 @@ _FIRST_COUNTER: Final = 19
 
 _INSERT_JOB: Final = """
     INSERT INTO job (kind, source, destination, options, labels, priority, submission_id, user, owner, state, phase,
-        created, after)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'copy', ?, ?)
+        created, after, deadline)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'copy', ?, ?, ?)
 """
 _ADD_COUNTERS: Final = f"UPDATE job SET {', '.join(f'{name} = {name} + ?' for name in COUNTERS)} WHERE id = ?"
 _counter_values: Final = attrgetter(*COUNTERS)
@@ -85,6 +84,7 @@ def insert_job(db: apsw.Connection, spec: JobSpec, now: float) -> int:
             None if spec.owner is None else encode_owner(spec.owner),
             now,
             json.dumps(spec.after),
+            spec.options.deadline,
         ),
     )
     return db.last_insert_rowid()
@@ -147,8 +147,9 @@ def decode_options(text: str) -> Options:
         values["links"] = Links(values["links"])
     if "archived" in values:
         values["archived"] = Archived(values["archived"])
-    if "notify" in values:
-        values["notify"] = tuple(values["notify"])
+    for texts in ("notify", "select"):
+        if texts in values:
+            values[texts] = tuple(values[texts])
     for pairs in ("headers", "metadata", "tags"):
         if pairs in values:
             values[pairs] = tuple((name, value) for name, value in values[pairs])
@@ -184,16 +185,15 @@ def insert_failures(db: apsw.Connection, job_id: int, failures: Iterable[Failure
     db.executemany(
         _INSERT_FAILURE,
         [
-            (job_id, json.dumps(failure.item), printable(failure.error), printable(failure.message), failure.attempts)
-            for failure in failures
+            (job_id, json.dumps(item.row()), printable(error), printable(message), attempts)
+            for item, error, message, attempts in failures
         ],
     )
 
 
 def decode_item(text: str) -> Item:
     """The object of a failure."""
-    key, size, mtime_ns, etag, action = json.loads(text)
-    return Item(key, size, mtime_ns, etag, Action(action))
+    return Item.of_row(json.loads(text))
 
 
 def insert_batch(db: apsw.Connection, job_id: int, items: Sequence[Item], now: float) -> None:

@@ -31,6 +31,8 @@ CREATE TABLE job (
     note            TEXT,  -- what a person should know of how it went, whatever became of it
     after           TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(after)),  -- numbers of jobs that have to be done first
     told            INTEGER NOT NULL DEFAULT 0 CHECK (told >= 0),  -- which of its events were written to `notice`
+    deadline        REAL,  -- at which it fails if it is not over; NULL also after a retry of a job that missed it
+    forgiven        INTEGER NOT NULL DEFAULT 0,  -- failures that --max-errors does not count: of before the last retry
 
     -- the planner: a lease of its own, and how far it came
     cursor          BLOB NOT NULL DEFAULT x'',  -- UTF-8 of a key; a blob, for a file name may not be UTF-8
@@ -43,6 +45,7 @@ CREATE TABLE job (
     -- how many batches there are, kept by the triggers below
     ready           INTEGER NOT NULL DEFAULT 0 CHECK (ready >= 0),
     leased          INTEGER NOT NULL DEFAULT 0 CHECK (leased >= 0),
+    thawing         INTEGER NOT NULL DEFAULT 0 CHECK (thawing >= 0),  -- objects in `thaw`, kept by its triggers
 
     listed          INTEGER NOT NULL DEFAULT 0 CHECK (listed >= 0),
     excluded        INTEGER NOT NULL DEFAULT 0 CHECK (excluded >= 0),
@@ -66,18 +69,24 @@ CREATE TABLE job (
     CHECK (state <> 'running' OR started IS NOT NULL),
     CHECK (plan_worker IS NULL OR (state = 'running' AND phase <> 'done')),
     CHECK (state NOT IN ('queued', 'done', 'incomplete', 'cancelled') OR leased = 0),
-    CHECK (state <> 'done' OR (phase = 'done' AND ready = 0 AND failed = 0)),
-    CHECK (state <> 'incomplete' OR (phase = 'done' AND ready = 0 AND failed > 0))
+    CHECK (state <> 'done' OR (phase = 'done' AND ready = 0 AND thawing = 0 AND failed = 0)),
+    CHECK (state <> 'incomplete' OR (phase = 'done' AND ready = 0 AND thawing = 0 AND failed > 0))
 ) STRICT;
 
 -- Both claims walk an index in the order of the claim and stop at the first row that fits, however many jobs wait.
 CREATE INDEX job_claimable ON job (priority DESC, leased, id) WHERE ready > 0 AND state IN ('queued', 'running');
 CREATE INDEX job_plannable ON job (priority DESC, ready, id)
-    WHERE plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running');
+    WHERE plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running')
+      AND plan_not_before < 1e15;  -- those that start after others are not walked past, see sqlite_after.py
 CREATE INDEX job_planned_by ON job (plan_worker) WHERE plan_worker IS NOT NULL;
 CREATE INDEX job_by_state ON job (state);
+CREATE INDEX job_deadline ON job (deadline) WHERE deadline IS NOT NULL AND finished IS NULL;
+CREATE INDEX job_thawing ON job (id) WHERE thawing > 0 AND state IN ('queued', 'running');
 CREATE INDEX job_finished ON job (finished) WHERE finished IS NOT NULL;
+CREATE INDEX job_after ON job (id) WHERE after <> '[]' AND finished IS NULL;
 CREATE INDEX job_of_user ON job (user, id) WHERE user <> '';
+CREATE INDEX job_untold ON job (id) WHERE finished IS NOT NULL AND told & 1 = 0;
+CREATE INDEX job_first_error ON job (id) WHERE failed > 0 AND finished IS NULL AND told & 2 = 0;
 
 CREATE TABLE batch (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- part of the fence: never used twice
@@ -229,3 +238,74 @@ CREATE INDEX task_turn ON task (file_system_id, id) WHERE finished IS NULL;
 CREATE INDEX task_due ON task (next_look, id) WHERE finished IS NULL;
 CREATE INDEX task_of_job ON task (job_id, id);
 CREATE INDEX task_open ON task (job_id) WHERE finished IS NULL;
+
+CREATE TABLE thaw (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id        INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    item          TEXT NOT NULL CHECK (json_valid(item)),
+    size          INTEGER NOT NULL CHECK (size >= 0),
+    storage_class TEXT NOT NULL DEFAULT '',  -- as S3 named it; '' before the first look
+    asked         REAL,  -- when S3 was asked to restore it
+    expected      REAL,  -- about when it can be read
+    next_look     REAL NOT NULL,
+    looks         INTEGER NOT NULL DEFAULT 0 CHECK (looks >= 0),
+    readable      INTEGER NOT NULL DEFAULT 0 CHECK (readable IN (0, 1))  -- it is to become part of a batch again
+) STRICT;
+
+CREATE INDEX thaw_due ON thaw (job_id, next_look) WHERE NOT readable;
+CREATE INDEX thaw_readable ON thaw (job_id, id) WHERE readable;
+CREATE INDEX thaw_of_job ON thaw (job_id, expected);
+
+CREATE TRIGGER thaw_added AFTER INSERT ON thaw BEGIN
+    UPDATE job SET thawing = thawing + 1 WHERE id = NEW.job_id;
+END;
+CREATE TRIGGER thaw_removed AFTER DELETE ON thaw BEGIN
+    UPDATE job SET thawing = thawing - 1 WHERE id = OLD.job_id;
+END;
+
+CREATE TABLE schedule (
+    id         INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    origin     TEXT NOT NULL CHECK (origin IN ('config', 'command')),
+    trigger    TEXT NOT NULL CHECK (trigger IN ('cron', 'every', 'watch', 'messages', 'after')),
+    rule       TEXT NOT NULL CHECK (json_valid(rule)),
+    command    TEXT NOT NULL CHECK (json_array_length(command) > 0),
+    cwd        TEXT NOT NULL,
+    paused     INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    planned    REAL,
+    due        REAL,
+    held_since REAL,
+    fired      REAL,
+    succeeded  REAL,
+    jobs       TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(jobs)),  -- numbers of jobs that may be purged by now
+    pending    TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(pending)),  -- likewise
+    note       TEXT,
+    error      TEXT,
+    created    REAL NOT NULL,
+    revision   INTEGER NOT NULL DEFAULT 0 CHECK (revision >= 0),
+    holder     TEXT,  -- a worker, which may be gone: then anybody takes it over
+
+    CHECK ((planned IS NULL) = (due IS NULL)),
+    CHECK (planned IS NULL OR trigger IN ('cron', 'every')),
+    CHECK (due >= planned)
+) STRICT;
+
+CREATE TABLE notice (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id    INTEGER NOT NULL,  -- of a job that may be purged by now: its number never comes back
+    event     TEXT NOT NULL CHECK (event IN ('done', 'incomplete', 'failed', 'cancelled', 'first_error', 'stalled')),
+    name      TEXT NOT NULL CHECK (name <> ''),
+    token     TEXT NOT NULL UNIQUE CHECK (token <> ''),
+    body      TEXT NOT NULL CHECK (json_valid(body)),
+    state     TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given_up')),
+    created   REAL NOT NULL,
+    changed   REAL NOT NULL,
+    next_look REAL NOT NULL,
+    looks     INTEGER NOT NULL DEFAULT 0 CHECK (looks >= 0),
+    error     TEXT,
+
+    UNIQUE (job_id, event, name),
+    CHECK (state <> 'given_up' OR error IS NOT NULL)
+) STRICT;
+
+CREATE INDEX notice_due ON notice (next_look, id) WHERE state = 'waiting';

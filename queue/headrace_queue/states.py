@@ -35,6 +35,7 @@ JOB_MOVES: Final[dict[JobState, dict[str, JobState]]] = {
         "start": JobState.RUNNING,
         "pause": JobState.PAUSED,
         "cancel": JobState.CANCELLED,
+        "fail": JobState.FAILED,  # it was to start after a job that did not end well
     },
     JobState.RUNNING: {
         "finish": JobState.DONE,

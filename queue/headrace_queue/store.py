@@ -25,12 +25,16 @@ from headrace_queue.jobs import (
     QueueDepth,
     Worker,
 )
+from headrace_queue.schedules import Schedule, ScheduleSpec, Standing
+from headrace_queue.situation import Looks
 from headrace_queue.states import JobState
+from headrace_queue.store_notices import NoticeStore
+from headrace_queue.store_thaw import StoresThaws
 from headrace_queue.tasks import NO_TASK_CHANGES, Task, TaskChanges, TaskSpec
 from headrace_queue.transfers import NO_CHANGES, Changes, Transfer, TransferSpec, TransferState
 
 
-class Store(Protocol):
+class Store(Looks, NoticeStore, StoresThaws, Protocol):
     """A durable queue. Raises QueueError leaves where the engine fails; LeaseLost where a fence holds."""
 
     def close(self) -> None: ...
@@ -68,6 +72,10 @@ class Store(Protocol):
     ) -> list[Job]:
         """Newest first. states: only these, all where empty. before: only ids below it, to page. user: only those that
         this user of the API owns."""
+        ...
+
+    def is_held(self, job_id: int) -> bool:
+        """Whether it starts after other jobs, which are not done. Nobody plans it then."""
         ...
 
     def pause(self, job_id: int) -> Job:
@@ -201,6 +209,36 @@ class Store(Protocol):
 
     def change_task(self, number: int, changes: TaskChanges) -> Task:
         """Its state stays. Raises UnknownTask."""
+        ...
+
+    # -- schedules ------------------------------------------------------------------------------------------------
+
+    def add_schedule(self, spec: ScheduleSpec) -> Schedule:
+        """Raises UsageError where the name is taken."""
+        ...
+
+    def schedule(self, name: str) -> Schedule:
+        """Raises UnknownSchedule."""
+        ...
+
+    def schedules(self) -> list[Schedule]:
+        """All, by name."""
+        ...
+
+    def respecify_schedule(self, spec: ScheduleSpec) -> Schedule:
+        """Another spec under the same name; how far it is stays. Raises UnknownSchedule."""
+        ...
+
+    def change_schedule(self, name: str, standing: Standing) -> Schedule:
+        """Raises UnknownSchedule."""
+        ...
+
+    def remove_schedule(self, name: str) -> None:
+        """Its jobs stay. Raises UnknownSchedule."""
+        ...
+
+    def hold_schedule(self, name: str, worker_id: str) -> bool:
+        """Whether this worker is the one that watches for it: nobody else does, or whoever did is gone."""
         ...
 
     # -- workers --------------------------------------------------------------------------------------------------

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Final
 from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
 from headrace_queue.dra_options import check_lustre_options, keeps_links
 from headrace_queue.errors import UsageError
-from headrace_queue.job_course import deadline_of
+from headrace_queue.git_trees import refuse_git
+from headrace_queue.job_course import after_of, deadline_of
+from headrace_queue.inventory_option import located
 from headrace_queue.jobs import Archived, Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.key_files import check_key_files
 from headrace_queue.locations import Location, archive_locations, copy_locations, sync_locations
 from headrace_queue.mounted import refuse_unmounted
 from headrace_queue.name_list import is_location, list_option, take_list
 from headrace_queue.new_files import check_group, check_umask
+from headrace_queue.notices import check_notices
 from headrace_queue.object_headers import UNDESCRIBED, Described
 from headrace_queue.object_options import check_acl, check_version_id
 from headrace_queue.one_file import refuse_as_destination, refuse_as_source
@@ -37,7 +40,8 @@ from headrace_queue.s3_options import (
     check_requester_pays,
     check_tags,
 )
-from headrace_queue.selection import UNBOUNDED, Bounds, folder_rules
+from headrace_queue.selected_names import check_selected
+from headrace_queue.selection import UNBOUNDED, Bounds
 from headrace_queue.tree_options import check_tree_options
 from headrace_queue.units import parse_rate
 
@@ -59,6 +63,7 @@ class Request:
     """The options of a job as they were typed; None and empty where nothing was."""
 
     rules: tuple[Rule, ...] = ()
+    select: Sequence[str] = ()
     bounds: Bounds = UNBOUNDED
     files_from: str | None = None
     files_from0: str | None = None
@@ -114,10 +119,16 @@ def sync_job(
     """Everything below the source. look: at paths of this host. Raises UsageError for whatever cannot work."""
     start, end = sync_locations(source, destination, cwd)
     check_remotes(config, start, end)
+    check_notices(config.notices, request.notify)
     _check_apart(config, start, end)
+    if (inventory := located(request.inventory, cwd, delete=request.delete, look=look)) is not None:
+        check_remotes(config, Location.parse(inventory))
+        request = replace(request, inventory=inventory)
     if look:
         _check_folder(start, missing_is_wrong=True)
         _check_folder(end, missing_is_wrong=False)
+        if end.path is not None:
+            refuse_git(end.path, allowed=request.allow_git)
     trash = trash_location(request.trash, start, end, Services(config.remotes)) if request.trash is not None else None
     listed = list_option(request.files_from, request.files_from0, delete=request.delete)
     if request.links is None and keeps_links(config, start, end, request.via):
@@ -142,10 +153,12 @@ def copy_job(
     it, a destination is a folder only where it ends in '/'. Raises UsageError."""
     start, end = copy_locations(source, destination, cwd, look=look)
     check_remotes(config, start, end)
+    check_notices(config.notices, request.notify)
     _check_apart(config, start, end)
     if look and end.path is not None:
         _kind_of(end.path, missing_is_wrong=False)
         refuse_as_destination(end.path)
+        refuse_git(end.path, allowed=request.allow_git)
     if look and start.path is not None:
         refuse_as_source(start.path, _kind_of(start.path, missing_is_wrong=True))
     spec = _spec(Kind.COPY, start, end, request, _compare(request, Compare.ALWAYS))
@@ -159,25 +172,10 @@ def archive_job(
     """Everything below a folder as one tar object, links as links. look: at paths of this host. Raises UsageError."""
     start, end = archive_locations(source, destination, cwd)
     check_remotes(config, end)
+    check_notices(config.notices, request.notify)
     if look:
         _check_folder(start, missing_is_wrong=True, command="archive")
     return _spec(Kind.ARCHIVE, start, end, replace(request, links=Links.STORE), Compare.ALWAYS)
-
-
-def dataset_job(config: "Config", name: str, request: Request, cwd: Path | None = None) -> JobSpec:
-    """A dataset of config.toml, its own rules before those of the request. Raises UsageError."""
-    dataset = config.datasets.get(name)
-    if dataset is None:
-        known = list(config.datasets)
-        remedy = _did_you_mean(name, known) if known else f"Add [datasets.{name}] to config.toml."
-        raise UsageError(f"dataset {name!r}", "config.toml has no dataset of this name", remedy)
-    rules = [Rule(False, pattern) for pattern in dataset.exclude]
-    rules += [rule for folder in dataset.exclude_folders for rule in folder_rules(False, folder)]
-    rules += [Rule(True, pattern) for pattern in dataset.include]
-    rules += [rule for folder in dataset.include_folders for rule in folder_rules(True, folder)]
-    labels = (f"dataset={name}", *request.labels)
-    own = replace(request, rules=(*rules, *request.rules), labels=labels)
-    return sync_job(config, dataset.source, dataset.destination, own, cwd)
 
 
 def match_source(config: "Config", source: str, rules: Sequence[Rule], cwd: Path | None = None) -> str:
@@ -205,7 +203,7 @@ def _spec(
         priority=request.priority,
         submission_id=_submission_id(request.submission_id),
         labels=_labels(request.labels),
-        after=tuple(dict.fromkeys(request.after)),
+        after=after_of(request.after, dry_run=request.dry_run),
     )
 
 
@@ -215,6 +213,7 @@ def _options(start: Location, end: Location, request: Request, compare: Compare,
     return Options(
         **{name: getattr(request, name) for name in _AS_ASKED},
         **{name: getattr(request.bounds, name) for name in ("min_size", "max_size", "oldest_ns", "newest_ns")},
+        select=check_selected(request.select),
         compare=compare,
         max_delete=limit.objects,
         max_delete_percent=limit.percent,
@@ -316,7 +315,7 @@ def check_remotes(config: "Config", *locations: Location) -> None:
     for location in locations:
         if location.remote is not None and location.remote not in config.remotes:
             why = f"config.toml has no remote called {location.remote}"
-            raise UsageError(str(location), why, _did_you_mean(location.remote, list(config.remotes)))
+            raise UsageError(str(location), why, did_you_mean(location.remote, list(config.remotes)))
 
 
 def _check_apart(config: "Config", start: Location, end: Location) -> None:
@@ -326,7 +325,8 @@ def _check_apart(config: "Config", start: Location, end: Location) -> None:
         raise UsageError(f"{start} -> {end}", why, "Choose a prefix beside the source, or another bucket.")
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The nearest of the known names, or all of them."""
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
 

@@ -52,7 +52,6 @@ def of(status: int, content: bytes = b"", *, head: bool = False, **headers: str)
         (403, "RequestTimeTooSkewed", CredentialsExpired),
         (403, "AccessDenied", AccessDenied),
         (403, "SignatureDoesNotMatch", AccessDenied),
-        (403, "InvalidObjectState", Rejected),
         (404, "NoSuchKey", NotFound),
         (404, "NoSuchBucket", NoSuchBucket),
         (404, "NoSuchUpload", UploadLost),

@@ -56,6 +56,8 @@ OF_S3: dict[type[S3Error], Verdict | str] = {
     errors.WrongRegion: ENDS_JOB,
     errors.BadDigest: Again("integrity"),
     errors.Rejected: Failed("a_code"),
+    errors.ObjectLocked: Failed("object_locked"),
+    errors.ObjectArchived: Failed("archived"),
     errors.RemoteDown: PAUSES,
     errors.IntegrityError: Again("integrity"),
 }

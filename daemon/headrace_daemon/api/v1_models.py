@@ -97,6 +97,9 @@ class OptionsIn(Given):
     dirs: bool = False
     headers: Annotated[dict[Text, Text], Field(max_length=10)] = Field(default_factory=dict)
     metadata: Annotated[dict[Text, Text], Field(max_length=100)] = Field(default_factory=dict)
+    tags: Annotated[dict[Text, Text], Field(max_length=10)] = Field(default_factory=dict)
+    requester_pays: bool = False
+    as_of_ns: Instant | None = None
 
 
 class JobIn(Given):
@@ -159,6 +162,7 @@ class CountersOut(BaseModel):
     failed: int
     retries: int
     extra: int
+    archived: int = 0
 
 
 class JobOut(BaseModel):

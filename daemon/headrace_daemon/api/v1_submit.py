@@ -17,6 +17,7 @@ from headrace_daemon.api.places import Place, place_of
 from headrace_daemon.api.v1_models import JobIn, OptionsIn
 from headrace_daemon.api.who import Permission, User
 from headrace_daemon.staging.moving import RESERVED
+from headrace_queue.access_points import may_be_access_point
 from headrace_queue.config import Config
 from headrace_queue.config_api import StagingConfig
 from headrace_queue.errors import UsageError
@@ -24,6 +25,7 @@ from headrace_queue.jobs import Compare, Job, JobSpec, Links, Owner, Rule, Via
 from headrace_queue.locations import Location
 from headrace_queue.object_headers import Described, described
 from headrace_queue.overlap import Services
+from headrace_queue.s3_options import instant_text
 from headrace_queue.selection import Bounds, bounds_of
 from headrace_queue.submit import Request, copy_job, sync_job
 
@@ -42,6 +44,7 @@ meanwhile."""
 _OF_A_SYNC: Final = (
     *("rules", "min_size", "max_size", "min_age", "max_age", "oldest_ns", "newest_ns", "files_from"),
     *("delete", "max_delete", "allow_empty_source", "trash", "links", "encode_names", "empty_dirs", "dirs"),
+    "as_of_ns",
 )
 
 
@@ -102,14 +105,18 @@ def bucket_of(config: Config, user: User, text: str, name: str) -> Location:
         # some libraries take such a segment for a step upwards, out of the bucket
         raise invalid(f"{text!a} has a '.' or '..' in its key; write where it leads to", name)
     if _is_staged(config, location):
-        raise forbidden(f"the bucket {location.bucket} is the one that transfers go through; use another one")
+        what = "may be" if may_be_access_point(location.bucket) else "is"
+        raise forbidden(f"the bucket {location.bucket} {what} the one that transfers go through; use another one")
     return location
 
 
 def _is_staged(config: Config, location: Location) -> bool:
     """Whether it lies in the bucket of transfers, under whatever name of the service."""
     staging = config.staging
-    if staging is None or location.remote is None or not _is_bucket_of(staging, location.bucket):
+    if staging is None or location.remote is None:
+        return False
+    # an access point may lead to any bucket of its account
+    if not (_is_bucket_of(staging, location.bucket) or may_be_access_point(location.bucket)):
         return False
     return Services(config.remotes).are_one(location.remote, staging.remote)
 
@@ -181,6 +188,9 @@ def _request(config: Config, user: User, asked: JobIn, destination: Side, now: f
         empty_dirs=options.empty_dirs,
         dirs=options.dirs,
         described=_described(options.headers, options.metadata),
+        tags=[f"{name}={value}" for name, value in options.tags.items()],
+        requester_pays=options.requester_pays,
+        as_of=None if options.as_of_ns is None else instant_text(options.as_of_ns),
         priority=asked.priority,
         submission_id=asked.submission_id,
         labels=[f"{name}={value}" for name, value in asked.labels.items()],

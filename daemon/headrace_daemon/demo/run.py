@@ -84,7 +84,8 @@ def _sync(
 ) -> Row:
     """One `headrace sync`, followed to its end."""
     _say(f"\n{title}: headrace sync {source} {destination}")
-    job_id = site.headrace("sync", source, destination)["job"]["id"]
+    # its folder is its own, also where --keep names one in a clone of this repository
+    job_id = site.headrace("sync", source, destination, "--allow-git")["job"]["id"]
     site.follow(job_id, watch, sys.stderr, time.monotonic() + limit_seconds)
     job = site.headrace("status", str(job_id))
     report = report_path(site.state_dir, job_id)

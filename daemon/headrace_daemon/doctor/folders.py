@@ -14,6 +14,8 @@ from headrace_daemon.doctor.check import Check, Status, ok, refused
 from headrace_daemon.files import mounts
 from headrace_daemon.files.names import temp_name
 from headrace_queue.config import Config
+from headrace_queue.datasets import is_relative
+from headrace_queue.environments import Surroundings, environment_of
 from headrace_queue.errors import UsageError
 from headrace_queue.filesystem import SHARED, magic
 from headrace_queue.locations import Location
@@ -44,12 +46,18 @@ def state_directory(path: Path) -> Check:
 
 
 def data_folders(config: Config) -> list[Check]:
-    """Each local source and destination of a data set, once. A relative one is looked at from the working directory."""
+    """Each local source and destination of a data set, once. A relative one counts from the base directory of the
+    environment in force; where that is missing there is a check of its own."""
     checks: dict[tuple[Path, bool], Check] = {}
+    found, _ = environment_of(config.environments, Surroundings.here())
+    base = None if found is None else found.base_dir
     for dataset, settings in sorted(config.datasets.items()):
-        for text, written in ((settings.source, False), (settings.destination, True)):
+        start, end = settings.ends(push=settings.direction == "push")
+        for text, written in ((start, False), (end, True)):
+            if is_relative(text) and config.environments and (base is None or not base.is_dir()):
+                continue
             try:
-                path = Location.parse(text).path
+                path = Location.parse(text, base).path
             except UsageError as error:
                 checks[Path(dataset) / text, written] = refused(f"dataset {dataset}", error)
                 continue

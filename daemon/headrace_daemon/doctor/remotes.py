@@ -16,10 +16,9 @@ from headrace_daemon.doctor.check import Check, Status, ok, refused
 from headrace_daemon.doctor.identity import shortened, who_at_aws
 from headrace_daemon.facts import Facts
 from headrace_daemon.flow.retry import Retry
-from headrace_daemon.s3.connect import DEFAULT_REMOTE, connect
+from headrace_daemon.s3.connect import DEFAULT_REMOTE, connect, endpoints_of
 from headrace_daemon.s3.credentials import loader
 from headrace_daemon.s3.errors import NotSupported, S3Error, Throttled
-from headrace_daemon.s3.places import aws_endpoint
 from headrace_daemon.s3.profiles import Profile, profile_for
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.s3.signing import Credentials
@@ -106,7 +105,7 @@ async def _remote(asked: _Asked) -> list[Check]:
     except TimeoutError:
         text = f"where they should come from did not answer for {CHAIN_SECONDS:.0f} s"
         return [_without_credentials(name, asked, text, "Look at the source that `credentials` names.")]
-    urls = asked.config.endpoint_urls or (aws_endpoint(asked.config.region),)
+    urls = endpoints_of(asked.config)
     is_aws = asked.config.profile_name == "aws" and not asked.config.endpoint_urls
     who, *answers = await asyncio.gather(
         _who(found, asked.config.region if is_aws else None), *(_endpoint(asked, url) for url in urls)

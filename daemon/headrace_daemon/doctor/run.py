@@ -12,9 +12,12 @@ from headrace_daemon.doctor.api import api_checks
 from headrace_daemon.doctor.check import CONFIGURATION, Check, Status, exit_code, in_json, ok, refused, to_lines
 from headrace_daemon.doctor.lustre import lustre_checks
 from headrace_daemon.doctor.machine import machine_checks
+from headrace_daemon.doctor.notices import notice_checks
 from headrace_daemon.doctor.places import place_checks, places
 from headrace_daemon.doctor.remotes import remote_checks
+from headrace_daemon.doctor.schedules import schedule_checks
 from headrace_daemon.doctor.staging import staging_checks
+from headrace_daemon.doctor.whereabouts import configuration, environment_checks, group_checks
 from headrace_queue.config import Config, load_config
 from headrace_queue.config_source import read_source
 from headrace_queue.errors import UsageError
@@ -45,14 +48,14 @@ async def examine(config_path: Path | None, locations: Sequence[str] = (), *, wr
         config, source = load_config(config_path), read_source(config_path, os.environ)
     except UsageError as error:
         return [refused(CONFIGURATION, error)]
-    found = f"{source.file}" if source.file is not None else "no file found: defaults"
-    variables = ", ".join(sorted(source.variables.values()))
-    first = ok(CONFIGURATION, f"{found}; from the environment: {variables}" if variables else found)
+    first = [configuration(source), *environment_checks(config), *group_checks(config)]
     named = places(config, locations)
     host, port, remotes = await asyncio.gather(
         asyncio.to_thread(machine_checks, config), asyncio.to_thread(status_port, config), remote_checks(config)
     )
-    checks = [first, *host, port, *remotes, *await api_checks(config), *await staging_checks(config)]
+    checks = [*first, *host, port, *remotes, *await api_checks(config), *await staging_checks(config)]
+    checks += await notice_checks(config)
+    checks += await asyncio.to_thread(schedule_checks, config, config_path)
     checks += await asyncio.to_thread(lustre_checks, config)
     return checks + await place_checks(config, named, write=write)
 

@@ -29,6 +29,7 @@ _CALLS: Final = {  # setgroups, setresuid, setresgid of asm/unistd.h; elsewhere 
     "loongarch64": _GENERIC,
 }
 _SETGROUPS, _SETRESUID, _SETRESGID = _CALLS.get(platform.machine(), (0, 0, 0))
+_CAP_CHOWN: Final = 0
 _CAP_DAC_OVERRIDE: Final = 1
 _CAP_SETGID: Final = 6
 _CAP_SETUID: Final = 7
@@ -81,6 +82,11 @@ def may_act() -> bool:
     A user namespace may still know only some of them (PrivateUsers=): the first step of such an account says so.
     """
     return _SETGROUPS > 0 and _capabilities().permitted & _NEEDED == _NEEDED
+
+
+def may_give_away() -> bool:
+    """Whether this thread may give files to any user and group (CAP_CHOWN, capabilities(7))."""
+    return bool(_capabilities().effective & 1 << _CAP_CHOWN)
 
 
 def overrides_modes() -> bool:

@@ -248,6 +248,7 @@ class Landing:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(place.temp, dir_fd=dir_fd)
             os.symlink(target, place.temp, dir_fd=dir_fd)
+            self.root.making.give_link(dir_fd, place.temp)
             give_link(dir_fd, place.temp, posix)
             if mtime_ns is not None:
                 os.utime(place.temp, ns=posix.times(mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
@@ -271,15 +272,21 @@ class Landing:
 
         def step(dir_fd: int) -> int:
             with contextlib.suppress(FileExistsError):
-                return os.open(place.temp, _CREATE, 0o666, dir_fd=dir_fd)
+                return os.open(place.temp, _CREATE, self.root.making.file_mode, dir_fd=dir_fd)
             os.unlink(place.temp, dir_fd=dir_fd)
-            return os.open(place.temp, _CREATE, 0o666, dir_fd=dir_fd)
+            return os.open(place.temp, _CREATE, self.root.making.file_mode, dir_fd=dir_fd)
 
         try:
             self._folding.check_folder(place.key, place.folder)
-            return self.root.within(place.folder, step, make=True)
+            fd = self.root.within(place.folder, step, make=True)
         except OSError as error:
             raise self.root.write_error(error, place.key) from error
+        try:
+            self.root.making.give_file(fd)
+        except OSError as error:
+            self.throw_away(place, SharedFd(fd))
+            raise self.root.write_error(error, place.key) from error
+        return fd
 
     def _reopen(self, place: Place, size: int, reuse: str) -> int | None:
         try:

@@ -5,6 +5,7 @@ import os
 from typing import Final
 
 from headrace_daemon.files import mounts
+from headrace_daemon.files.making import AS_ANY, Making
 from headrace_queue.errors import UsageError
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -19,14 +20,19 @@ def open_root(path: str) -> int:
         raise UsageError(path, reason, "Name an existing directory; is its file system mounted?") from error
 
 
-def make_durably(path: str) -> None:
+def make_durably(path: str, making: Making = AS_ANY) -> None:
     """A root whose own name is lost in a power cut takes everything beneath it along. Raises OSError."""
     missing = []
     while not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(os.path.abspath(path))
     for folder in reversed(missing):
-        os.makedirs(folder, exist_ok=True)
+        try:
+            os.mkdir(folder, making.folder_mode)
+        except FileExistsError:
+            os.makedirs(folder, exist_ok=True)  # somebody else made it, or it is no folder
+        else:
+            making.give_folder(folder)
         parent = os.open(os.path.dirname(os.path.abspath(folder)), FOLDER)
         try:
             os.fsync(parent)

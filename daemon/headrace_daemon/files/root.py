@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from headrace_daemon.files import mounts
+from headrace_daemon.files.making import AS_ANY, Making
 from headrace_daemon.files.names import (
     Blocked,
     FileError,
@@ -69,6 +70,7 @@ class Root:
         self._cache_size = cache
         self._gate = threading.Lock()
         self._new_folders: set[str] = set()
+        self.making: Making = AS_ANY
 
     @classmethod
     def source(cls, path: str, *, links: LinkPolicy = "follow") -> "Root":
@@ -76,19 +78,24 @@ class Root:
         return cls(path, open_root(path), follow_links=links == "follow", links=links)
 
     @classmethod
-    def destination(cls, path: str, *, create: bool = True, links: LinkPolicy = "skip") -> "Root":
-        """create: make it with its parents where it is missing. links: `store` shows them as objects.
+    def destination(
+        cls, path: str, *, create: bool = True, links: LinkPolicy = "skip", making: Making = AS_ANY
+    ) -> "Root":
+        """create: make it with its parents where it is missing. links: `store` shows them as objects. making: what it
+        and whatever is made beneath it gets.
 
         Raises UsageError.
         """
         if create:
             try:
-                make_durably(path)
+                make_durably(path, making)
             except OSError as error:
                 raise UsageError(
                     path, f"cannot be made: {error.strerror}", "Name a directory you may write to."
                 ) from error
-        return cls(path, open_root(path), follow_links=False, links=links)
+        root = cls(path, open_root(path), follow_links=False, links=links)
+        root.making = making
+        return root
 
     def below(self, folder: str, *, make: bool = False) -> "Root":
         """A root of its own at this folder, reached without leaving this one; '' is this one. Links count as here.
@@ -267,11 +274,12 @@ class Root:
         parent, _, name = folder.rpartition("/")
         self.about_to_change(parent)
         try:
-            self.within(parent, lambda fd: os.mkdir(raw_name(name), 0o777, dir_fd=fd))
+            self.within(parent, lambda fd: os.mkdir(raw_name(name), self.making.folder_mode, dir_fd=fd))
         except FileExistsError:
             return False  # somebody else made it, or something that is no folder is there: opening it will tell
         with self._gate:
             self._new_folders.add(folder)
+        self.within(parent, lambda fd: self.making.give_folder(raw_name(name), fd))
         return True
 
     def _obstacle(self, folder: str, error: OSError) -> Blocked:

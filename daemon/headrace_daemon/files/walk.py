@@ -19,11 +19,11 @@ import stat
 import sys
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import dropwhile
 from typing import IO, Final, NamedTuple
 
-from headrace_daemon.files.encoding import GOES_ON, decode, decode_path, is_plain
+from headrace_daemon.files.encoding import GOES_ON, decode, decode_path, encode_path, is_plain
 from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import FileError, FileFault, file_error, is_temp_name, raw_name, shown
 from headrace_daemon.files.root import Root
@@ -172,6 +172,20 @@ def _folder(fd: int, prefix: str, manner: Manner) -> FileEntry | Problem | None:
     except FileError as error:
         return Problem(shown(prefix), error.code, error.reason)
     return FileEntry(f"{key}/", 0, os.fstat(fd).st_mtime_ns)
+
+
+def look_at(root: Root, keys: Iterable[str], manner: Manner = PLAIN) -> WalkPage:
+    """What a walk would tell of these files; nothing of one that is not there. Raises RootLost, FileFault."""
+    page = WalkPage([], [])
+    for key in keys:
+        folder, slash, name = (encode_path(key) if manner.encoded else key).rpartition("/")
+        if not name or (found := _look(root, folder + slash, name, manner)) is None:
+            continue
+        if isinstance(found, Problem):
+            page.problems.append(found)
+        else:
+            page.entries.append(found)
+    return page
 
 
 def _look(root: Root, prefix: str, name: str, manner: Manner) -> FileEntry | Problem | None:

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 BURST_SECONDS = 0.25
+NAP = 1.0
+"""Seconds until a debt that is waited for is looked at anew: the rate may have changed."""
 
 
 class Bandwidth:
@@ -17,11 +19,13 @@ class Bandwidth:
 
     def __init__(
         self,
-        rate: int,
+        rate: int | None,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._rate = rate
+        """rate: None for no limit, for now."""
+        self.rate = rate
+        self._changes = 0
         self._clock = clock
         self._sleep = sleep
         self._free_at = clock() - BURST_SECONDS
@@ -37,16 +41,32 @@ class Bandwidth:
             await self._turn(job)
         self._busy = True
         try:
-            now = self._clock()
-            if self._free_at > now:
-                await self._sleep(self._free_at - now)
+            await self._pay()
             self.charge(size)
         finally:
             self._pass_on()
 
+    async def _pay(self) -> None:
+        owed = self._free_at - self._clock()
+        while owed > 0:
+            nap, changes = min(owed, NAP), self._changes
+            await self._sleep(nap)
+            owed = owed - nap if self._changes == changes else self._free_at - self._clock()
+
     def charge(self, size: int) -> None:
         """Account for bytes without waiting for them: whoever comes next does."""
-        self._free_at = max(self._free_at, self._clock() - BURST_SECONDS) + size / self._rate
+        if self.rate is not None:
+            self._free_at = max(self._free_at, self._clock() - BURST_SECONDS) + size / self.rate
+
+    def change(self, rate: int | None) -> None:
+        """Another rate from now on; what is owed is paid at the new one."""
+        now, old = self._clock(), self.rate
+        self._changes += 1
+        if rate is None or old is None:
+            self._free_at = min(self._free_at, now)
+        elif self._free_at > now:
+            self._free_at = now + (self._free_at - now) * old / rate
+        self.rate = rate
 
     async def _turn(self, job: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -108,6 +108,7 @@ class LogFacts(Facts):
 
     def job_event(self, job: int, event: str, detail: str) -> None:
         bad = event in ("failed", "batch_failed", "cleanup_failed", "worker_fault", "heartbeat_late", "task_trouble")
+        bad = bad or event in ("notice_given_up", "notice_trouble")
         emit = self._log.error if bad else self._log.info
         emit(f"job_{event}", job=job, detail=detail)
 
@@ -118,6 +119,10 @@ class LogFacts(Facts):
     def task_event(self, job: int, kind: str, state: str, detail: str) -> None:
         emit = self._log.error if state in ("failed", "refused") else self._log.info
         emit(f"data_repository_task_{state}", job=job, kind=kind, detail=detail)
+
+    def schedule_event(self, name: str, event: str, detail: str) -> None:
+        emit = self._log.error if event in ("failed", "trouble") else self._log.info
+        emit(f"schedule_{event}", schedule=name, detail=detail)
 
     def api_problem(self, reason: str, detail: str) -> None:
         self._log.error("api_problem", reason=reason, detail=detail)

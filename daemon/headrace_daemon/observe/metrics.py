@@ -62,6 +62,8 @@ class Metrics(Facts):
         self.api_problems: dict[str, int] = defaultdict(int)
         self.transfers: dict[tuple[str, str], int] = defaultdict(int)
         self.tasks: dict[tuple[str, str], int] = defaultdict(int)
+        self.schedule_events: dict[str, int] = defaultdict(int)
+        self.schedule_times: Mapping[str, tuple[float | None, float | None]] = {}
         self.load: dict[tuple[str, str], tuple[int, int]] = {}
         self.commit_seconds = _Histogram()
         self.fsync_seconds = _Histogram()
@@ -71,6 +73,7 @@ class Metrics(Facts):
         self.leases_expired_count = 0
         self.fenced = 0
         self._healthy = self._gauge("endpoint_healthy", "1: in use; 0: set aside.", "remote", "endpoint")
+        self._limits = self._gauge("bandwidth_limit_bytes", "Bytes a second; remote '': of this host.", "remote")
         self._skew = self._gauge("clock_skew_seconds", "The service's clock minus ours.", "remote")
         self._expiry = self._gauge("credentials_expiry_timestamp_seconds", "When credentials end.", "remote")
         self._lag = self._gauge("loop_lag_seconds", "How late the event loop ran its last timer.")
@@ -137,12 +140,21 @@ class Metrics(Facts):
     def task_event(self, job: int, kind: str, state: str, detail: str) -> None:
         self.tasks[kind, state] += 1
 
+    def schedule_event(self, name: str, event: str, detail: str) -> None:
+        self.schedule_events[event] += 1
+
+    def schedules(self, standing: Mapping[str, tuple[float | None, float | None]]) -> None:
+        self.schedule_times = standing
+
     def api_problem(self, reason: str, detail: str) -> None:
         self.api_problems[reason] += 1
 
     def committed(self, seconds: float, operations: int) -> None:
         self.commit_seconds.add(seconds)
         self.committed_operations += operations
+
+    def bandwidth_limit(self, remote: str, rate: int | None) -> None:
+        self._limits.labels(remote).set(float("inf") if rate is None else rate)
 
     def synced(self, seconds: float, files: int) -> None:
         self.fsync_seconds.add(seconds)
@@ -183,6 +195,15 @@ class _Counted(Collector):
         yield _counter("fenced_completions", "Results discarded for a lost lease.", (), {(): counts.fenced})
         yield _counter("transfers", "Transfers that reached a state.", ("direction", "state"), counts.transfers)
         yield _counter("data_repository_tasks", "Tasks of FSx that reached a state.", ("kind", "state"), counts.tasks)
+        yield _counter("schedule_events", "What became of schedules.", ("state",), counts.schedule_events)
+        # a schedule that never had a job done has no series: absent() finds it, and 0 would look like 1970
+        ended: dict[tuple[str, ...], float] = {}
+        due: dict[tuple[str, ...], float] = {}
+        for name, (success, next_time) in counts.schedule_times.items():
+            ended |= {} if success is None else {(name,): success}
+            due |= {} if next_time is None else {(name,): next_time}
+        yield _gauge("schedule_success_timestamp_seconds", "When a job of it was last done.", ("schedule",), ended)
+        yield _gauge("schedule_due_timestamp_seconds", "When it fires next.", ("schedule",), due)
         yield _counter("api_problems", "What the API could not do as it should.", ("reason",), counts.api_problems)
         yield _counter("queue_operations", "Operations committed.", (), {(): counts.committed_operations})
         yield _counter("synced_files", "Files made durable.", (), {(): counts.synced_files})
@@ -205,7 +226,7 @@ def _counter(name: str, text: str, labels: tuple[str, ...], counts: Mapping[Any,
     return family
 
 
-def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]) -> Metric:
     family = GaugeMetricFamily(f"headrace_{name}", text, labels=labels)
     for key, value in values.items():
         family.add_metric(list(key), value)

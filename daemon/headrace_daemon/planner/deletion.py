@@ -40,7 +40,7 @@ class DeletePlan:
         self._task = task
         self._ports = ports
         self._options = task.lease.job.spec.options
-        self._filter = Filter(self._options.rules)
+        self._filter = Filter.of(self._options)
         self._extras = Extras(task.route)
         self._cursor = task.lease.cursor
         self._listed = 0

@@ -9,13 +9,14 @@ from headrace_queue.jobs import Action, Item
 
 class Entry(NamedTuple):
     """One object or file of a listing. key is relative to the root of its side; etag without quotes, '' for a file.
-    hollow: see `FileEntry`."""
+    hollow: see `FileEntry`. version: the version id of an object of the past, '' for the current one."""
 
     key: str
     size: int
     mtime_ns: int
     etag: str = ""
     hollow: int = 0
+    version: str = ""
 
 
 class Problem(NamedTuple):
@@ -43,4 +44,4 @@ Lister: TypeAlias = Callable[[str], Listing]
 
 def to_item(entry: Entry, action: Action = Action.COPY) -> Item:
     """The entry as it stands in a batch."""
-    return Item(entry.key, entry.size, entry.mtime_ns, entry.etag, action)
+    return Item(entry.key, entry.size, entry.mtime_ns, entry.etag, action, entry.version)

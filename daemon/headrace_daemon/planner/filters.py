@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from headrace_daemon.planner.entries import Entry
 from headrace_daemon.planner.merge import Pair
-from headrace_queue.jobs import Rule
+from headrace_queue.jobs import Options, Rule
+from headrace_queue.selected_names import Selected
 from headrace_queue.selection import UNBOUNDED, Bounds
 
 
@@ -25,11 +26,15 @@ class _Group(NamedTuple):
 
 
 class Filter:
-    """Ordered rules, compiled once. An object that it rejects is invisible on both sides."""
+    """Ordered rules, compiled once. An object that it rejects is invisible on both sides.
 
-    __slots__ = ("_groups", "_rules")
+    select: names of --select; what none of them takes is rejected whatever the rules say.
+    """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    __slots__ = ("_groups", "_rules", "_selected")
+
+    def __init__(self, rules: Sequence[Rule], select: Sequence[str] = ()) -> None:
+        self._selected = Selected(select) if select else None
         self._rules = tuple(rules)
         # the last match wins, so they are tried from the last to the first
         self._groups = tuple(
@@ -37,8 +42,15 @@ class Filter:
             for include, same in groupby(reversed(rules), key=lambda rule: rule.include)
         )
 
+    @classmethod
+    def of(cls, options: Options) -> "Filter":
+        """That of a job."""
+        return cls(options.rules, options.select)
+
     def decide(self, key: str) -> bool:
         """Whether the job has anything to do with this key."""
+        if self._selected is not None and not self._selected.takes(key):
+            return False
         for include, matches in self._groups:
             if matches(key):
                 return include
@@ -64,7 +76,7 @@ class Filter:
 
     def visible(self, entries: list[Entry]) -> list[Entry]:
         """Those entries that the job has to do with; the very list where there are no rules."""
-        if not self._groups:
+        if not self._groups and self._selected is None:
             return entries
         decide = self.decide
         return [entry for entry in entries if decide(entry[0])]

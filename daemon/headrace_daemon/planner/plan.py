@@ -18,6 +18,7 @@ from headrace_daemon.planner.merge import Pair, Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import AccessDenied, IntegrityError, NoSuchBucket, NotFound, PreconditionFailed, Rejected
 from headrace_queue.jobs import Action, Failure, Item, PlanStep
+from headrace_queue.selected_names import Selected, note_of
 from headrace_queue.selection import Bounds
 
 PASSED_OVER: Final = frozenset({"special_file", "symlink"})
@@ -35,8 +36,10 @@ class CopyPlan:
         self._ports = ports
         self._limits = task.limits
         self._options = task.lease.job.spec.options
-        self._filter = Filter(self._options.rules)
+        self._filter = Filter.of(self._options)
         self._bounds = Bounds.of(self._options)
+        # of a listing that goes on where another run was, nobody knows what that one found
+        self._unfound = list(self._options.select) if not task.lease.cursor else []
         self._extras = Extras(task.route)
         self._names = FileAndFolder() if task.route.destination.files else None
         self._cursor = task.lease.cursor
@@ -59,7 +62,8 @@ class CopyPlan:
                     return PlanEnd.PAUSED
         if (why := task.after.unreleased) and not task.lease.cursor:
             self._draft.fail(Failure(Item("", 0, 0), "not_released", why, attempts=0))
-        await self._ports.commit(self._step(finished=True))
+        step = self._step(finished=True)
+        await self._ports.commit(replace(step, note=note_of(self._unfound)) if self._unfound else step)
         return PlanEnd.FINISHED
 
     async def _plan(self, segment: Segment) -> None:
@@ -72,6 +76,7 @@ class CopyPlan:
             for problem in absent:
                 self._note(problem)
         source = self._visible(segment.source)
+        self._unfound = [name for name in self._unfound if not any(Selected([name]).takes(key) for key, *_ in source)]
         matched, unmatched = match(source, self._visible(segment.destination))
         # by size and age only now: what is left out so keeps its counterpart from being deleted as extra
         pairs = within(self._bounds, matched)

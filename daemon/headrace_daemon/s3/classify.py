@@ -4,9 +4,11 @@ The code in the body decides; where there is none (HEAD, a proxy's HTML) the sta
 reference's list of error codes, and the throttling and clock codes that botocore's retry handlers know.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
+from headrace_daemon.s3.archived import archived_message
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import (
     AccessDenied,
@@ -16,6 +18,8 @@ from headrace_daemon.s3.errors import (
     NoSuchBucket,
     NotFound,
     NotSupported,
+    ObjectArchived,
+    ObjectLocked,
     PreconditionFailed,
     Rejected,
     S3Error,
@@ -28,6 +32,10 @@ from headrace_daemon.s3.errors import (
 from headrace_daemon.s3.xml import ErrorBody, parse_error
 
 _LONGEST_MESSAGE: Final = 300
+_OF_LOCKS: Final = frozenset({"AccessDenied", "InvalidRequest", "MethodNotAllowed"})
+_says_locked: Final = re.compile(
+    r"(protected|forbidden) by object.?lock|\bWORM\b|object is (under|locked)|legal hold|under retention", re.IGNORECASE
+).search
 
 BY_CODE: Final[dict[str, type[S3Error]]] = {
     # slow down
@@ -93,7 +101,11 @@ BY_CODE: Final[dict[str, type[S3Error]]] = {
     "BucketAlreadyOwnedByYou": Rejected,
     "BucketNotEmpty": Rejected,
     "InvalidBucketState": Rejected,
-    "InvalidObjectState": Rejected,  # archived: 403, but asking for permission would not help
+    "RestoreAlreadyInProgress": Rejected,  # 409, and nothing was lost
+    "GlacierExpeditedRetrievalNotAvailable": Rejected,  # 503, and no slowing down helps: see thawing/
+    # archived: 403, but asking for permission would not help; the second one is that of a copy by the service
+    "InvalidObjectState": ObjectArchived,
+    "ObjectNotInActiveTierError": ObjectArchived,
 }
 
 BY_STATUS: Final[dict[int, type[S3Error]]] = {
@@ -124,6 +136,10 @@ def classify(status: int, header: Callable[[str], str | None], body: Buffer, *, 
         kind = _bare_503(header, head=head)
     else:
         kind = BY_CODE.get(code) or BY_STATUS.get(status) or (ServerFault if status >= 500 else Rejected)
+    if error is not None and is_lock(code, error.message):
+        kind = ObjectLocked
+    if error is not None and kind is ObjectArchived:
+        return _archived(error, status)
     return _made(kind, code, _message(error, status), status, region, _retry_after(header("retry-after")))
 
 
@@ -144,8 +160,17 @@ def classify_embedded(error: ErrorBody, status: int) -> S3Error:
 
 def embedded_error(error: ErrorBody) -> S3Error:
     """The error of one key in DeleteObjects' answer."""
-    kind = BY_CODE.get(error.code, Rejected)
+    kind = ObjectLocked if is_lock(error.code, error.message) else BY_CODE.get(error.code, Rejected)
     return _made(kind, error.code, error.message[:_LONGEST_MESSAGE], 200, None, None)
+
+
+def is_lock(code: str, message: str) -> bool:
+    """Whether a refusal is that of an object lock. S3 has no code of its own for it, so that its words have to do
+    ("Access Denied because object protected by object lock."); other services say WORM, or have a code. What is said
+    of an upload that lacks a checksum is none."""
+    if code.startswith("ObjectLock") and not code.startswith("ObjectLockConfiguration"):
+        return True
+    return code in _OF_LOCKS and _says_locked(message) is not None
 
 
 def _made(
@@ -156,6 +181,10 @@ def _made(
     if kind is Throttled:
         return Throttled(code, message, status, retry_after)
     return kind(code, message, status)
+
+
+def _archived(error: ErrorBody, status: int) -> ObjectArchived:
+    return ObjectArchived(error.code, archived_message(error.storage_class), status, error.storage_class)
 
 
 def _message(error: ErrorBody | None, status: int) -> str:

@@ -16,7 +16,7 @@ from headrace_daemon.s3.engine_loop import LoopEngine
 from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.pipeline import Pipeline
-from headrace_daemon.s3.places import Place, Places, aws_endpoint
+from headrace_daemon.s3.places import Naming, Place, Places, aws_endpoint
 from headrace_daemon.s3.pool import PATIENCE, Pool
 from headrace_daemon.s3.profiles import profile_for
 from headrace_daemon.s3.remote import Remote
@@ -75,10 +75,12 @@ def connect(
         make_endpoints=make_endpoints,
         make_pool=make_pool,
         probe=probe,
+        naming=naming_of(config),
     )
     credentials = credentials_of(name, config, facts, wall=clocks.wall, environ=environ, hide=hide)
     pipeline = Pipeline(name, places, engines, credentials, retry or Retry(clocks.random), facts, clocks)
-    return Remote(name, pipeline, profile, config.region)
+    remote = Remote(name, pipeline, profile, config.region)
+    return remote.paying() if config.requester_pays else remote
 
 
 def credentials_of(
@@ -94,6 +96,16 @@ def credentials_of(
     load = loader(name, config.credentials, environ)
     fixed = config.credentials.env or config.credentials.systemd or config.credentials.anonymous
     return CredentialSource(name, load if hide is None else _hiding(load, hide), facts, wall, renewable=not fixed)
+
+
+def naming_of(config: RemoteConfig) -> Naming:
+    """Which of Amazon's names a remote without endpoint_urls has."""
+    return Naming(dual_stack=config.dual_stack, fips=config.fips)
+
+
+def endpoints_of(config: RemoteConfig) -> tuple[str, ...]:
+    """The URLs by which a remote is reached, but for buckets that live in another region and for access points."""
+    return config.endpoint_urls or (aws_endpoint(config.region, naming_of(config)),)
 
 
 def _engine_options(name: str, config: RemoteConfig) -> EngineOptions:
@@ -153,7 +165,7 @@ class Remotes:
         for name, remote in config.remotes.items():
             if name == DEFAULT_REMOTE and remote == RemoteConfig():
                 continue  # it exists without being configured, and many a host never uses it
-            for url in remote.endpoint_urls or (aws_endpoint(remote.region),):
+            for url in endpoints_of(remote):
                 facts.endpoint_known(name, url)
 
     def get(self, name: str) -> Remote:

@@ -6,6 +6,8 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Final
 
+from headrace_daemon.s3.archived import HEADERS as ARCHIVE_HEADERS
+from headrace_daemon.s3.archived import archive_state
 from headrace_daemon.s3.engine import Response
 from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.types import ObjectInfo, WriteOptions
@@ -33,6 +35,7 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
     metadata: dict[str, str] = {}
     kept: dict[str, str] = {}
     checksums: dict[str, str] = {}
+    archive: dict[str, str] = {}
     parrots = composite = False
     tag_count = 0
     for name, value in response.headers():
@@ -49,6 +52,8 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
                 tag_count = int(value) if value.isdecimal() else 0
             elif name == "x-amz-content-sha256":
                 parrots = True
+            elif name in ARCHIVE_HEADERS:
+                archive[name] = value
     if not profile.checksums or composite or parrots:
         # a composite value is no digest of the content; and a service that gives request headers back (rclone does)
         # parrots the checksum it was sent without ever having looked at the bytes
@@ -63,7 +68,13 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
         endpoint=endpoint,
         opaque_etag=is_opaque(response),
         tag_count=tag_count,
+        archived=_archived(archive) if archive else "",
     )
+
+
+def _archived(headers: dict[str, str]) -> str:
+    state = archive_state(headers)
+    return "" if state.readable else state.place
 
 
 def is_opaque(response: Response) -> bool:

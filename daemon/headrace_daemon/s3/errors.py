@@ -111,6 +111,19 @@ class Rejected(S3Error):
     """Any other 4xx: the request is wrong for this service; the object fails."""
 
 
+class ObjectLocked(Rejected):
+    """An object lock keeps the object as it is: no retry helps before its date."""
+
+
+class ObjectArchived(Rejected):
+    """The object is in an archive class, and cannot be read before it is restored. storage_class: its class, or its
+    access tier in S3 Intelligent-Tiering; '' where the service does not say."""
+
+    def __init__(self, code: str, message: str, status: int = 0, storage_class: str = "") -> None:
+        super().__init__(code, message, status)
+        self.storage_class = storage_class
+
+
 class RemoteDown(S3Error):
     """No endpoint of the remote answers: pause what needs it, use up no attempt."""
 

@@ -5,8 +5,9 @@ from typing import Final
 
 from headrace_daemon.s3.describe import is_opaque, write_headers
 from headrace_daemon.s3.engine import Body, Buffer, Response
-from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, ServerFault, UploadLost
-from headrace_daemon.s3.operations import CRC, Operations, copy_source, result_of, written
+from headrace_daemon.s3.errors import NotFound, NotSupported, ObjectLocked, Rejected, ServerFault, UploadLost
+from headrace_daemon.s3.locks import Locks
+from headrace_daemon.s3.operations import CRC, copy_source, result_of, written
 from headrace_daemon.s3.request import Request
 from headrace_daemon.s3.types import PutResult, WriteOptions
 from headrace_daemon.s3.xml import (
@@ -25,7 +26,7 @@ _FULL_OBJECT: Final = {"x-amz-checksum-type": "FULL_OBJECT"}
 _ALGORITHM: Final = {"x-amz-checksum-algorithm": "CRC64NVME", **_FULL_OBJECT}
 
 
-class Multipart(Operations):
+class Multipart(Locks):
     """Upload ids hold on every endpoint of the remote."""
 
     async def create_multipart(self, bucket: str, key: str, options: WriteOptions, *, checksums: bool = True) -> str:
@@ -141,7 +142,11 @@ class Multipart(Operations):
         body = build_complete(parts)
         query = (("uploadId", upload_id),)
         request = Request("CompleteMultipartUpload", "POST", bucket, key, query, headers, body, len(body))
-        return await self._pipeline.small(request, _completed)
+        try:
+            return await self._pipeline.small(request, _completed)
+        except ObjectLocked as error:
+            await self._tell_lock(error, bucket, key)
+            raise
 
     async def abort_multipart(self, bucket: str, key: str, upload_id: str) -> None:
         """Gives an upload up; one that is gone already is fine. Raises S3Error."""

@@ -1,18 +1,21 @@
 """What all operations on a remote stand on, and what their answers have in common."""
 
 from typing import Final
+from urllib.parse import quote
 
 from headrace_daemon.s3.classify import classify_embedded
 from headrace_daemon.s3.describe import is_opaque
 from headrace_daemon.s3.engine import Body, Buffer, Response
-from headrace_daemon.s3.errors import AccessDenied, NotSupported, ServerFault
+from headrace_daemon.s3.errors import AccessDenied, NotSupported, Rejected, ServerFault
 from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.request import Request, Sending
 from headrace_daemon.s3.signing import canonical_query, quote_key
 from headrace_daemon.s3.types import PutResult
 from headrace_daemon.s3.xml import MalformedXml, bare_etag, parse_error, parse_result
+from headrace_queue.access_points import ARN
 
 CRC: Final = "x-amz-checksum-crc64nvme"
+_WANTS_MD5: Final = frozenset({"MissingContentMD5", "MissingUploadObjectWithObjectLockHeaders"})
 
 
 class Operations:
@@ -22,6 +25,7 @@ class Operations:
         self.profile = profile
         self._pipeline = pipeline
         self._region = region
+        self._wants_md5: set[str] = set()  # buckets that take nothing without Content-MD5
 
     def _body_headers(self, body: Body, size: int, crc64nvme: str) -> dict[str, str]:
         """The headers that go with a body of this size and CRC64NVME ('' where it is not known)."""
@@ -47,7 +51,9 @@ class Operations:
 
         try:
             return await self._pipeline.small(request, read)
-        except AccessDenied as error:
+        except (AccessDenied, Rejected) as error:
+            if isinstance(error, Rejected) and not asks_for_md5(error):
+                raise
             raise NotSupported(error.code, error.message, error.status) from error
 
 
@@ -57,6 +63,12 @@ def written(response: Response, _body: Buffer, endpoint: str) -> PutResult:
     if not etag:
         raise ServerFault("no_etag", "the answer to the upload names no ETag", response.status)
     return PutResult(etag, response.header(CRC) or "", endpoint, is_opaque(response))
+
+
+def asks_for_md5(error: Rejected) -> bool:
+    """Whether a write was refused for want of a digest: a bucket with a default retention asks for one (API reference,
+    PutObject), and some services do not count the CRC64NVME that was sent."""
+    return error.code in _WANTS_MD5 or (error.code == "InvalidRequest" and "Content-MD5" in error.message)
 
 
 def result_of(body: Buffer, field: str, status: int) -> dict[str, str]:
@@ -75,8 +87,10 @@ def quoted_etag(etag: str) -> str:
 def copy_source(bucket: str, key: str, etag: str, version: str = "") -> dict[str, str]:
     """The headers that name the source of a copy, exactly what has this ETag. version: '' for the current one."""
     of_version = f"?{canonical_query(version_query(version))}" if version else ""
+    # of an access point (API reference, CopyObject): ARN/object/KEY, encoded as a whole
+    where = f"{quote(bucket, safe='/~')}/object" if bucket.startswith(ARN) else f"/{bucket}"
     return {
-        "x-amz-copy-source": f"/{bucket}/{quote_key(key)}{of_version}",
+        "x-amz-copy-source": f"{where}/{quote_key(key)}{of_version}",
         "x-amz-copy-source-if-match": quoted_etag(etag),
     }
 

@@ -200,8 +200,8 @@ class Pipeline:
         except UnicodeEncodeError as error:
             raise Rejected("bad_key", f"the key {request.key!r} is no Unicode text") from error
         host = endpoint.host
-        if bucket and self._places.is_virtual(bucket):
-            host = f"{bucket}.{host}"
+        if bucket and (label := self._places.host_label(bucket)):
+            host = f"{label}.{host}"
         elif bucket:
             path = f"/{bucket}{path}" if request.key else f"/{bucket}"
         query = canonical_query(request.query)

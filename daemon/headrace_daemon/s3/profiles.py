@@ -31,6 +31,7 @@ class Profile:
     redirects: bool = True  # x-amz-website-redirect-location is stored
     acls: bool = True  # x-amz-acl has a meaning
     versions: bool = True  # versionId
+    access_points: bool = False  # an ARN in place of a bucket
     tells_what_it_drops: bool = False  # an attribute is stored or refused; others may lose it without a word
     etag_md5: bool = True  # the ETag of a single PUT is its MD5, unless encrypted with KMS or a customer's key
     virtual_hosts: bool = False  # the bucket goes into the host name where addressing is `auto`
@@ -45,7 +46,12 @@ class Profile:
 
 PROFILES: Final[dict[str, Profile]] = {
     "aws": Profile(
-        "aws", virtual_hosts=True, location_constraint=True, tells_what_it_drops=True, max_object=50 * 10**12
+        "aws",
+        virtual_hosts=True,
+        location_constraint=True,
+        tells_what_it_drops=True,
+        access_points=True,
+        max_object=50 * 10**12,
     ),
     "s3": Profile("s3"),
     "seaweedfs": Profile("seaweedfs", lists_sorted=False, redirects=False, acls=False),  # it lists folder by folder

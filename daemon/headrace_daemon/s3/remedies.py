@@ -31,13 +31,15 @@ BY_CODE: Final[dict[str, str]] = {
     "TokenRefreshRequired": _RENEW,
     "RequestExpired": _CLOCK,
     "RequestTimeTooSkewed": _CLOCK,
+    "no_versions": "Leave out --as-of and --version-id, or use a service that keeps versions.",
     "AccountProblem": "Ask the provider of the account.",
     "AllAccessDisabled": "Ask the provider of the account.",
 }
 BY_KIND: Final[dict[type[S3Error], str]] = {
     NoSuchBucket: f"Create the bucket or correct its name, {_AGAIN}; is it a bucket of this remote?",
     AccessDenied: "Let these credentials list the bucket and read or write its objects (on AWS s3:ListBucket, "
-    f"s3:GetObject, s3:PutObject), or give the remote others; {_AGAIN}.",
+    f"s3:GetObject, s3:PutObject), or give the remote others. If it is a requester-pays bucket: --requester-pays, or "
+    f"requester_pays = true for the remote; {_AGAIN}.",
     NotEncrypted: "Leave out --sse-c-key-file, or use a service that has SSE-C; delete what lies there in plain.",
     CredentialsExpired: _RENEW,
     CredentialsRefused: _RENEW,

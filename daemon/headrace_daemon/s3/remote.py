@@ -1,21 +1,26 @@
 """One S3 service by its name in config.toml: everything that planner and transfer ask of it."""
 
+from headrace_daemon.s3.bucket_facts import BucketFacts
 from headrace_daemon.s3.customer_key import CustomerKey
 from headrace_daemon.s3.engine import Buffer, Response
 from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, ServerFault, UploadLost
 from headrace_daemon.s3.lifecycle import Lifecycle
 from headrace_daemon.s3.listing import Listing
+from headrace_daemon.s3.looking import Looking
 from headrace_daemon.s3.multipart import Multipart
+from headrace_daemon.s3.paying import Paying
 from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.reading import Reading
 from headrace_daemon.s3.request import Request, Sending, Signatory
+from headrace_daemon.s3.restoring import Restoring
 from headrace_daemon.s3.sealed import Sealed
 from headrace_daemon.s3.tags import Tagging
+from headrace_daemon.s3.versions import Versions
 from headrace_daemon.s3.writing import Writing
 from headrace_daemon.s3.xml import MalformedXml, build_location, local_name, parse, texts
 
 
-class Remote(Listing, Reading, Writing, Multipart, Tagging, Lifecycle):
+class Remote(Listing, Reading, Writing, Multipart, Tagging, Versions, Lifecycle, Looking, BucketFacts, Restoring):
     """Every operation is sent again after a failure on the wire, on another endpoint where there is one.
 
     Beside what each names, all raise: RemoteDown where no endpoint answers, Throttled where the service has been asking
@@ -34,6 +39,10 @@ class Remote(Listing, Reading, Writing, Multipart, Tagging, Lifecycle):
     def sealed(self, key: CustomerKey | None, source_key: CustomerKey | None = None) -> "Remote":
         """The same remote, for objects with a key of the customer's. source_key: of those that it copies from."""
         return Remote(self.name, Sealed(self._pipeline, key, source_key), self.profile, self._region)
+
+    def paying(self) -> "Remote":
+        """The same remote, whose account agrees to pay for its requests to buckets of others."""
+        return Remote(self.name, Paying(self._pipeline), self.profile, self._region)
 
     async def start(self) -> None:
         """Reads the credentials, so that a remote without any is refused before work begins.

@@ -1,5 +1,6 @@
 """Tags and readers of objects, and whether a bucket is a website: what no answer to a GET or HEAD says in full."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -53,7 +54,7 @@ class Tagging(Operations):
             return False  # NoSuchWebsiteConfiguration, or a service that has no websites
 
 
-def as_header(tags: list[tuple[str, str]]) -> str:
+def as_header(tags: Sequence[tuple[str, str]]) -> str:
     """Tags as x-amz-tagging carries them: like the query of a URL (API reference, PutObject), spaces as %20; without
     those that AWS alone may write."""
     return urlencode([tag for tag in tags if not tag[0].startswith(_AWS)], quote_via=quote, safe="")

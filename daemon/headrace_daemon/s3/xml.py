@@ -23,11 +23,13 @@ class MalformedXml(Exception):
 
 
 class ErrorBody(NamedTuple):
-    """An <Error>; texts are '' and region None where it does not say."""
+    """An <Error>; texts are '' and region None where it does not say. storage_class: of an object that is archived, or
+    its access tier."""
 
     code: str
     message: str
     region: str | None
+    storage_class: str = ""
 
 
 class PartsPage(NamedTuple):
@@ -116,7 +118,8 @@ def parse_error(body: Buffer) -> ErrorBody | None:
     if local_name(root) != "Error":
         return None
     fields = texts(root)
-    return ErrorBody(fields.get("Code", ""), fields.get("Message", ""), fields.get("Region") or None)
+    place = fields.get("AccessTier") or fields.get("StorageClass", "")
+    return ErrorBody(fields.get("Code", ""), fields.get("Message", ""), fields.get("Region") or None, place)
 
 
 def parse_result(body: Buffer, field: str) -> dict[str, str]:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Coroutine
 
 from headrace_daemon.facts import Facts
-from headrace_daemon.s3.connect import Remotes
-from headrace_daemon.s3.places import aws_endpoint
+from headrace_daemon.s3.connect import Remotes, endpoints_of
 from headrace_daemon.staging.bucket import Buckets, bucket_of, prefix_of
 from headrace_daemon.staging.keeper import Keeper
 from headrace_daemon.staging.looks import Looks
@@ -25,7 +24,7 @@ def staging_of(
     if staging is None:
         return None
     own = config.remote(staging.remote)
-    public_url = staging.public_url or next(iter(own.endpoint_urls), aws_endpoint(own.region))
+    public_url = staging.public_url or endpoints_of(own)[0]
     remote = remotes.get(staging.remote)
     signing = Signing(remote, public_url, staging.addressing, now)
     return Staging(staging, queue, remote, Buckets(remote, staging, facts, now), signing, files, facts, now)

@@ -122,6 +122,21 @@ def objects_of(body: str) -> set[tuple[str, str]]:
     return {one for one in found if one is not None}
 
 
+def is_event(body: str) -> bool:
+    """Whether a message is an event of S3, of whatever kind, or the one by which S3 tries the queue."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return False
+    if not isinstance(data, Mapping):
+        return False
+    if data.get("Type") == "Notification" and isinstance(data.get("Message"), str):
+        return is_event(data["Message"])
+    records = data.get("Records")
+    of_s3 = isinstance(records, list) and any(isinstance(one, Mapping) and "s3" in one for one in records)
+    return of_s3 or data.get("source") == "aws.s3" or data.get("Event") == "s3:TestEvent"
+
+
 def _object(data: object, *, quoted: bool) -> tuple[str, str] | None:
     try:
         bucket, key = data["bucket"]["name"], data["object"]["key"]  # type: ignore[index]

@@ -7,29 +7,44 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from headrace_daemon.s3.customer_key import CustomerKey
+from headrace_daemon.s3.remote import Remote
 from headrace_daemon.transfer.ends import BucketEnd
+from headrace_queue.access_points import ARN
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Options
 from headrace_queue.locations import Location
 
 
 def for_reading(options: Options, end: BucketEnd, key: CustomerKey | None) -> BucketEnd:
-    """The source, with the version and the key that it is read by. Raises UsageError where its service has no
-    versions."""
-    if options.version_id and not end.remote.profile.versions:
-        raise _lacks(f"--version-id {options.version_id}", end, "versions")
-    remote = end.remote if key is None else end.remote.sealed(key)
-    return replace(end, remote=remote, version=options.version_id or "")
+    """The source, with the version or instant, the key and the account that it is read by. Raises UsageError where its
+    service has no versions, or no access points."""
+    _check_name(end)
+    for option, given in (("--version-id", options.version_id), ("--as-of", options.as_of_ns)):
+        if given is not None and not end.remote.profile.versions:
+            raise _lacks(option, end, "versions")
+    remote = _paying(options, end)
+    if key is not None:
+        remote = remote.sealed(key)
+    return replace(end, remote=remote, version=options.version_id or "", as_of_ns=options.as_of_ns)
 
 
 def for_writing(options: Options, end: BucketEnd, key: CustomerKey | None, source_key: CustomerKey | None) -> BucketEnd:
     """The destination, with the key that it is written by, and that of objects which it may copy. Raises UsageError for
-    --acl where its service has no ACLs of objects."""
+    --acl and --tag where its service has no ACLs or tags of objects."""
+    _check_name(end)
     if options.acl and not end.remote.profile.acls:
         raise _lacks(f"--acl {options.acl}", end, "ACLs of objects")
-    if key is None and source_key is None:
-        return end
-    return replace(end, remote=end.remote.sealed(key, source_key))
+    if options.tags and not end.remote.profile.tags:
+        raise _lacks("--tag", end, "tags")
+    remote = _paying(options, end)
+    if key is not None or source_key is not None:
+        remote = remote.sealed(key, source_key)
+    return replace(end, remote=remote)
+
+
+def _paying(options: Options, end: BucketEnd) -> Remote:
+    """Both ends of a job pay: a copy by the service is one request about two buckets."""
+    return end.remote.paying() if options.requester_pays else end.remote
 
 
 def refuse_plain_http(option: str, location: Location, endpoint_urls: Sequence[str]) -> None:
@@ -49,6 +64,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_name(end: BucketEnd) -> None:
+    if end.bucket.startswith(ARN) and not end.remote.profile.access_points:
+        why = f"{end.remote.name} is of kind {end.remote.profile.name}, which has no access points"
+        raise UsageError(f"{end.remote.name}://{end.bucket}", why, "Name the bucket itself.")
 
 
 def _lacks(option: str, end: BucketEnd, what: str) -> UsageError:

@@ -51,9 +51,9 @@ class Attributes:
         """
         options = self._work.job.spec.options
         if as_it_is:
-            options = replace(options, headers=(), metadata=())
+            options = replace(options, headers=(), metadata=(), tags=())
         brought = Brought(carried_over(options, self._target.remote.profile, info))
-        if info.tag_count and self._source.remote.profile.tags:
+        if info.tag_count and not options.tags and self._source.remote.profile.tags:
             await self._bring_tags(item, brought)
         self._leave_out(brought)
         return brought
@@ -67,14 +67,14 @@ class Attributes:
         brought = Brought(write_options(options, self._target.remote.profile))
         if WEBSITE_REDIRECT not in self._refused and await self._is_website():
             source = self._source
-            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
             if REDIRECT in info.headers:
                 brought.options = replace(brought.options, headers={REDIRECT: info.headers[REDIRECT]})
         return brought
 
     async def _of_described_copy(self, item: Item) -> Brought:
         source = self._source
-        info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+        info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
         brought = Brought(carried_over(self._work.job.spec.options, self._target.remote.profile, info), replaces=True)
         self._leave_out(brought)
         return brought
@@ -85,7 +85,7 @@ class Attributes:
             self._kept.lose(brought, TAGS, self._why[TAGS])
             return
         try:
-            tags = await source.remote.tags(source.bucket, source.key(item.key), version=source.version)
+            tags = await source.remote.tags(source.bucket, source.key(item.key), version=source.version_of(item))
         except (AccessDenied, NotSupported) as error:
             self._kept.lose(brought, TAGS, f"{source.remote.name} does not let them be read ({error})")
         else:

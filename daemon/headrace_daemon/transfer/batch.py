@@ -8,22 +8,24 @@ from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.names import DestinationFull
 from headrace_daemon.files.room import need_of
 from headrace_daemon.transfer.ends import End, FilesEnd, Work
-from headrace_daemon.transfer.judge import JobFailed, Pause, disk_full, judge
+from headrace_daemon.transfer.judge import ARCHIVED, JobFailed, Pause, disk_full, judge
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.mover import Mover, Numbered
 from headrace_daemon.transfer.recorder import Recorder
 from headrace_daemon.transfer.remove import remove
 from headrace_daemon.transfer.restore import restore
-from headrace_queue.advice import for_job
+from headrace_queue.advice import for_job, split_advice
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Action, Batch, Item, Job
+from headrace_queue.jobs import Action, Archived, Batch, Item, Job
 from headrace_queue.store import Store
+from headrace_queue.thaw import MOST_PARKED
 
 GROUP_OBJECTS = 32
 GROUP_BYTES = 2**20
 DELETE_GROUP = 1000
 CRASH_PAUSE = 5.0
 FULL_PAUSE = 5.0
+PARKED_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,14 @@ class BatchRun:
         self._told: set[int] = set()
         self._not_restored: list[Numbered] = []  # to be streamed
         self._coming: Pause | None = None  # the data of others is on its way
+        self._archived = batch.job.spec.options.archived
+        self.moving = False  # whether it may be stopped: on its way out it may not, or its lease would be lost
         self.cancelled_by_user = False
 
     async def run(self) -> Job | None:
         """Runs to the end; the job as it stands then, or None where the batch goes back to the queue."""
         try:
-            await self._move()
+            await self._moving()
             return await self._recorder.complete()
         except LeaseLost:
             self._facts.lease_lost(self._batch.job.id)
@@ -119,8 +123,16 @@ class BatchRun:
                 await self._crashed(error)
         return None
 
+    async def _moving(self) -> None:
+        self.moving = True
+        try:
+            await self._move()
+        finally:
+            self.moving = False
+
     async def _move(self) -> None:
         items = list(self._batch.open_items())
+        await self._check_parked()
         threshold, lanes = self._work.config.multipart_threshold, self._work.config.objects
         await self._check_room([one for one in items if one[1].action is not Action.RESTORE])
         await self._do(list(cut(items, threshold, lanes)))
@@ -129,6 +141,14 @@ class BatchRun:
             await self._do(list(_cut_streams(self._not_restored, threshold, lanes)))
         if self._coming is not None:  # raised now: nothing of what was done meanwhile is lost with it
             raise self._coming
+
+    async def _check_parked(self) -> None:
+        """No more than so many objects of a job wait to be restored at once. Raises Pause."""
+        job_id = self._batch.job.id
+        if self._archived is not Archived.RESTORE:
+            return
+        if await self._work.queue.read(lambda store: store.thawing(job_id)) >= MOST_PARKED:
+            raise Pause(f"{MOST_PARKED:,} objects are being restored; the others wait for them", PARKED_PAUSE)
 
     async def _do(self, pieces: Sequence[Piece]) -> None:
         """All of them, and what they did is durable and told."""
@@ -173,6 +193,13 @@ class BatchRun:
 
     async def _tell(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
         self._told.add(index)
+        if outcome.error == ARCHIVED and outcome.state == "failed":
+            if self._archived is Archived.RESTORE:
+                await self._recorder.park(index, item, retries)
+                return
+            if self._archived is Archived.SKIP:
+                outcome.state = "archived"
+                outcome.message, _ = split_advice(outcome.message)
         await self._recorder.done(index, item, outcome, retries)
 
     def _untold(self) -> list[Item]:

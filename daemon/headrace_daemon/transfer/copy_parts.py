@@ -56,6 +56,7 @@ class _Copying:
         self.info = info
         self.source = source
         self.source_key = source.key(item.key)
+        self.version = source.version_of(item)
         self.target = target
         self.remote = target.remote
         self.options = options
@@ -118,7 +119,7 @@ class _Copying:
                 start,
                 end,
                 source_etag=self.info.etag,
-                source_version=self.source.version,
+                source_version=self.version,
             )
         )
         await ledger.add([PartRecord(number, end - start, result.etag, result.crc64nvme)])

@@ -87,7 +87,7 @@ class Discarding:
         Raises IntegrityError where less arrived than was there.
         """
         end, profile = self._end, self._end.remote.profile
-        options = _unseen(write_options(self._work.job.spec.options, profile), profile)
+        options = replace(_unseen(write_options(self._work.job.spec.options, profile), profile), tags="")
         source = end.bucket, end.key(item.key)
         try:
             result = await end.remote.copy(end.bucket, name, *source, source_etag=item.etag, options=options)

@@ -12,6 +12,7 @@ from headrace_daemon.files.landing import Landing, Pending, Write
 from headrace_daemon.files.names import AccessRefused, AlreadyThere, DurabilityLost, FileError
 from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
 from headrace_daemon.flow.gathered import Gathered
+from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.types import ObjectInfo
@@ -112,7 +113,7 @@ class Download:
         started = time.monotonic()
         remote = self._source.remote
         info, data = await remote.get(
-            self._source.bucket, self._source.key(item.key), size=item.size, version=self._source.version
+            self._source.bucket, self._source.key(item.key), size=item.size, version=self._source.version_of(item)
         )
         crc = to_text(crc64nvme(data))
         proof = prove(
@@ -180,7 +181,8 @@ class Download:
         async def once() -> Outcome:
             started = time.monotonic()
             source = self._source
-            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
+            refuse_archived(info)
             receive = partial(
                 receive_object,
                 self._work,

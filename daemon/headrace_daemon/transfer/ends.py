@@ -18,7 +18,7 @@ from headrace_daemon.flow.turns import Turns
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.standing import Standing
 from headrace_queue.config import TransferConfig
-from headrace_queue.jobs import Job
+from headrace_queue.jobs import Item, Job
 from headrace_queue.writer import Queue
 
 
@@ -26,16 +26,22 @@ from headrace_queue.writer import Queue
 class BucketEnd:
     """A bucket and the prefix below which the job works; the whole key where the job copies one object.
 
-    version: the version of that one object that is read, '' for the current one.
+    version: the version of that one object that is read, '' for the current one. as_of_ns: of a source, the instant
+    (nanoseconds) at which it is listed, from the versions that the bucket keeps; None for what it holds now.
     """
 
     remote: Remote
     bucket: str
     prefix: str
     version: str = ""
+    as_of_ns: int | None = None
 
     def key(self, relative: str) -> str:
         return self.prefix + relative
+
+    def version_of(self, item: Item) -> str:
+        """The version of this object that is read, '' for the current one."""
+        return item.version or self.version
 
 
 READERS = 8

@@ -75,12 +75,23 @@ class Folders:
     async def _ask(self, marker: str) -> Posix:
         source = self._source
         try:
-            info = await source.remote.head(source.bucket, source.key(marker), version=source.version)
+            version = await self._version_of(marker)
+            if version is None:
+                return NOTHING
+            info = await source.remote.head(source.bucket, source.key(marker), version=version)
         except NoSuchBucket:
             raise
         except NotFound:
             return NOTHING
         return from_metadata(info.metadata) if self.target.is_folder(marker, info.size) else NOTHING
+
+    async def _version_of(self, marker: str) -> str | None:
+        """The version that the job reads, '' for the current one; None where there was none then."""
+        source = self._source
+        if source.as_of_ns is None:
+            return source.version
+        found = await source.remote.version_at(source.bucket, source.key(marker), source.as_of_ns)
+        return None if found is None else found.version
 
 
 class FolderUse:

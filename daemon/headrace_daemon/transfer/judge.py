@@ -4,6 +4,7 @@ and a full disk pause it and use up no attempt)."""
 
 import errno
 from dataclasses import dataclass
+from typing import Final
 
 from headrace_daemon.files.lustre import LustreError
 from headrace_daemon.files.names import (
@@ -30,6 +31,8 @@ from headrace_daemon.s3.errors import (
     NoSuchBucket,
     NotEncrypted,
     NotFound,
+    ObjectArchived,
+    ObjectLocked,
     PreconditionFailed,
     RemoteDown,
     S3Error,
@@ -78,6 +81,10 @@ class Vanished:
 
 Verdict = Again | Failed | Vanished
 
+ARCHIVED: Final = "archived"
+"""The word of an object that its archive class keeps from being read; what becomes of it is the job's to say."""
+_RESTORE_IT: Final = "`--archived restore` has S3 restore such objects first, `--archived skip` passes them over"
+
 _AGAIN: dict[type[Exception], str] = {
     IntegrityError: "integrity",
     BadDigest: "integrity",
@@ -88,6 +95,8 @@ _AGAIN: dict[type[Exception], str] = {
 }
 _FAILED: dict[type[Exception], str] = {
     AccessDenied: "access_denied",
+    ObjectLocked: "object_locked",
+    ObjectArchived: ARCHIVED,
     NameRefused: "name",
     Blocked: "blocked",
     AccessRefused: "access_denied",
@@ -181,6 +190,8 @@ def told(verdict: Again | Failed, error: Exception) -> str:
     """
     if not isinstance(error, S3Error):
         return str(error)
+    if verdict.word == ARCHIVED:
+        return with_advice(error.message, _RESTORE_IT)
     same = _plain(error.code) == _plain(verdict.word)
     return error.message if same else str(error)
 

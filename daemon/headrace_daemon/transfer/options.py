@@ -1,6 +1,7 @@
 """From what the user asked of a job to how an object is written. Pure."""
 
 from headrace_daemon.s3.profiles import Profile
+from headrace_daemon.s3.tags import as_header
 from headrace_daemon.s3.types import ObjectInfo, WriteOptions
 from headrace_daemon.transfer.content_type import UNKNOWN, content_type_of
 from headrace_daemon.transfer.send import WRITE_TOKEN
@@ -21,6 +22,7 @@ def write_options(
         sse=options.sse,
         acl=options.acl,
         if_none_match=options.no_clobber and profile.conditional_writes,
+        tags=as_header(options.tags) if options.tags else "",
     )
 
 

@@ -185,7 +185,7 @@ class _Receiver:
                 total=self.info.size,
                 consume=write,
                 chunk=CHUNK,
-                version=self.source.version,
+                version=self.source.version_of(self.item),
             )
         self._unsynced.append(PartRecord(number, end - start, "", crc))
         if sum(part.size for part in self._unsynced) >= SYNC_BYTES:

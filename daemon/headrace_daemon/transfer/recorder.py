@@ -10,6 +10,7 @@ from typing import Protocol
 
 from headrace_daemon.facts import Facts, Outcome
 from headrace_queue.jobs import Batch, Counters, Failure, Item, Job
+from headrace_queue.store import Store
 from headrace_queue.writer import Queue
 
 GROUP = 256
@@ -37,7 +38,9 @@ class _Told:
     unchanged: int = 0
     deleted: int = 0
     vanished: int = 0
+    archived: int = 0
     retries: int = 0
+    parked: list[tuple[int, Item]] = field(default_factory=list)
 
     def add(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
         self.finished.append(index)
@@ -47,6 +50,8 @@ class _Told:
                 self.failures.append(Failure(item, outcome.error, outcome.message, outcome.attempts))
             case "vanished":
                 self.vanished += 1
+            case "archived":
+                self.archived += 1
             case "deleted" | "trashed":
                 self.deleted += 1
             case "skipped":
@@ -64,6 +69,7 @@ class _Told:
             vanished=self.vanished,
             failed=len(self.failures),
             retries=self.retries,
+            archived=self.archived,
         )
 
     def before(self, later: "_Told") -> "_Told":
@@ -76,7 +82,9 @@ class _Told:
             self.unchanged + later.unchanged,
             self.deleted + later.deleted,
             self.vanished + later.vanished,
+            self.archived + later.archived,
             self.retries + later.retries,
+            self.parked + later.parked,
         )
 
 
@@ -101,20 +109,36 @@ class Recorder:
         self._report.write(job, item, outcome)
         self._facts.object_done(job, self._direction, item, outcome)
         self._told.add(index, item, outcome, retries)
-        if len(self._told.finished) >= GROUP or self._clock() - self._flushed > SECONDS:
+        await self._flush_now_and_then()
+
+    async def park(self, index: int, item: Item, retries: int) -> None:
+        """One object leaves the batch and waits until S3 has restored it. Raises as done()."""
+        self._told.parked.append((index, item))
+        self._told.retries += retries
+        await self._flush_now_and_then()
+
+    async def _flush_now_and_then(self) -> None:
+        told = self._told
+        if len(told.finished) + len(told.parked) >= GROUP or self._clock() - self._flushed > SECONDS:
             await self.flush()
 
     async def flush(self) -> None:
         """Everything told so far is in the report and in the queue. Raises LeaseLost, QueueError, OSError; what could
         not be recorded then is kept for the next flush."""
-        if not self._told.finished:
+        if not self._told.finished and not self._told.parked:
             return
         self._report.flush(self._batch.job.id)
         told, self._told = self._told, _Told()
         self._flushed = self._clock()
         lease, counters = self._batch.lease, told.counters()
+
+        def record(store: Store) -> None:
+            if told.parked:
+                store.park(lease, told.parked)
+            store.progress(lease, told.finished, counters, told.failures)
+
         try:
-            await self._queue.write(lambda store: store.progress(lease, told.finished, counters, told.failures))
+            await self._queue.write(record)
         except Exception:
             self._told = told.before(self._told)
             raise

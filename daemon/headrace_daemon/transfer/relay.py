@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from headrace_daemon.facts import Outcome
+from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import PreconditionFailed
@@ -50,7 +51,7 @@ class Relay(IntoBucket):
         started = time.monotonic()
         source, target = self._source, self._target
         info, data = await source.remote.get(
-            source.bucket, source.key(item.key), size=item.size, version=source.version
+            source.bucket, source.key(item.key), size=item.size, version=source.version_of(item)
         )
         crc = to_text(crc64nvme(data))
         self._prove_read(item, info, data, crc)
@@ -100,7 +101,8 @@ class Relay(IntoBucket):
         async def once() -> Outcome:
             started = time.monotonic()
             source = self._source
-            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
+            refuse_archived(info)
             parts = _ObjectParts(self._source, item, info)
             brought = await self._attributes.of(item, info)
             create = self._attributes.creating(brought)
@@ -121,6 +123,7 @@ class _ObjectParts:
     def __init__(self, source: BucketEnd, item: Item, info: ObjectInfo) -> None:
         self._source = source
         self._key = source.key(item.key)
+        self._version = source.version_of(item)
         self._etag = info.etag
         self.size = info.size
         self.fingerprint = f"{info.etag} {info.size}"
@@ -145,7 +148,7 @@ class _ObjectParts:
             total=self.size,
             consume=gather,
             chunk=CHUNK,
-            version=source.version,
+            version=self._version,
         )
 
     async def check(self) -> None:

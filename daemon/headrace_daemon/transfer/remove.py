@@ -4,6 +4,7 @@ With --trash it is moved instead: by the file system in one step, in a bucket by
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.names import FileError
@@ -49,7 +50,8 @@ async def _discard(work: Work, end: BucketEnd, discarding: Discarding, group: Se
 
 async def _put_aside(work: Work, end: FilesEnd, trash: str, group: Sequence[Numbered], tell: Tell) -> None:
     keys = [end.key(item.key) for _, item in group]
-    places = await work.threads.run(put_aside, end.root, keys, trash, work.standing.destination)
+    opened = partial(work.standing.destination, making=end.root.making)
+    places = await work.threads.run(put_aside, end.root, keys, trash, opened)
     for (index, item), place in zip(group, places, strict=True):
         if isinstance(place, FileError):
             outcome = _outcome(item, place)

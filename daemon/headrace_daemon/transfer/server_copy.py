@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from headrace_daemon.facts import Outcome
+from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.errors import AccessDenied, NotSupported, PreconditionFailed
 from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
 from headrace_daemon.transfer.attributes import Attributes
@@ -105,7 +106,7 @@ class ServerCopy:
                 source_etag=item.etag,
                 options=options,
                 keep_metadata=not brought.replaces,
-                source_version=source.version,
+                source_version=source.version_of(item),
             )
 
         try:
@@ -117,7 +118,7 @@ class ServerCopy:
         if result.etag == item.etag:
             outcome = _copied(item.size, result, result.etag, result.crc64nvme, "etag")
         else:
-            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+            info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
             outcome = await self._proven(item, info, result)
         await self._attributes.look_back(item, brought)
         outcome.lost = brought.lost_text
@@ -125,7 +126,8 @@ class ServerCopy:
 
     async def _in_parts(self, item: Item, lease: Lease) -> Outcome:
         source, target = self._source, self._target
-        info = await source.remote.head(source.bucket, source.key(item.key), version=source.version)
+        info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
+        refuse_archived(info)
         brought = await self._attributes.of(item, info)
         create = self._attributes.creating(brought)
         result = await copy_in_parts(self._work, lease, item, info, source, target, brought.options, create)
