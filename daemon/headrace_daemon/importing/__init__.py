@@ -1,0 +1,1 @@
+"""`headraced import-config`: the configuration of another program as ours."""

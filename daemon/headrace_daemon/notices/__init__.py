@@ -1,0 +1,1 @@
+"""Notices: what becomes of jobs is told to people and programs outside. Nothing here is waited for by a job."""
