@@ -82,7 +82,8 @@ class Headrace:
             return run_measured([str(SCRIPTS / "headraced"), "drain", *given], environment, work, work / "log")
         headrace = str(SCRIPTS / "headrace")
         with serving([str(SCRIPTS / "headraced"), "serve", *given], port, environment, work) as pid:
-            enqueue = [headrace, "sync", *given, *headrace_locations(stage)]
+            # the folder may lie in a clone of this repository
+            enqueue = [headrace, "sync", *given, "--allow-git", *headrace_locations(stage)]
             return measure_job(pid, enqueue, f"sqlite://{work / 'state' / 'queue.db'}", environment, work)
 
 

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command, and the Debian package that has it
-programs="git:git rsync:rsync strace:strace systemd-analyze:systemd mkfs.vfat:dosfstools fusefat:fusefat lowntfs-3g:ntfs-3g curl:curl wget:wget openssl:openssl shellcheck:shellcheck aws:awscli"
+programs="git:git rsync:rsync strace:strace systemd-analyze:systemd mkfs.vfat:dosfstools fusefat:fusefat lowntfs-3g:ntfs-3g curl:curl wget:wget openssl:openssl shellcheck:shellcheck aws:awscli zsh:zsh fish:fish mandoc:mandoc man:man-db"
 
 missing() {
     for entry in $programs; do

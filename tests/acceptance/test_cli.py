@@ -258,6 +258,8 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
         *("--min-age", "1970-01-01T00:00:02Z", "--exclude-folder", "tmp"),
         *("--content-type", "a/b", "--cache-control", "c", "--content-disposition", "d", "--content-encoding", "e"),
         *("--content-language", "f", "--expires", "2037-10-21T07:28:00Z", "--metadata", "G=h", "--metadata", "i=j"),
+        *("--tag", "k=v", "--requester-pays", "--archived", "restore", "--restore-tier", "Standard"),
+        *("--restore-days", "3", "--max-errors", "9", "--deadline", "2037-10-21T07:28:00Z"),
     )["job"]
     assert job["options"] == {
         "rules": [{"include": False, "pattern": "tmp/*"}, {"include": False, "pattern": "*/tmp/*"}],
@@ -300,6 +302,20 @@ def test_every_option_of_sync_reaches_the_job(host: Host) -> None:
             "expires": "Wed, 21 Oct 2037 07:28:00 GMT",
         },
         "metadata": {"g": "h", "i": "j"},
+        "tags": {"k": "v"},
+        "requester_pays": True,
+        "as_of_ns": None,
+        "inventory": None,
+        "archived": "restore",
+        "restore_tier": "Standard",
+        "restore_days": 3,
+        "group": None,
+        "umask": None,
+        "max_errors": 9,
+        "deadline": 2139722880.0,
+        "notify": [],
+        "select": [],
+        "changed": False,
     }
     assert (job["priority"], job["submission_id"], job["labels"]) == (-3, "x", {"a": "1", "b": "2"})
 
@@ -573,7 +589,7 @@ def test_a_worker_that_cannot_start_is_told(host: Host) -> None:
 
 JOB_FIELDS = {
     *("id", "kind", "state", "phase", "source", "destination", "priority", "submission_id", "labels", "options"),
-    *("user", "note"),
+    *("user", "note", "after"),
     *("counters", "created", "started", "finished", "error", "waiting", "warning", "seconds", "bytes_per_second"),
     "exit_code",
 }

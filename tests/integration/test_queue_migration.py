@@ -50,6 +50,9 @@ NEW_COLUMNS: dict[str, tuple[int, Any]] = {
     "note": (3, None),
     "after": (4, "[]"),
     "told": (4, 0),
+    "deadline": (4, None),
+    "forgiven": (4, 0),
+    "thawing": (4, 0),
     "archived": (4, 0),
 }
 """Of a job: since which version, and what the rows of a former one have."""

@@ -13,6 +13,7 @@ from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.planning import run_plan
 from headrace_daemon.s3.connect import Remotes
@@ -51,7 +52,8 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     wires = Remotes(config, facts)
     memory = MemoryBudget(2**20)
     try:
-        yield Host(config, queue, wires, threads, memory, [], {}, report, facts, time.time, Room(Reserve()))
+        limits = BandwidthLimits(config, facts, time.time, time.time)
+        yield Host(config, queue, wires, threads, memory, limits, report, facts, time.time, Room(Reserve()))
     finally:
         await wires.close()
         report.close()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from headrace_queue import sqlite_jobs, sqlite_plans, sqlite_tasks, sqlite_trans
 from headrace_queue.errors import QueueError
 from headrace_queue.sqlite import SqliteStore
 from headrace_queue.tasks import TASK_AT_FSX
-from tests.support.queue import Clock
+from tests.support.queue import Clock, spec
 from tests.support.task_rows import TaskBench
 
 
@@ -55,6 +56,18 @@ def test_the_claim_of_a_plan_walks_its_order_past_the_jobs_that_wait_for_tasks(s
     assert plan[0] == "SCAN job USING INDEX job_plannable"
     assert plan[-1] == "SEARCH task USING INDEX task_open (job_id=?)"
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_the_claim_of_a_plan_does_not_walk_past_jobs_that_start_after_others(store: SqliteStore) -> None:
+    first, _ = store.enqueue(spec())
+    for _ in range(3):
+        store.enqueue(replace(spec(), after=(first.id,)))
+    terms = "plan_worker IS NULL AND phase <> 'done' AND state IN ('queued', 'running') AND plan_not_before < 1e15"
+    walked = f"SELECT id FROM job INDEXED BY job_plannable WHERE {terms}"
+    assert terms in sqlite_plans._NEXT
+    assert store._db.execute(walked).fetchall() == [(first.id,)]
+    store.cancel(first.id)
+    assert store._db.execute(walked).fetchall() == []
 
 
 def test_the_schema_knows_one_task_of_a_file_system_at_fsx(store: SqliteStore) -> None:

@@ -335,7 +335,11 @@ def test_purge_takes_old_jobs_with_all_that_hangs_on_them(bench: Bench) -> None:
 
 def test_failures_come_in_pages(bench: Bench) -> None:
     job, other = bench.job(), bench.job()
-    expected = [Failure(Item(f"k\udcff{index}", index, 2**70), "denied", "no", index) for index in range(7)]
+    versions = ["", "null", 'v"1'] * 3
+    expected = [
+        Failure(Item(f"k\udcff{index}", index, 2**70, version=versions[index]), "denied", "no", index)
+        for index in range(7)
+    ]
     for owner in (job, other):
         bench.store.commit_plan(bench.plan_lease(owner), PlanStep((), "", Counters(), tuple(expected)))
     found: list[Failure] = []

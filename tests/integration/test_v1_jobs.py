@@ -148,6 +148,8 @@ HOSTILE: list[tuple[dict[str, Any], tuple[int, ...]]] = [
     ({"destination": "nowhere://data/x"}, (403,)),
     ({"destination": "lake://staged/x"}, (403,)),
     ({"destination": "pond://staged/x"}, (403,)),  # another name of the same service
+    ({"destination": "lake://arn:aws:s3:us-east-1:123456789012:accesspoint/any/x"}, (403,)),  # it may lead there
+    ({"destination": "lake://any-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias/x"}, (403,)),
     ({"destination": "lake://data/../staged/x"}, (400,)),
     ({"destination": "lake://data/./x"}, (400,)),
     ({"source": "lake://staged/"}, (403,)),

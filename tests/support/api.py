@@ -24,6 +24,7 @@ from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.session import Host
@@ -140,7 +141,8 @@ async def _host(config: Config) -> AsyncIterator[Host]:
     threads, report, remotes = FileThreads(4), ReportWriter(config.state_dir), Remotes(config, facts)
     memory = MemoryBudget(config.transfer.memory)
     try:
-        yield Host(config, queue, remotes, threads, memory, [], {}, report, facts, time.time, Room(Reserve()))
+        limits = BandwidthLimits(config, facts, time.time, time.time)
+        yield Host(config, queue, remotes, threads, memory, limits, report, facts, time.time, Room(Reserve()))
     finally:
         await remotes.close()
         report.close()

@@ -68,6 +68,7 @@ async def remote_to(
     clocks: Clocks = SYSTEM_CLOCKS,
     retry: Retry = QUICK,
     patience: float = 10.0,
+    requester_pays: bool = False,
 ) -> AsyncIterator[Remote]:
     """A remote, closed at the end; its slots must all have come back by then."""
     heard = facts if isinstance(facts, Heard) else Heard()
@@ -77,6 +78,7 @@ async def remote_to(
         endpoint_urls=tuple(urls),
         ca_file=ca_file,
         max_requests=max_requests,
+        requester_pays=requester_pays,
         credentials=CredentialsConfig(env="TEST"),
     )
     environ = {"TEST_ACCESS_KEY_ID": keys[0], "TEST_SECRET_ACCESS_KEY": keys[1]}

@@ -21,6 +21,7 @@ from headrace_daemon.files.account import Account
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.heartbeat import this_worker
 from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.s3.connect import Remotes
@@ -206,7 +207,8 @@ async def desk_on(
     threads, report, remotes = FileThreads(2), ReportWriter(config.state_dir), Remotes(config, told)
     room = Room(Reserve())
     memory = MemoryBudget(config.transfer.memory)
-    host = Host(config, queue, remotes, threads, memory, [], {}, report, told, clock, room)
+    limits = BandwidthLimits(config, told, clock, clock)
+    host = Host(config, queue, remotes, threads, memory, limits, report, told, clock, room)
     row = this_worker()
     await queue.write(lambda store: store.register(row))
     dispatcher = Dispatcher(queue, row.id, Sessions(host), told, clock)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace_queue import config_source
+from headrace_queue import config_search
 from headrace_queue.config import Config, load_config
 from headrace_queue.errors import UsageError
 from headrace_queue.store import open_store
@@ -42,7 +42,7 @@ Load = Callable[..., Config]
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Reads a text as the file of --config, with nothing of this machine around it."""
-    monkeypatch.setattr(config_source, "SYSTEM_FILE", tmp_path / "etc" / "config.toml")
+    monkeypatch.setattr(config_search, "SYSTEM_FILE", tmp_path / "etc" / "config.toml")
 
     def read(text: str = "", **environ: str) -> Config:
         file = tmp_path / "given.toml"
@@ -95,7 +95,7 @@ def test_what_python_does_not_read_is_refused(tmp_path: Path, text: str) -> None
 
 
 def test_without_any_file_s3_is_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config_source, "SYSTEM_FILE", tmp_path / "none")
+    monkeypatch.setattr(config_search, "SYSTEM_FILE", tmp_path / "none")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.toml").write_text("this is not read by itself", encoding="utf-8")
     config = load_config(None, {"HOME": str(tmp_path)})
@@ -109,7 +109,7 @@ def test_files_are_searched_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
     user.parent.mkdir(parents=True)
     for index, file in enumerate((system, user, named, given)):
         file.write_text(f"[transfer]\nattempts = {index + 1}\n", encoding="utf-8")
-    monkeypatch.setattr(config_source, "SYSTEM_FILE", system)
+    monkeypatch.setattr(config_search, "SYSTEM_FILE", system)
     home = {"HOME": str(tmp_path)}
     both = {**home, "HEADRACE_CONFIG": str(named)}
     assert load_config(given, both).transfer.attempts == 4
@@ -158,7 +158,7 @@ def test_the_environment_goes_over_the_file(load: Load) -> None:
         ("[remotes.a.credentials]\nfiel = '/x'", "remotes.a.credentials.fiel in ", "Did you mean file?"),
         ("[remotes.a.credentials]\nsecret_access_key = 'S3CRET'", "remotes.a.credentials.secret", "Keep secrets out"),
         ("[datasets.d]\nsource = 's3://b'", "datasets.d.destination in ", "Add destination"),
-        ("[daemon]\nzzz = 1", "daemon.zzz in ", "Known here: listen, drain_seconds."),
+        ("[daemon]\nzzz = 1", "daemon.zzz in ", "Known here: listen, drain_seconds, stalled_after."),
         ("[transfer]\npart_size = '16M'", "transfer.part_size in ", "Write KiB, MiB"),
         ("[transfer]\nmin_free = '100%'", "transfer.min_free in ", "Write less than 100%."),
         ("[transfer]\nmin_free = '5 percent'", "transfer.min_free in ", "Write KiB, MiB"),

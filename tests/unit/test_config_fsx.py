@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace_queue import config_source
+from headrace_queue import config_search
 from headrace_queue.config import Config, load_config
 from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.errors import UsageError
@@ -16,7 +16,7 @@ LAKE = '[remotes.lake]\nendpoint_urls = ["http://127.0.0.1:9"]\n'
 
 
 def read(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, **environ: str) -> Config:
-    monkeypatch.setattr(config_source, "SYSTEM_FILE", folder / "etc" / "config.toml")
+    monkeypatch.setattr(config_search, "SYSTEM_FILE", folder / "etc" / "config.toml")
     file = folder / "given.toml"
     file.write_text(text, encoding="utf-8")
     file.chmod(0o600)

@@ -8,10 +8,11 @@ import pytest
 
 from headrace_queue.config import Config, DatasetConfig, RemoteConfig
 from headrace_queue.config_fsx import FsxConfig
+from headrace_queue.datasets import dataset_job
 from headrace_queue.dra_options import unsuited
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Archived, Compare, JobSpec, Kind, Links, Options, Owner, Rule, Via
-from headrace_queue.submit import Request, copy_job, dataset_job, sync_job
+from headrace_queue.submit import Request, copy_job, sync_job
 
 PATH, BUCKET, OTHER = "/fsx/run7", "s3://lab/run7", "s3://other/run7"
 JOBS = {Kind.SYNC: sync_job, Kind.COPY: copy_job}
@@ -110,6 +111,7 @@ def test_fsx_has_to_be_known(wish: dict[str, Any], config: Config) -> None:
 UNSUITED: list[tuple[dict[str, Any], str]] = [
     ({"rules": (Rule(True, "*.tif"),)}, "--include"),
     ({"rules": (Rule(False, "*.tmp"),)}, "--exclude"),
+    ({"select": ("134_Arsuk",)}, "--select"),
     ({"min_size": 1}, "--min-size"),
     ({"max_size": 0}, "--max-size"),
     ({"newest_ns": 0}, "--min-age"),
@@ -153,6 +155,7 @@ SUITED: dict[str, list[Any]] = {
     "max_errors": [3],
     "deadline": [9e9],
     "notify": [("ops",)],
+    "changed": [True],  # goes with a list of names, which is told itself
     # without effect unless --archived restore is given, which is told itself
     "restore_tier": ["Standard"],
     "restore_days": [3],

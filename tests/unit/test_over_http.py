@@ -71,7 +71,8 @@ def config(tmp_path: Path) -> Config:
         ("sync", "lake://here/p", DELETING),
         ("sync", "lake://here/p", Request()),
         ("sync", "lake://here/p", Request(force_overwrite=True)),
-        ("copy", "pond://here/k", Request(no_clobber=True, version_id="v1")),
+        ("sync", "lake://here/p", Request(tags=["a=b=c"], requester_pays=True, as_of="2026-01-01T00:00:00.5Z")),
+        ("copy", "pond://here/k", Request(no_clobber=True, version_id="v1", tags=["a="])),
     ],
 )
 def test_a_job_means_the_same_wherever_it_is_enqueued(

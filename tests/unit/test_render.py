@@ -8,7 +8,8 @@ import pytest
 from headrace_queue.advice import for_job, with_advice
 from headrace_queue.job_json import warning_of
 from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Options, Phase
-from headrace_queue.progress import Lines, RateMeter, Waits, bar_position, closing_lines, progress_line, seconds_left
+from headrace_queue.pace import Estimate
+from headrace_queue.progress import Lines, Waits, bar_position, closing_lines, progress_line
 from headrace_queue.render import (
     JOB_COLUMNS,
     ending_line,
@@ -72,48 +73,26 @@ def test_a_job_without_failures_is_done() -> None:
 def test_progress_is_honest_while_the_listing_goes_on() -> None:
     listing = make(phase=Phase.COPY, listed=50, planned=10, planned_bytes=2**20, done=4, done_bytes=2**19)
     assert progress_line(listing, 2**18) == "4 of at least 10, 512.0 KiB of at least 1.0 MiB, 256.0 KiB/s"
-    assert seconds_left(listing, 2**18) is None
     assert bar_position(listing) == (2**19, None)
     listed = replace(listing, phase=Phase.DONE)
-    assert progress_line(listed, 2**18, 2**18) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s, about 2.0 s left"
+    two = Estimate(2.0, 2.0)
+    assert progress_line(listed, 2**18, two) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s, about 2 s left"
     assert progress_line(listed, 2**18) == "4 of 10, 512.0 KiB of 1.0 MiB, 256.0 KiB/s", "no base, no estimate"
-    assert seconds_left(replace(listed, waiting="remote lake is down"), 2**18) is None
     assert bar_position(listed) == (2**19, 2**20)
+
+
+def test_parts_of_large_objects_count_but_never_more_than_all() -> None:
+    job = make(phase=Phase.DONE, listed=2, planned=2, planned_bytes=100, done=1, done_bytes=40)
+    assert progress_line(job, moved=70) == "1 of 2, 70 B of 100 B"
+    assert progress_line(job, moved=170) == "1 of 2, 100 B of 100 B"
+    assert (bar_position(job, 70), bar_position(job, 170)) == ((70, 100), (100, 100))
+    assert "40 B of 100 B, 30 B more of large objects under way" in "\n".join(status_lines(job, [], NOW, parts=30))
 
 
 def test_a_bar_of_empty_files_counts_objects() -> None:
     job = make(phase=Phase.DONE, planned=4, done=1, failed=1, vanished=1)
     assert bar_position(job) == (3, 4)
     assert bar_position(make(JobState.DONE, Phase.DONE)) == (1, 1)
-
-
-def test_the_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes() -> None:
-    meter = RateMeter(window=10)
-    meter.add(0, 0)
-    assert meter.rate(0) is None
-    meter.add(1, 100)
-    assert meter.rate(1) is None, "one burst in the first second says nothing"
-    assert meter.rate(2) == 50
-    assert meter.rate(4) == 25
-    for second in range(2, 31):
-        meter.add(second, 100 + 10 * second)
-    assert meter.rate(30) == 10
-    meter.add(31, 0)
-    assert meter.rate(40) is None
-
-
-def test_an_estimate_needs_several_arrivals_over_several_seconds() -> None:
-    meter = RateMeter(window=15)
-    meter.add(0, 0)
-    for second in (1, 2, 3):
-        assert meter.steady_rate(second) is None
-        meter.add(second, 100 * second)
-    assert meter.steady_rate(3) is None, "three, within three seconds"
-    assert meter.steady_rate(6) == 50
-    rare = RateMeter(window=15)
-    for second, total in ((0, 0), (100, 10**9), (101, 10**9), (115, 10**9)):
-        rare.add(second, total)
-    assert rare.steady_rate(116) is None, "one large object says nothing of when the next one is whole"
 
 
 def test_what_a_job_waits_for_is_said_once_until_it_changes() -> None:

@@ -39,7 +39,7 @@ TASK_EVENTS = sorted({event for moves in TASK_MOVES.values() for event in moves}
 
 # written out once more, so that a slip of the pen in the table shows
 JOB_TABLE = """
-queued start running, queued pause paused, queued cancel cancelled,
+queued start running, queued pause paused, queued cancel cancelled, queued fail failed,
 running finish done, running finish_with_failures incomplete, running fail failed, running pause paused,
 running cancel cancelling,
 paused resume queued, paused cancel cancelling, paused finish done, paused finish_with_failures incomplete,

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from headrace_queue.config import Config, DatasetConfig, RemoteConfig
+from headrace_queue.datasets import dataset_job
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Compare, Kind, Links, Rule, Via
-from headrace_queue.submit import Request, archive_job, copy_job, dataset_job, sync_job
+from headrace_queue.submit import Request, archive_job, copy_job, sync_job
 
 LAKE = RemoteConfig(endpoint_urls=("http://127.0.0.1:9",))
 
