@@ -12,7 +12,6 @@ from headrace_daemon.commands_fsx import app as fsx_commands
 from headrace_daemon.commands_notices import app as notices_commands
 from headrace_daemon.commands_token import app as token_commands
 from headrace_daemon.ended_early import end_without_reader
-from headrace_daemon.output import prepare_output
 from headrace_queue.commands_completion import _complete, completion
 from headrace_queue.commands_man import man
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
@@ -20,6 +19,7 @@ from headrace_queue.config import Config, load_config
 from headrace_queue.errors import HeadraceError
 from headrace_queue.help_page import explained
 from headrace_queue.jobs import Links
+from headrace_queue.output import prepare_output
 from headrace_queue.refusals import job_number, refused
 from headrace_queue.units import parse_duration
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="The config.toml to read.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", readable=False, help="The config.toml to read.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -89,11 +89,16 @@ def drain(
             help="End once every job that is left has only waited for so long, such as 90 or 10m. [never]",
         ),
     ] = None,
+    parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
     config: ConfigFile = None,
 ) -> int:
     """Work until nothing is left to do; the exit code is that of the worst job."""
     from headrace_daemon.service import drain as work
 
+    if parent is not None:
+        from headrace_daemon.orphan import end_with
+
+        end_with(parent)
     loaded = _config(context, config)
     seconds = _seconds(give_up_after, "--give-up-after")
     return _run(lambda: work(loaded, job, seconds))
@@ -175,10 +180,10 @@ def import_config(
     file: Annotated[Path, typer.Argument(help="config.yaml of s3_transfer.py, or config.ini of sync_from_s3.sh.")],
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="What to write; - shows it and writes nothing.")
-    ] = Path("config.toml"),
+    ] = Path("headrace.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> int:
-    """Make a config.toml of another program's configuration; its keys go into files of their own, mode 0600."""
+    """Make a headrace.toml of another program's configuration; its keys go into files of their own, mode 0600."""
     from headrace_daemon.importing.run import run_import
 
     return run_import(file, output, force=force)
@@ -234,7 +239,7 @@ def run() -> int:
     except OSError as error:
         if not output.failed:
             raise
-        return output.tell_lost(error)
+        return output.tell_lost(error, as_json="--json" in sys.argv)
     except (HeadraceError, CommandLineError) as error:
         return complain(error, as_json="--json" in sys.argv)
     except BaseExceptionGroup as group:

@@ -14,6 +14,7 @@ from headrace_daemon.session import Sessions
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.judge import ending_text, passing_reason
 from headrace_queue.errors import HeadraceError, LeaseLost, QueueFull, UnknownJob
+from headrace_queue.job_course import bore_too_many
 from headrace_queue.job_json import warning_of
 from headrace_queue.jobs import Batch, Job
 from headrace_queue.states import FINAL, JobState
@@ -158,6 +159,8 @@ class Dispatcher:
             if not busy and (job is None or job.state in FINAL):
                 await self._sessions.end(job_id)
                 if job is not None:
+                    if bore_too_many(job):
+                        self._facts.job_event(job_id, "failed", job.error or "")
                     self._facts.job_event(job_id, "ended", job.state)
                     if warning := warning_of(job):
                         self._facts.job_event(job_id, "warning", warning)

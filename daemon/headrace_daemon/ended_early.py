@@ -16,7 +16,9 @@ def ended_early(what: str, places: tuple[str, ...], error: Exception) -> Complai
         why, remedy = str(error), remedy_without_job(error)
     else:
         why, remedy = split_advice(advised(error))
-    return Complaint(what, why.rstrip("."), remedy or f"`headraced doctor {' '.join(places)}` looks for the cause.")
+    return Complaint(
+        what, why.rstrip("."), remedy or f"`{' '.join(('headraced doctor', *places))}` looks for the cause."
+    )
 
 
 def end_without_reader() -> NoReturn:

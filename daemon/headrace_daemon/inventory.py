@@ -76,14 +76,14 @@ async def _read(
                 await asyncio.to_thread(reader.feed, block)
         await asyncio.to_thread(reader.end)
     except (NotFound, AccessDenied, PreconditionFailed, FileNotFoundError, PermissionError) as error:
-        raise _unreadable(file.key, error) from error
+        raise _unreadable(f"{file.key}, a data file of {place.where}", error) from error
     finally:
         reader.close()
 
 
 def _unreadable(where: str, error: Exception) -> JobFailure:
     why = f"{where}: the inventory cannot be read: {error}"
-    return JobFailure(with_advice(why, "let this remote's credentials read it, or name one that is there"))
+    return JobFailure(with_advice(why, "Let this remote's credentials read it, or name one that is there."))
 
 
 async def _place(session: Session, location: Location) -> Place:

@@ -18,6 +18,7 @@ from headrace_queue import command_options as given
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
 from headrace_queue.errors import HeadraceError, UsageError
 from headrace_queue.help_page import explained, write_commands
+from headrace_queue.output import prepare_output
 
 _MODULES: Final = {
     "sync": "commands_submit",
@@ -128,15 +129,17 @@ def main() -> int:
     """The entry point; the exit code."""
     # `headrace report 7 | head` ends quietly, like any other filter
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_on_a_character(stream)
+    _never_fail_on_a_character(sys.stderr)
+    output = prepare_output()
     try:
         code: object = app(standalone_mode=False)
-        sys.stdout.flush()
+        output.flush()
     except BrokenPipeError:  # only where --url had SIGPIPE ignored
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (HeadraceError, CommandLineError, OSError) as error:
+        if output.failed:
+            return output.tell_lost(error, as_json="--json" in sys.argv)
         return complain(error, as_json="--json" in sys.argv)
     return code if isinstance(code, int) else 0
 

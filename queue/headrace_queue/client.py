@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from headrace_queue.errors import UsageError
 from headrace_queue.job_source import JobSource
 from headrace_queue.jobs import Job, Worker
 from headrace_queue.states import FINAL, JobState
@@ -14,8 +15,15 @@ POLL_SECONDS: Final = 0.1
 
 
 def queue_exists(queue_url: str) -> bool:
-    """Whether anything was ever enqueued there, as far as this user may see; true for a queue that is no file."""
+    """Whether anything was ever enqueued there, as far as this user may see; true for a queue that is no file.
+
+    Raises UsageError where its folder is none.
+    """
     scheme, _, path = queue_url.partition("://")
+    folder = Path(path).parent
+    if scheme == "sqlite" and os.path.lexists(folder) and not folder.is_dir():
+        why = "it is no directory, and the queue and the reports are kept in one"
+        raise UsageError(f"state_dir {folder}", why, "Correct state_dir in config.toml, or move that file away.")
     try:
         return scheme != "sqlite" or Path(path).exists()
     except PermissionError:

@@ -49,11 +49,12 @@ def enqueue_all(
 
 
 def _same(store: Store, spec: JobSpec) -> Job | None:
-    """A job under way that does this already. Who asked first decides its priority and labels."""
+    """A job under way that does this already. Who asked first decides its priority and labels. One that was cancelled
+    is none: it ends without having done it."""
     if spec.options.dry_run or spec.submission_id is not None:
         return None
-    wanted = _work(spec)
-    return next((job for job in _open_jobs(store) if _work(job.spec) == wanted), None)
+    wanted, open_jobs = _work(spec), (job for job in _open_jobs(store) if job.state is not JobState.CANCELLING)
+    return next((job for job in open_jobs if _work(job.spec) == wanted), None)
 
 
 def _work(spec: JobSpec) -> tuple[object, ...]:

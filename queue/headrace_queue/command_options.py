@@ -24,7 +24,10 @@ _WORDS: str = "headrace.words"
 _SERVER: str = "headrace.server"
 
 ConfigFile: TypeAlias = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="The configuration, instead of the one that is found.")
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", readable=False, help="The configuration, instead of the one that is found."
+    ),
 ]
 Url: TypeAlias = Annotated[
     str | None, typer.Option("--url", metavar="URL", help="A daemon's API on another host, or set HEADRACE_URL.")
@@ -95,6 +98,9 @@ Trash: TypeAlias = Annotated[
 ]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only print what would happen.")]
 Wait: TypeAlias = Annotated[bool, typer.Option("--wait", help="Follow the job to its end; the exit code tells how.")]
+WorkingHere: TypeAlias = Annotated[
+    bool, typer.Option("--here", help="Do the work in this command where no daemon runs; waits to the end.")
+]
 Priority: TypeAlias = Annotated[int, typer.Option("--priority", min=-1000, max=1000, help="Higher goes first.")]
 Bandwidth: TypeAlias = Annotated[
     str | None, typer.Option("--bandwidth", metavar="RATE", help="At most so much, such as 100MiB/s.")
@@ -109,9 +115,12 @@ Labels: TypeAlias = Annotated[
 Way: TypeAlias = Annotated[
     Via, typer.Option("--via", help="Who moves it: the server between its buckets, FSx to its bucket, or this host.")
 ]
-StorageClass: TypeAlias = Annotated[str | None, typer.Option("--storage-class", metavar="CLASS")]
+StorageClass: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--storage-class", metavar="CLASS", help="Of what is written, such as STANDARD_IA or GLACIER_IR."),
+]
 Encryption: TypeAlias = Annotated[
-    str | None, typer.Option("--sse", metavar="HOW", help="AES256, aws:kms or aws:kms:KEY.")
+    str | None, typer.Option("--sse", metavar="HOW", help="AES256, aws:kms, aws:kms:KEY or aws:kms:dsse.")
 ]
 CannedAcl: TypeAlias = Annotated[
     str | None, typer.Option("--acl", metavar="CANNED", help="Who may read the objects, such as public-read.")

@@ -20,6 +20,7 @@ COMMANDS: Final = ("run", "sync", "copy", "archive")
 """What may be said time and again."""
 _ONCE: Final = {
     "wait": "whoever would wait is not there when it fires",
+    "here": "the daemon does the work",
     "as_json": "whoever would read it is not there when it fires",
     "config": "the daemon has one configuration",
     "watch": "a schedule fires by itself",

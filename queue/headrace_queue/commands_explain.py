@@ -51,6 +51,7 @@ class _Look:
 
     rate: float | None
     moved: bool
+    under_way: int
     pace: Pace
 
 
@@ -70,6 +71,8 @@ def _facts(store: JobSource, number: int, file: Path | None, *, here: bool) -> F
         endpoints=_of_remotes(endpoints_of(listen_of(file), workers), row) if here else None,
         rate=look.rate,
         moved=look.moved,
+        under_way=look.under_way,
+        last_sign=max((worker.heartbeat for worker in store.workers()), default=None),
         left=look.pace.estimate(row, time.monotonic()),
         limits=list(_limits(row, file)) if here else _own_limit(row),
     )
@@ -89,7 +92,7 @@ def _look_at(store: JobSource, number: int, clock: Callable[[], float]) -> _Look
     seconds = clock() - started
     gone = row.counters.done_bytes + moved - first.counters.done_bytes - begun
     rate = gone / seconds if gone > 0 and seconds >= _LOOK_SECONDS / 2 else None
-    return _Look(rate, row.counters != first.counters or gone > 0, pace)
+    return _Look(rate, row.counters != first.counters or gone > 0, moved, pace)
 
 
 def _job_or_none(store: JobSource, number: int) -> Job | None:

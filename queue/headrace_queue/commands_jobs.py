@@ -42,6 +42,7 @@ from headrace_queue.refusals import job_number, refused
 from headrace_queue.render import (
     JOB_COLUMNS,
     count,
+    in_flight_text,
     job_row,
     report_line,
     state_text,
@@ -120,6 +121,7 @@ def status(
         failures = [failure for _, failure in store.failures(job, limit=_FAILURES_SHOWN)]
         tasks = store.tasks(job)
         parts = parts_of(store, [row]).get(job, 0)
+        in_flight = in_flight_text(job, store.situation(job), parts) if row.state is JobState.PAUSED else ""
         alive = any_live_worker(store, now)
     if as_json:
         lists = {"failures": list(map(failure_json, failures)), "tasks": list(map(task_json, tasks))}
@@ -127,6 +129,8 @@ def status(
         return 0
     for line in status_lines(row, failures, now, live_worker=alive, tasks=list(map(task_line, tasks)), parts=parts):
         print(line)
+    if in_flight:
+        print(in_flight)
     if stranded(row, alive):
         hint_how_to_start(given.config_file(context, config))
     return 0
@@ -178,7 +182,13 @@ def pause(
     context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Start nothing more of a job; what is in flight finishes."""
-    return _change("pause", job, given.reach_of(context, config), as_json, lambda store: store.pause(job))
+    reach = given.reach_of(context, config)
+    code = _change("pause", job, reach, as_json, lambda store: store.pause(job))
+    if not as_json:
+        with closing(reach.look()) as store:
+            in_flight = in_flight_text(job, store.situation(job), parts_of(store, [store.job(job)]).get(job, 0))
+        print(in_flight, end="\n" if in_flight else "")
+    return code
 
 
 def resume(
@@ -266,6 +276,8 @@ def report(
     as_json: given.AsJson = False,
 ) -> int:
     """Print what became of every object of a job."""
+    if reverse and sort is None:
+        raise UsageError("--reverse", "without --sort lines come as they were written", "Add --sort, such as key.")
     reach = given.reach_of(context, config)
     with closing(reach.look()) as store:
         warn([store.job(job)])

@@ -11,6 +11,7 @@ import typer
 
 from headrace_queue import request_options as groups
 from headrace_queue.config_search import search
+from headrace_queue.dataset_lines import dataset_lines
 from headrace_queue.datasets import Choice, base_of, dataset_job, dataset_of, refuse_missing_presets
 from headrace_queue.enqueueing import Manner, manner_of, submit
 from headrace_queue.errors import UsageError
@@ -40,12 +41,13 @@ def run(
     push: Push = None,
     *,
     wait: bool,
+    here: bool,
     config: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Sync datasets of config.toml by name; rules given here come after the dataset's own."""
-    manner = manner_of(context, config, wait, as_json)
+    manner = manner_of(context, config, wait, as_json, here=here)
     request = request_from(context, options)
     if request.watch or request.settle is not None:
         from headrace_queue.watching import watch
@@ -66,11 +68,17 @@ def run(
 
 
 def dataset_jobs(manner: Manner, names: Sequence[str], request: "Request", choice: Choice) -> "list[JobSpec]":
-    """One job for each; says where relative paths count from. Raises UsageError."""
+    """One job for each; says where relative paths count from, and what each will do. Raises UsageError."""
     base, environment = base_of(manner.config, names)
     if environment is not None and not manner.as_json and manner.collector is None:
         print(environment, file=sys.stderr)
-    return [dataset_job(manner.config, name, request, base or manner.cwd, choice) for name in names]
+    specs = [dataset_job(manner.config, name, request, base or manner.cwd, choice) for name in names]
+    if not manner.as_json and manner.collector is None:
+        for name, spec in zip(names, specs, strict=True):
+            dataset = dataset_of(manner.config, name)
+            for line in dataset_lines(name, spec, dataset, choice.presets, request.rules):
+                print(line, file=sys.stderr)
+    return specs
 
 
 def _refuse_without_file(file: Path | None) -> None:
@@ -89,7 +97,11 @@ def _chosen(config: "Config", names: Sequence[str], all_datasets: bool) -> list[
         return names
     if all_datasets or not names:
         known = f"There are: {', '.join(config.datasets) or 'none yet'}."
-        raise UsageError("run", "it takes either names of datasets or --all", known)
+        remedy = f"{known} --all takes every one." if config.datasets else known
+        raise UsageError("run", "it takes either names of datasets or --all", remedy)
+    if "all" in names and "all" not in config.datasets:
+        why = "config.toml has no dataset of this name"
+        raise UsageError("dataset 'all'", why, f"--all takes every one of them: {', '.join(config.datasets)}.")
     for name in names:
         dataset_of(config, name)
     return list(dict.fromkeys(names))

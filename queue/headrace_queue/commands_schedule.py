@@ -58,7 +58,7 @@ app = typer.Typer(
 
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="As `headrace schedule list` shows it.")]
 _ATTEMPTS: Final = 20
-_NOBODY: Final = "No daemon runs, so nothing fires: start `headraced serve`."
+_NOBODY: Final = "No daemon is at work yet; schedules fire while `headraced serve` runs."
 
 
 @app.command()
@@ -160,7 +160,8 @@ def pause(context: typer.Context, name: Name, config: given.ConfigFile = None, a
     """Let it fire no more until it is resumed."""
 
     def paused(row: Schedule) -> Standing:
-        return replace(row.standing, paused=True, planned=None, due=None, held_since=None)
+        # its next time stays, with the jitter that was drawn for it
+        return replace(row.standing, paused=True, held_since=None)
 
     return _change(context, name, config, as_json, paused)
 
@@ -170,7 +171,7 @@ def resume(context: typer.Context, name: Name, config: given.ConfigFile = None, 
     """Let a paused schedule fire again, from its next time on."""
 
     def resumed(row: Schedule) -> Standing:
-        return _first(row, time.time()) if row.standing.paused else row.standing
+        return _resumed(row, time.time()) if row.standing.paused else row.standing
 
     return _change(context, name, config, as_json, resumed)
 
@@ -266,6 +267,13 @@ def _first(row: Schedule, now: float) -> Standing:
     planned = next_instant(row.spec.rule, row.created, now)
     due = None if planned is None else planned + random.random() * row.spec.rule.jitter
     return replace(row.standing, paused=False, planned=planned, due=due, held_since=None)
+
+
+def _resumed(row: Schedule, now: float) -> Standing:
+    """The time that it was paused at counts where it is still to come: chance is drawn once for each."""
+    if row.standing.due is not None and row.standing.due > now:
+        return replace(row.standing, paused=False)
+    return _first(row, now)
 
 
 def _next(row: Schedule) -> str:

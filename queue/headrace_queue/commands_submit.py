@@ -19,12 +19,13 @@ def sync(
     destination: given.Destination,
     *,
     wait: bool,
+    here: bool,
     config: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Bring everything below SRC to DST; what is there in the same size is left alone."""
-    manner, request = manner_of(context, config, wait, as_json), request_from(context, options)
+    manner, request = manner_of(context, config, wait, as_json, here=here), request_from(context, options)
     if request.watch or request.settle is not None:
         from headrace_queue.watching import watch
 
@@ -39,12 +40,13 @@ def copy(
     destination: given.Destination,
     *,
     wait: bool,
+    here: bool,
     config: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Bring exactly one object or file from SRC to DST, whatever is there; into a folder DST under its own name."""
-    manner = manner_of(context, config, wait, as_json)
+    manner = manner_of(context, config, wait, as_json, here=here)
     return submit_one(copy_job, source, destination, request_from(context, options), manner)
 
 
@@ -55,10 +57,11 @@ def archive(
     destination: Annotated[str, typer.Argument(metavar="DST", help="s3://bucket/key.tar, or NAME://….")],
     *,
     wait: bool,
+    here: bool,
     config: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Bring everything below DIR to DST as one tar, without a copy on a disk; below s3://bucket/ as DIR's name.tar."""
-    manner = manner_of(context, config, wait, as_json)
+    manner = manner_of(context, config, wait, as_json, here=here)
     return submit_one(archive_job, folder, destination, request_from(context, options), manner)

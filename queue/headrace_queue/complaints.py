@@ -1,6 +1,7 @@
 """What went wrong, as three short lines: what, why, and what to do about it; and the exit code that says so."""
 
 import errno
+import re
 from typing import Any, Final
 
 import typer
@@ -10,6 +11,7 @@ from headrace_queue.telling import Complaint, program, tell
 
 USAGE_EXIT: Final = 2
 _PASSING_ERRNO: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_UNKNOWN_COMMAND: Final = re.compile(r"No such command '([^']*)'")
 
 # The base of all errors of the command line. Typer brought its own copy of click at some version, so the class is taken
 # from where every version shows it: BadParameter -> UsageError -> ClickException.
@@ -63,11 +65,15 @@ def _of_command_line(error: Any) -> Complaint:
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
         names = ", ".join(context.command.list_commands(context)) if context is not None else ""
         return Complaint(command, f"it takes a command: {names}", f"`{command} --help` tells of each.")
-    why = error.format_message().replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
-    # typer and newer versions of click each suggest a command
-    said, *suggested = why.split(" Did you mean")
-    why = " Did you mean".join([said, *suggested[:1]])
-    return Complaint(command, why, f"`{command} --help` shows what it takes.")
+    why = " ".join(error.format_message().split())  # click puts what one may choose of into lines
+    why = why.replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
+    # typer and newer versions of click each suggest a command, the latter in parentheses
+    said, *suggested = why.split(" (Did you mean" if ". Did you mean" in why else " Did you mean")
+    why = said if ". Did you mean" in said else " Did you mean".join([said, *suggested[:1]])
+    helped = command
+    if (unknown := _UNKNOWN_COMMAND.match(why)) is not None:
+        command = f"{command} {unknown[1]}"
+    return Complaint(command, why, f"`{helped} --help` shows what it takes.")
 
 
 def _context_below(error: Exception) -> Any:

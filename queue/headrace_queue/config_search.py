@@ -92,8 +92,8 @@ def _nearby(called_as: str) -> Iterator[tuple[Path, str]]:
 
 
 def _refuse_foreign(candidate: Path, owners: set[int], writable: int) -> None:
-    """A configuration says which credentials go where: whoever could have put it there could have them. That is who owns
-    the file, and where it is a link, who made that: it may lead to any file of yours, also to one that was downloaded.
+    """A configuration says which credentials go where: whoever could have put it there could have them. That is who
+    owns the file, and where it is a link, who made that: it may lead to any file of yours, also to a downloaded one.
     owners: beside this user and root; who owns the link that was called decides what is run, too. Raises UsageError."""
     try:
         name, status = candidate.lstat(), candidate.stat()
@@ -117,6 +117,11 @@ def _usual(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
 
 
 def _must_exist(file: Path, named_by: str) -> Path:
-    if not file.exists():
+    try:
+        there = file.exists()
+    except PermissionError as error:
+        remedy = f"Let this user search the folders above it (chmod o+x), or correct {named_by}."
+        raise UsageError(f"configuration {file}", error.strerror, remedy) from None
+    if not there:
         raise UsageError(f"configuration {file}", "there is no such file", f"Correct {named_by}, or leave it out.")
     return file

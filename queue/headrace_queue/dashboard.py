@@ -33,7 +33,9 @@ _MOST_JOBS: Final = 200
 _JUST_ENDED_SECONDS: Final = 60.0
 _FAILING: Final = 20
 """Jobs of which failures are read at each look."""
-_UNFINISHED: Final = [state for state in JobState if state not in FINAL]
+_MOST_MET: Final = 1000
+"""Jobs of which is known how they ended, for whoever leaves the screen after weeks."""
+_AT_WORK: Final = (JobState.RUNNING, JobState.CANCELLING, JobState.PAUSED)
 _ENTER: Final = "\x1b[?1049h\x1b[?25l"
 _LEAVE: Final = "\x1b[?25h\x1b[?1049l"
 _UP: Final = frozenset({"k", "\x1b[A", "\x1bOA"})
@@ -65,8 +67,11 @@ class Watching:
         self._jobs: list[Job] = []
         self._parts: dict[int, int] = {}
         self._failures: list[tuple[int, Failure]] = []
+        self._more = False
         self.met: dict[int, Job] = {}
-        """Every job that was seen, as it was seen last."""
+        """Every job that was seen, as it was seen last; of those that ended long ago only the newest."""
+        self.worst = 0
+        """The highest exit code of those that are known no more."""
 
     def look(self, columns: int) -> View:
         """columns: of the graph. Raises UnknownJob for the one job, also when it is purged meanwhile."""
@@ -90,6 +95,7 @@ class Watching:
             no_endpoints=self._why_none(workers),
             failures=[(number, failure) for number, failure in self._failures if number in {job.id for job in jobs}],
             depth={state: live.count(state) for state in JobState},
+            more=self._more,
             alone=self._only is not None,
         )
 
@@ -101,17 +107,32 @@ class Watching:
         """All that the queue tells, once more."""
         self._jobs = self._read_jobs(now)
         self.met |= {job.id: job for job in self._jobs}
+        self._forget(now)
         self._parts = parts_of(self._store, self._jobs)
         self._failures = self._read_failures(self._jobs)
+
+    def _forget(self, now: float) -> None:
+        """What is shown no more, so that a screen may stand for weeks."""
+        shown = {job.id for job in self._jobs}
+        self._paces = {number: pace for number, pace in self._paces.items() if number in shown}
+        self._throughput.forget_all_but(shown)
+        over = [number for number, job in self.met.items() if number not in shown or self._is_long_over(job, now)]
+        for number in over[: max(len(over) - _MOST_MET, 0)]:
+            self.worst = max(self.worst, exit_code([self.met.pop(number)]))
 
     def _is_long_over(self, job: Job, now: float) -> bool:
         return self._only is None and job.finished is not None and now - job.finished > _JUST_ENDED_SECONDS
 
     def _read_jobs(self, now: float) -> list[Job]:
-        """Those that are not over, and those that ended while one watched, oldest first."""
+        """Those that are not over, first of all those that somebody works on, and those that ended while one watched;
+        oldest first."""
         if self._only is not None:
             return [self._store.job(self._only)]
-        live = {job.id: job for job in self._store.jobs(_UNFINISHED, _MOST_JOBS)}
+        live: dict[int, Job] = {}
+        for states in (_AT_WORK, (JobState.QUEUED,)):
+            if room := _MOST_JOBS - len(live):
+                live |= {job.id: job for job in self._store.jobs(states, room)}
+        self._more = len(live) >= _MOST_JOBS
         for number, job in list(self.met.items()):
             if number in live or self._is_long_over(job, now):
                 continue
@@ -176,7 +197,7 @@ def _left(watching: Watching, only: int | None, interrupted: bool) -> int:
     if (only is not None or interrupted) and len(ended) < len(jobs):
         say_they_go_on(jobs)
         return INTERRUPTED
-    return exit_code(ended)
+    return max(watching.worst, exit_code(ended))
 
 
 def _draw_until_left(watching: Watching, keys: "Keys", only: int | None) -> None:
@@ -220,7 +241,15 @@ class Keys:
             time.sleep(seconds)
             return []
         ready, _, _ = select.select([self._fd], [], [], seconds)
-        return keys_of(os.read(self._fd, 256).decode("utf-8", "replace")) if ready else []
+        if not ready:
+            return []
+        try:
+            typed = os.read(self._fd, 256)
+        except OSError:  # the terminal is gone
+            typed = b""
+        if not typed:
+            self._fd = None  # nobody types any more: it would be ready for ever
+        return keys_of(typed.decode("utf-8", "replace"))
 
 
 def keys_of(text: str) -> list[str]:

@@ -48,7 +48,8 @@ class View:
     """All that is shown. now: seconds since the epoch. rates: of the graph, a column each, see Throughput.rates.
 
     endpoints: None where the daemon cannot be asked, and `no_endpoints` says why. failures: (job, failure), the newest
-    first. alone: the one job that is watched. first: the row of the table at which it begins.
+    first. more: there are more jobs than those. alone: the one job that is watched. first: the row of the table at
+    which it begins.
     """
 
     now: float
@@ -60,6 +61,7 @@ class View:
     no_endpoints: str = ""
     failures: Sequence[tuple[int, Failure]] = ()
     depth: Mapping[JobState, int] = field(default_factory=dict)
+    more: bool = False
     alone: bool = False
     first: int = 0
 
@@ -117,6 +119,7 @@ class _Screen:
         now = datetime.fromtimestamp(view.now).astimezone().strftime("%H:%M:%S")
         known = {state: number for state, number in view.depth.items() if number and state not in FINAL}
         jobs = ", ".join(f"{number:,} {state}" for state, number in known.items()) or "no job under way"
+        jobs += " and more" if view.more else ""
         workers = Span(count(view.workers, "worker") if view.workers else "NO WORKER", "" if view.workers else "red")
         return [Span("Headrace", "bold"), Span(f" {now}  "), workers, Span(f"  {jobs}")]
 
@@ -126,12 +129,10 @@ class _Screen:
         if not rows:
             return []
         known = [rate for rate in view.rates if rate is not None]
-        minutes = format_duration(self._width * view.slice_seconds)
-        numbers = f"Throughput, last {minutes}: "
-        if known:
-            numbers += f"{format_rate(known[-1])} now, {format_rate(max(known))} at most"
-        else:
-            numbers += "nothing measured yet"
+        numbers = "Throughput: nothing moved yet"
+        if any(known):
+            span = format_duration(min(len(known), self._width) * view.slice_seconds)
+            numbers = f"Throughput, last {span}: {format_rate(known[-1])} now, {format_rate(max(known))} at most"
         rates = view.rates[-self._width :]
         return [[Span(numbers)], *([Span(line, "cyan")] for line in graph(rates, rows, ascii_only=self._ascii))]
 
@@ -142,6 +143,9 @@ class _Screen:
         columns = [column for column in _COLUMNS if column.least <= self._width]
         if self._width < _NARROW:
             columns = [column._replace(width=_TIGHT.get(column.title, column.width)) for column in columns]
+        # no number is cut, whatever else has to give way
+        digits = max((len(str(one.job.id)) for one in self._view.jobs), default=0)
+        columns[0] = columns[0]._replace(width=max(columns[0].width, digits))
         heading = "  ".join(self._cell(column, column.title) for column in columns)
         lines: list[Line] = [[Span(heading, "bold")]]
         if not self._view.jobs:

@@ -1,4 +1,4 @@
-"""`headraced drain --job N` as a child of the command: a dry run works by itself where no daemon runs."""
+"""`headraced drain --job N` as a child of the command: a dry run and --here work where no daemon runs."""
 
 import os
 import signal
@@ -18,6 +18,7 @@ _GRACE_SECONDS: Final = 5.0
 
 class DrainChild:
     """The running child. It has a session of its own: Ctrl-C reaches the command alone, which ends the child in order.
+    It also ends with the command where that was killed.
 
     What it writes goes to a file: the caller follows the job in the queue, and shows the child's words only where it
     could not start at all.
@@ -25,7 +26,7 @@ class DrainChild:
 
     def __init__(self, job_id: int, config_file: Path | None, environ: Mapping[str, str]) -> None:
         self._name = f"headraced drain --job {job_id}"
-        words = [sys.executable, "-m", "headrace_daemon", "drain", "--job", str(job_id)]
+        words = [sys.executable, "-m", "headrace_daemon", "drain", "--job", str(job_id), "--parent", str(os.getpid())]
         if config_file is not None:
             words += ["--config", os.fspath(config_file.absolute())]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child, and ends in close()
@@ -54,6 +55,18 @@ class DrainChild:
                 self._process.wait(_GRACE_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.send_signal(number)
+        self._process.wait()
+        self._said.close()
+
+    def stop(self, seconds: float) -> None:
+        """Asks it to finish what is in flight, which takes it at most so long, and waits for its end; KeyboardInterrupt
+        meanwhile ends it at once. Nothing where it is over."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(seconds + _GRACE_SECONDS)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                self._process.kill()
         self._process.wait()
         self._said.close()
 

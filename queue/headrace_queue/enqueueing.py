@@ -1,5 +1,6 @@
 """From requests to jobs in the queue, and how a command goes on then: `sync`, `copy`, `archive` and `run` alike."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -13,10 +14,13 @@ import typer
 from headrace_queue import command_options as given
 from headrace_queue.client import any_live_worker, named_jobs
 from headrace_queue.collisions import enqueue_all
+from headrace_queue.errors import UsageError
 from headrace_queue.following import (
     INTERRUPTED,
+    cancelled,
     exit_code,
     hint_without_worker,
+    leaving_by_signal,
     print_endings,
     show_dry_run,
     wait_for,
@@ -56,13 +60,14 @@ class Collector:
 @dataclass(frozen=True)
 class Manner:
     """How the command goes on once the jobs are made. server: where they are enqueued, None for the queue here.
-    collector: nothing is enqueued, it takes the jobs."""
+    collector: nothing is enqueued, it takes the jobs. here: it does the work where no worker runs, and waits."""
 
     file: Path | None
     wait: bool
     as_json: bool
     server: "Server | None"
     collector: Collector | None = None
+    here: bool = False
 
     @property
     def cwd(self) -> Path | None:
@@ -79,11 +84,15 @@ class Manner:
         return load_config(self.file)
 
 
-def manner_of(context: typer.Context, config: Path | None, wait: bool, as_json: bool) -> Manner:
+def manner_of(context: typer.Context, config: Path | None, wait: bool, as_json: bool, *, here: bool = False) -> Manner:
+    """Raises UsageError for --here where the jobs are somewhere else."""
     collector: Collector | None = context.meta.get(_COLLECTOR)
     if collector is not None:
         return Manner(None, wait, as_json, None, collector)
-    return Manner(given.config_file(context, config), wait, as_json, given.server_of(context))
+    server = given.server_of(context)
+    if here and server is not None:
+        raise UsageError("--here with --url", "the job is the daemon's on another host", "Leave out one of the two.")
+    return Manner(given.config_file(context, config), wait or here, as_json, server, here=here)
 
 
 def submit_one(
@@ -111,14 +120,15 @@ def submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape,
     entries = enqueue_all(store, specs, Services(manner.config.remotes), attach=attach)
     jobs = [job for job, _ in entries]
     if specs[0].options.dry_run:
-        return max(_dry_run(store, manner, job, created=created, named=len(entries) > 1) for job, created in entries)
+        return _dry_runs(store, manner, entries)
     live_worker = any_live_worker(store, time.time())
     if not manner.as_json:
         for job, created in entries:
             print(enqueued_line(job, created=created), flush=True)
-        hint_without_worker(store, manner.file)
+        if not manner.here:
+            hint_without_worker(store, manner.file, or_here=True)
     if manner.wait:
-        ended = wait_for(store, named_jobs(store, [job.id for job in jobs]), quiet=manner.as_json)
+        ended = _waited(store, manner, jobs)
         if ended is None:
             return INTERRUPTED
         jobs = ended
@@ -137,6 +147,36 @@ def submit(store: Store, specs: Sequence[JobSpec], manner: Manner, shape: Shape,
     elif manner.wait:
         print_endings(jobs)
     return exit_code(jobs) if manner.wait else 0
+
+
+def _waited(store: Store, manner: Manner, jobs: Sequence[Job]) -> list[Job] | None:
+    """The jobs at their end; None where the user left. Raises UsageError, QueueError."""
+    pick = named_jobs(store, [job.id for job in jobs])
+    if not manner.here:
+        return wait_for(store, pick, quiet=manner.as_json)
+    from headrace_queue.working_here import wait_here  # what it needs costs 2 ms
+
+    return wait_here(store, pick, manner.file, manner.config.daemon.drain_seconds, quiet=manner.as_json)
+
+
+def _dry_runs(store: Store, manner: Manner, entries: Sequence[tuple[Job, bool]]) -> int:
+    """One after the other; the exit code of the worst. Whoever leaves one of them leaves all: nobody would look at what
+    the later ones find, so they are cancelled."""
+    over, worst = 0, 0
+    try:
+        with leaving_by_signal():
+            for job, created in entries:
+                code = _dry_run(store, manner, job, created=created, named=len(entries) > 1)
+                if code == INTERRUPTED:
+                    return code
+                over, worst = over + 1, max(worst, code)
+    except KeyboardInterrupt:  # between two of them
+        return INTERRUPTED
+    finally:
+        for job, created in entries[over:]:
+            if created and cancelled(store, job.id):
+                print(f"job {job.id}, a dry run, is cancelled, too", file=sys.stderr)
+    return worst
 
 
 def _dry_run(store: Store, manner: Manner, job: Job, *, created: bool, named: bool) -> int:

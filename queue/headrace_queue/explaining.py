@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headrace_queue.advice import split_advice
+from headrace_queue.client import HEARTBEAT_SECONDS
 from headrace_queue.job_json import warning_of
 from headrace_queue.jobs import Failure, Job, Phase
 from headrace_queue.metrics_client import Endpoint
@@ -18,6 +19,7 @@ from headrace_queue.situation import Situation
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.tasks import TASK_AT_FSX, TASK_ENDED, Task
 from headrace_queue.units import format_bytes, format_duration, format_rate
+from headrace_queue.waiting_reasons import LOG, REASONS
 
 _NEAR: Final = 0.85
 """A rate of this share of a limit is at the limit."""
@@ -29,7 +31,6 @@ _EVER: Final = 10 * 365 * 86400.0
 PLANS: Final = 4
 BATCHES: Final = 8
 """How many listings and how many batches of one priority a worker has under way at most."""
-_LOG: Final = "`journalctl -u headraced` shows the daemon's log; `headraced doctor` looks for what is wrong."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Facts:
 
     workers: how many are alive. situation: None where it cannot be told. before: the jobs that come first (`--after`),
     None for one that is gone. endpoints: of the remotes of this job; None where the daemon could not be asked. rate:
-    bytes a second just now; moved: whether anything at all happened while one looked.
+    bytes a second just now; moved: whether anything at all happened while one looked. under_way: bytes of large objects
+    that are safe as parts. last_sign: of any worker, seconds since the epoch; None where no worker is known.
     """
 
     job: Job
@@ -68,6 +70,8 @@ class Facts:
     endpoints: Sequence[Endpoint] | None = None
     rate: float | None = None
     moved: bool = False
+    under_way: int = 0
+    last_sign: float | None = None
     left: Estimate | None = None
     limits: Sequence[Limit] = ()
 
@@ -100,6 +104,8 @@ def _ended(facts: Facts) -> list[Finding]:
     job = facts.job
     why, remedy = split_advice(job.error or "")
     line = ending_line(job, facts.now)
+    if facts.under_way:
+        line += f"; {format_bytes(facts.under_way)} of large objects are safe as parts"
     if job.state is JobState.FAILED:
         again = f"`headrace retry {job.id}` goes on where it stopped."
         return [Finding(f"It failed as a whole: {why}.", line, remedy or again)]
@@ -148,7 +154,7 @@ def _held(facts: Facts) -> Iterable[Finding]:
     if not facts.workers:
         yield Finding(
             "No worker is running: nothing moves until one does.",
-            "no daemon has given a sign of life to this queue in the last 30 s",
+            _no_sign_of_life(facts),
             "Start one: `headraced serve`, or `headraced drain` to work until the queue is empty.",
         )
     if job.state is JobState.PAUSED or job.state is JobState.CANCELLING:
@@ -163,6 +169,14 @@ def _held(facts: Facts) -> Iterable[Finding]:
         yield from _by_the_queue(facts, facts.situation)
 
 
+def _no_sign_of_life(facts: Facts) -> str:
+    """A daemon that was killed is known to be gone before its last sign of life is old."""
+    since = None if facts.last_sign is None else facts.now - facts.last_sign
+    if since is not None and since <= HEARTBEAT_SECONDS:
+        return f"the process of its daemon is gone; its last sign of life was {format_duration(max(since, 0.0))} ago"
+    return f"no daemon has given a sign of life to this queue in the last {HEARTBEAT_SECONDS:.0f} s"
+
+
 def _comes_later(facts: Facts) -> bool:
     """Whether a job that comes first is not done."""
     return any(other is None or other.state is not JobState.DONE for other in facts.before.values())
@@ -175,7 +189,8 @@ def _works_by_tasks(facts: Facts) -> bool:
 def _paused(facts: Facts) -> Finding:
     leased = facts.situation.leased if facts.situation is not None else 0
     seen = "its state is paused" + (f"; {leased:,} of its batches are in flight and finish" if leased else "")
-    return Finding("A person paused it.", seen, f"`headrace resume {facts.job.id}` goes on.")
+    stop = f" `headrace cancel {facts.job.id}` stops those at once." if leased else ""
+    return Finding("A person paused it.", seen, f"`headrace resume {facts.job.id}` goes on.{stop}")
 
 
 def _after_others(facts: Facts) -> Iterable[Finding]:
@@ -211,53 +226,6 @@ def _by_tasks(facts: Facts) -> Iterable[Finding]:
             yield Finding(f"Its {task.spec.kind} by FSx waits for its turn on {task.spec.fsx}.", seen)
 
 
-REASONS: Final = (
-    (
-        "no endpoint answers",
-        "The remote does not answer.",
-        "Check its address and the network: `headraced doctor`. It goes on by itself when the remote is back.",
-    ),
-    (
-        "the service does not answer as it should",
-        "The remote answers, but not as it should.",
-        "Look at the service: `headraced doctor`. It is tried again by itself.",
-    ),
-    (
-        "credentials are not accepted",
-        "The service does not accept the credentials any more.",
-        "Renew them; the daemon reads them anew by itself. `headraced doctor` tries them.",
-    ),
-    (
-        "the service asks to slow down",
-        "The service asks for fewer requests.",
-        "Nothing to do: it goes on by itself, more slowly. `max_requests` of the remote lowers what it starts with.",
-    ),
-    (
-        "the destination is full",
-        "There is no room where it writes.",
-        "Free some space there; it goes on by itself. `min_free` of [transfer] is what has to stay free.",
-    ),
-    (
-        "the disk of queue and reports is full",
-        "The disk of the queue is full.",
-        "Free some space in state_dir; then everything goes on. `headrace purge` drops old jobs and reports.",
-    ),
-    (
-        "the file system is not there",
-        "A folder of it is not there.",
-        "Mount the file system; it goes on by itself.",
-    ),
-    (
-        "FSx does not say now",
-        "FSx does not answer.",
-        "It is asked again by itself. `headraced doctor` looks at [fsx.*].",
-    ),
-    ("the planner failed", "Headrace itself failed at it, and tries again.", _LOG),
-    ("the worker was stopped", "Its worker was stopped, and its work goes back to the queue.", ""),
-)
-"""How a text begins that a daemon wrote of what a job waits for; what it means; what to do."""
-
-
 def _waiting(reason: str) -> Finding:
     for beginning, what, remedy in REASONS:
         if reason.startswith(beginning):
@@ -287,7 +255,7 @@ def _by_the_queue(facts: Facts, now: Situation) -> Iterable[Finding]:
         yield Finding(
             "Objects are being restored from an archive class; the job waits without holding anything.",
             f"{count(now.thawing, 'object')} asked for{first}",
-            "Nothing to do: S3 takes minutes to days. --restore-tier Standard or Expedited is quicker and dearer.",
+            f"Nothing to do: S3 takes minutes to days.{_quicker(job.spec.options.restore_tier)}",
         )
     if now.leased or _comes_later(facts) or _works_by_tasks(facts):
         return
@@ -310,6 +278,13 @@ def _by_the_queue(facts: Facts, now: Situation) -> Iterable[Finding]:
         yield from _behind_others(facts, now)
 
 
+def _quicker(tier: str) -> str:
+    """What is quicker than this tier. S3 refuses Expedited for DEEP_ARCHIVE (API reference, RestoreObject)."""
+    expedited = "--restore-tier Expedited is quicker and dearer, but not for DEEP_ARCHIVE, where S3 refuses it."
+    told = {"Bulk": f" Another time, --restore-tier Standard is quicker and dearer. {expedited}"}
+    return told.get(tier, f" Another time, {expedited}" if tier == "Standard" else "")
+
+
 def _behind_others(facts: Facts, now: Situation) -> Iterable[Finding]:
     raised = f"`headrace pause JOB` holds one of them; --priority {facts.job.spec.priority + 1} at the next submission."
     if now.ahead:
@@ -327,12 +302,12 @@ def _behind_others(facts: Facts, now: Situation) -> Iterable[Finding]:
 def _moving(facts: Facts) -> Finding:
     job, seen = facts.job, facts.job.counters
     left = f", {facts.left} left" if facts.left is not None else ""
-    so_far = f"{progress_text(job)}, {format_bytes(seen.done_bytes)} so far{left}"
+    so_far = f"{progress_text(job)}, {format_bytes(seen.done_bytes + facts.under_way)} so far{left}"
     if job.state is JobState.QUEUED:
         if facts.situation is not None and facts.now - job.created < _AT_ONCE_SECONDS:
             what = "It was just enqueued, and a worker takes it up in a moment."
             return Finding(what, f"enqueued {clock(job.created)}")
-        return Finding("It waits for its turn, and no reason is known here.", f"enqueued {clock(job.created)}", _LOG)
+        return Finding("It waits for its turn, and no reason is known here.", f"enqueued {clock(job.created)}", LOG)
     if facts.rate:
         return Finding(f"It moves: {format_rate(facts.rate)}. Nothing is wrong.", so_far)
     if facts.moved:
@@ -345,8 +320,8 @@ def _moving(facts: Facts) -> Finding:
     if facts.situation is not None and facts.situation.planned_by is not None:
         return Finding("Its listing goes on.", f"{seen.listed:,} objects seen, {seen.planned:,} to send so far")
     if facts.situation is None:
-        return Finding("Nothing of it moved while this looked, and no reason is known here.", so_far, _LOG)
-    return Finding("Nothing of it moves, and the queue shows no reason.", so_far, _LOG)
+        return Finding("Nothing of it moved while this looked, and no reason is known here.", so_far, LOG)
+    return Finding("Nothing of it moves, and the queue shows no reason.", so_far, LOG)
 
 
 def _remarks(facts: Facts) -> Iterable[Finding]:

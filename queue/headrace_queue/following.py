@@ -1,17 +1,16 @@
 """Standing by while a worker does the work: --wait, `wait`, `watch`, and the lines of a dry run."""
 
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from headrace_queue.client import POLL_SECONDS, any_live_worker, follow, named_jobs
 from headrace_queue.dry_run_room import room_json, room_lines
-from headrace_queue.errors import HeadraceError, IllegalTransition, QueueError
+from headrace_queue.errors import HeadraceError, IllegalTransition
 from headrace_queue.free_space import Reserve
 from headrace_queue.job_json import job_json, to_text, warning_of
 from headrace_queue.job_source import JobSource
@@ -19,42 +18,58 @@ from headrace_queue.jobs import Job
 from headrace_queue.progress import Waits, closing_lines, display_for
 from headrace_queue.render import report_line, shown, summary_lines
 from headrace_queue.report_file import ReportSummary, ReportTail, entry_json, report_path, summary_json
-from headrace_queue.states import EXIT_CODE, FINAL
+from headrace_queue.states import EXIT_CODE, FINAL, JobState
 from headrace_queue.store import Store
-
-if TYPE_CHECKING:
-    from headrace_queue.drain_child import DrainChild
 
 INTERRUPTED: Final = 130
 PARTS_SECONDS: Final = 1.0
 
 
 def wait_for(
-    store: JobSource, pick: Callable[[], list[Job]], *, quiet: bool = False, plain: bool = False
+    store: JobSource,
+    pick: Callable[[], list[Job]],
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    meanwhile: Callable[[Sequence[Job]], None] | None = None,
+    left: Callable[[Sequence[Job]], None] | None = None,
 ) -> list[Job] | None:
     """The jobs at their end, with progress on stderr until then; None where the user left with Ctrl-C.
 
     quiet: no progress, but what a job waits for is said all the same. plain: lines, on a terminal too.
+    meanwhile: called between two looks, with the jobs as they were read last. left: says what becomes of them where
+    the user left; None: they go on.
     """
     jobs: list[Job] = []
     looked = time.monotonic()
+    alive = any_live_worker(store, time.time())
     try:
         with _waits_only() if quiet else display_for(sys.stderr, time.monotonic, plain=plain) as display:
 
             def pause() -> None:
-                nonlocal looked
+                nonlocal looked, alive
                 display.tick()
+                if meanwhile is not None:
+                    meanwhile(jobs)
                 time.sleep(POLL_SECONDS)
-                if time.monotonic() - looked >= PARTS_SECONDS:  # parts change no row of a job
+                if time.monotonic() - looked >= PARTS_SECONDS:  # parts change no row of a job, nor does a worker's end
                     looked = time.monotonic()
                     display.update(jobs, parts_of(store, jobs))
+                    before, alive = alive, any_live_worker(store, time.time())
+                    if alive != before:
+                        display.say(worker_news(alive))
 
             for jobs in follow(store, pick, pause):
                 display.update(jobs, parts_of(store, jobs))
     except KeyboardInterrupt:
-        say_they_go_on(jobs)
+        (left or say_they_go_on)(jobs)
         return None
     return jobs
+
+
+def worker_news(alive: bool) -> str:
+    """What is said when the last worker is gone, or one is back."""
+    return "A worker is running now." if alive else "No worker is running any more: nothing moves until one does."
 
 
 def parts_of(store: JobSource, jobs: Sequence[Job]) -> dict[int, int]:
@@ -74,10 +89,12 @@ def say_they_go_on(jobs: Sequence[Job]) -> None:
             print(f"\njob {job.id} stays in the queue and goes on without you: {hint}", file=sys.stderr)
 
 
-def hint_without_worker(store: JobSource, file: Path | None) -> None:
-    """Says how to start a worker where none is there to take the job up."""
+def hint_without_worker(store: JobSource, file: Path | None, *, or_here: bool = False) -> None:
+    """Says how to start a worker where none is there to take the job up. or_here: the command has --here."""
     if not any_live_worker(store, time.time()):
         hint_how_to_start(file)
+        if or_here:
+            print("With --here, the command itself does the work.", file=sys.stderr)
 
 
 def hint_how_to_start(file: Path | None) -> None:
@@ -119,33 +136,30 @@ def show_dry_run(
     reserve: what stays free at the destination.
     Raises UsageError, QueueError where the child fails.
     """
-    from headrace_queue.drain_child import DrainChild  # what it needs costs 2 ms, and only a dry run has a child
+    from headrace_queue.working_here import WorkHere  # what it needs costs 2 ms, and only a dry run has a child
 
     run = _DryRun(store, state_dir, job, reserve, as_json)
-    child: DrainChild | None = None
+    work = WorkHere(store, file)
     try:
         with leaving_by_signal():
-            if job.state not in FINAL and not any_live_worker(store, time.time()):
-                child = DrainChild(job.id, file, os.environ)
-            run.follow(child)
+            run.follow(work.look)
     except KeyboardInterrupt:
         if not created:
             say_they_go_on([run.job])
-        elif _cancelled(store, job.id):
+        elif cancelled(store, job.id):
             print(f"\njob {job.id}, the dry run, is cancelled", file=sys.stderr)
         return INTERRUPTED
     except HeadraceError:
         if created:
-            _cancelled(store, job.id)
+            cancelled(store, job.id)
         raise
     finally:
-        if child is not None:
-            child.close()
+        work.close()
     run.print_end()
     return EXIT_CODE[run.job.state]
 
 
-def _cancelled(store: Store, job_id: int) -> bool:
+def cancelled(store: Store, job_id: int) -> bool:
     """Cancels it; False where it ended, or somebody else cancelled it, before."""
     try:
         store.cancel(job_id)
@@ -184,14 +198,12 @@ class _DryRun:
         self._summary = ReportSummary()
         self._waits = _waits_only()
 
-    def follow(self, child: "DrainChild | None") -> None:
-        """To the end of the job. Raises UsageError, QueueError where the child ends before it."""
+    def follow(self, work: Callable[[Sequence[Job]], None]) -> None:
+        """To the end of the job. work: called between two looks. Raises what that raises."""
 
         def pause() -> None:
             self._print_new()
-            if child is not None and child.ended() and self._store.job(self.job.id).state not in FINAL:
-                why = "`headraced drain` left it unfinished"
-                raise QueueError(f"job {self.job.id}: {why}. `headrace status {self.job.id}` says more.")
+            work([self.job])
             time.sleep(POLL_SECONDS)
 
         for (latest,) in follow(self._store, named_jobs(self._store, [self.job.id]), pause):
@@ -211,9 +223,11 @@ class _DryRun:
 
 def _print_dry_run_end(job: Job, summary: ReportSummary, reserve: Reserve, as_json: bool) -> None:
     if as_json:
-        space = room_json(job, reserve)
+        space = room_json(job, reserve) if job.state is not JobState.FAILED else None
         print(to_text({"summary": summary_json(summary), "job": job_json(job, time.time()), "space": space}))
         return
-    for line in [*(summary_lines(summary) if summary.outcomes else []), *room_lines(job, reserve)]:
+    # what a job would take is not known where its listing broke off
+    room = room_lines(job, reserve) if job.state is not JobState.FAILED else []
+    for line in [*(summary_lines(summary) if summary.outcomes else []), *room]:
         print(line)
     print_endings([job])

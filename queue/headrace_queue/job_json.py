@@ -91,6 +91,8 @@ def warning_of(job: Job) -> str | None:
         return None
     if options.files_from is not None:
         return None  # what the list does not name counts as nothing, and may be there
+    if options.inventory is not None:
+        return f"the inventory {options.inventory} names nothing at {job.spec.source}"
     return f"nothing is at {job.spec.source}"
 
 

@@ -31,14 +31,15 @@ class Location:
     path: Path | None = None
 
     @classmethod
-    def parse(cls, text: str, cwd: Path | None = None) -> "Location":
+    def parse(cls, text: str, cwd: Path | None = None, *, any_name: bool = False) -> "Location":
         """The location that a person wrote; a relative path counts from `cwd`, by default the working directory.
 
-        Raises UsageError for anything malformed.
+        any_name: also a path that is no UTF-8, as Python has it from the command line. Raises UsageError for anything malformed.
         """
         if not text:
             raise UsageError("an empty location", "it says neither a bucket nor a path", _EXAMPLES)
-        if _not_utf8(text) or "\0" in text:
+        named = any_name and _SCHEME.fullmatch(text) is None
+        if (_not_utf8(text) and not named) or "\0" in text:
             raise UsageError(f"location {text!r}", "it is not valid UTF-8 text, or contains NUL", "Rename it first.")
         scheme = _SCHEME.fullmatch(text)
         if scheme is None:

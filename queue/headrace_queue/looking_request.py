@@ -50,12 +50,12 @@ class LookRequest:
     @property
     def location(self) -> Location:
         """Of a bucket, something in it, or a path."""
-        return Location.parse(self.place)
+        return Location.parse(self.place, any_name=True)
 
 
 def place_of(written: str) -> str:
     """A place as it was typed, so that it means the same in another directory. Raises UsageError."""
-    return written if _REMOTE_ALONE.fullmatch(written) else str(Location.parse(written))
+    return written if _REMOTE_ALONE.fullmatch(written) else str(Location.parse(written, any_name=True))
 
 
 def check_place(request: LookRequest) -> None:

@@ -240,7 +240,7 @@ def job_body(kind: str, source: str, destination: str, request: "Request") -> di
         "kind": kind,
         "source": source,
         "destination": destination,
-        "options": {name: value for name, value in options.items() if value not in (None, False, [], {})},
+        "options": {name: value for name, value in options.items() if _is_given(value)},
         "priority": request.priority,
         "submission_id": request.submission_id,
         "labels": dict(_pair("--label", text) for text in request.labels),
@@ -279,9 +279,14 @@ def _refuse_of_lustre(request: "Request") -> None:
 def _refuse_unheard(request: "Request") -> None:
     """What the API has no field for: passed over in silence, the job would be another one."""
     for name in _UNHEARD:
-        if getattr(request, name):
+        if _is_given(getattr(request, name)):
             option = f"--{name.replace('_', '-')}"
             raise UsageError(option, "the HTTP API has no such option", "Enqueue this job on the daemon's host.")
+
+
+def _is_given(value: object) -> bool:
+    """Whether an option says anything; the number 0 does."""
+    return value is not None and value is not False and value not in ((), [], {}, "")
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

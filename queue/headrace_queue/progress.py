@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _LINE_SECONDS: Final = 10.0
 _WORDS: Final = 72
+_KEPT: Final = 4
+"""Of what is said of a job, what matters so much is never left out."""
+_SPARE: Final = 3
+"""Columns at the end of a line in which a terminal echoes ^C: in the last one it would begin another row."""
+_NUMBER: Final = len("job 123")
 _SHORTEST_BAR: Final = 6
 _LONGEST_BAR: Final = 24
 """Columns: of all that stands beside a bar, and of the bar."""
@@ -29,23 +34,42 @@ def progress_line(job: Job, rate: float | None = None, left: Estimate | None = N
 
     moved: bytes so far with those of objects that are not whole yet; None: only those of whole ones.
     """
+    return ", ".join(text for _, text in _progress_parts(job, rate, left, moved))
+
+
+def fitted_line(
+    job: Job, columns: int, rate: float | None = None, left: Estimate | None = None, moved: int | None = None
+) -> str:
+    """progress_line() in at most so many columns: what matters least is left out, but never what failed, what it waits
+    for and what to type."""
+    parts = _progress_parts(job, rate, left, moved)
+    while len(", ".join(text for _, text in parts)) > columns:
+        least = min(parts)
+        if least[0] >= _KEPT:
+            break
+        parts.remove(least)
+    return ", ".join(text for _, text in parts)
+
+
+def _progress_parts(job: Job, rate: float | None, left: Estimate | None, moved: int | None) -> list[tuple[int, str]]:
+    """Each with how much it matters."""
     seen = job.counters
     if job.state is not JobState.RUNNING and not seen.listed:
-        return f"{state_text(job)}, waits: {shown(job.waiting)}" if job.waiting else state_text(job)
-    parts = [progress_text(job)]
+        return [(_KEPT, f"{state_text(job)}, waits: {shown(job.waiting)}" if job.waiting else state_text(job))]
+    parts = [(3, progress_text(job))]
     if seen.planned_bytes and not job.spec.options.dry_run:
-        parts.append(bytes_text(job, moved))
+        parts.append((1, bytes_text(job, moved)))
     if rate:
-        parts.append(format_rate(rate))
+        parts.append((0, format_rate(rate)))
     if left is not None:
-        parts.append(f"{left} left")
+        parts.append((2, f"{left} left"))
     if seen.failed:
-        parts.append(f"{seen.failed:,} FAILED")
+        parts.append((_KEPT, f"{seen.failed:,} FAILED"))
     if job.waiting:
-        parts.append(f"waits: {shown(job.waiting)}")
+        parts.append((_KEPT, f"waits: {shown(job.waiting)}"))
     if job.state is JobState.PAUSED:
-        parts.append(f"paused, `headrace resume {job.id}` goes on")
-    return ", ".join(parts)
+        parts.append((_KEPT, f"paused, `headrace resume {job.id}` goes on"))
+    return parts
 
 
 def bytes_text(job: Job, moved: int | None = None) -> str:
@@ -71,6 +95,10 @@ class Display(Protocol):
 
     def tick(self) -> None: ...
 
+    def say(self, line: str) -> None:
+        """A line of its own, about no single job."""
+        ...
+
 
 class Lines:
     """One line when a job changes its state or begins to wait, and every few seconds while bytes move."""
@@ -91,6 +119,9 @@ class Lines:
 
     def tick(self) -> None:
         """A line is written on a change only: a log does not want one that says the same."""
+
+    def say(self, line: str) -> None:
+        self._write(line)
 
     def update(self, jobs: Sequence[Job], under_way: Mapping[int, int] = _NOTHING) -> None:
         now = self._clock()
@@ -125,6 +156,9 @@ class Waits:
     def tick(self) -> None:
         """A reason is told when it changes."""
 
+    def say(self, line: str) -> None:
+        self._write(line)
+
     def update(self, jobs: Sequence[Job], under_way: Mapping[int, int] = _NOTHING) -> None:
         for job in jobs:
             if job.waiting and job.waiting != self._said.get(job.id):
@@ -151,7 +185,8 @@ class Bars:
         # the words come first, to their end, which is the time left; the number of the job is never cut
         room = console.width - _WORDS
         bar = [BarColumn(bar_width=min(room, _LONGEST_BAR))] if room >= _SHORTEST_BAR else []
-        number = Column(no_wrap=True, min_width=len("job 123"))
+        self._console, self._bar = console, bar[0].bar_width or 0 if bar else 0
+        number = Column(no_wrap=True, min_width=_NUMBER)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=number),
             *bar,
@@ -167,6 +202,9 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def say(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False)
 
     def update(self, jobs: Sequence[Job], under_way: Mapping[int, int] = _NOTHING) -> None:
         now = self._clock()
@@ -186,8 +224,15 @@ class Bars:
             left = pace.estimate(job, now)
             if job.waiting:
                 job = replace(job, waiting="see above")
-            text = state_text(job) if job.state in FINAL else progress_line(job, pace.rate(now), left, pace.moved)
+            text = state_text(job)
+            if job.state not in FINAL:
+                text = fitted_line(job, self._room(), pace.rate(now), left, pace.moved)
             self._progress.update(self._tasks[job_id], completed=done, total=total, text=text)
+
+    def _room(self) -> int:
+        """Columns beside the number and the bar, each followed by a space."""
+        number = max(_NUMBER, *(len(f"job {job_id}") for job_id in self._jobs))
+        return self._console.width - number - 1 - (self._bar + 1 if self._bar else 0) - _SPARE
 
 
 def bar_position(job: Job, moved: int | None = None) -> tuple[int, int | None]:

@@ -9,6 +9,7 @@ from headrace_queue.advice import split_advice
 from headrace_queue.job_json import average_rate, running_seconds, warning_of
 from headrace_queue.jobs import Failure, Job, Phase
 from headrace_queue.report_file import ReportEntry, ReportSummary
+from headrace_queue.situation import Situation
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.units import format_bytes, format_duration, format_rate
 
@@ -88,6 +89,17 @@ def job_row(job: Job, now: float, *, live_worker: bool = True) -> tuple[str, ...
         shown(job.spec.source),
         shown(job.spec.destination),
     )
+
+
+def in_flight_text(job_id: int, situation: Situation | None, parts: int) -> str:
+    """What of a paused job comes all the same; '' where nothing does, or nobody can tell. parts: bytes of large objects
+    that are not whole yet."""
+    leased = situation.leased if situation is not None else 0
+    if not leased:
+        return ""
+    batches = f"{leased:,} {'batch' if leased == 1 else 'batches'}"
+    so_far = f", {format_bytes(parts)} of large objects so far" if parts else ""
+    return f"What is in flight finishes: {batches}{so_far}. `headrace cancel {job_id}` stops it at once."
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -190,8 +202,15 @@ def report_line(entry: ReportEntry) -> str:
     """One object of a report: outcome, size, key, and why where there is a reason."""
     outcome = entry.outcome.replace("_", " ")
     size = "" if entry.outcome in ("deleted", "would_delete", "created", "task_failed") else format_bytes(entry.bytes)
-    reason = "; ".join(text for text in (_reason(entry.error, entry.message) or entry.proof, _tried(entry)) if text)
+    reason = "; ".join(
+        text for text in (_reason(entry.error, entry.message) or entry.proof, _not_kept(entry), _tried(entry)) if text
+    )
     return f"{outcome:<{_OUTCOME_WIDTH}}  {size:>10}  {_name(entry.key)}{f'  ({reason})' if reason else ''}"
+
+
+def _not_kept(entry: ReportEntry) -> str:
+    """What the service dropped of an object beside its bytes."""
+    return f"not kept: {shown(entry.lost)}" if entry.lost else ""
 
 
 def _tried(entry: ReportEntry) -> str:

@@ -110,6 +110,7 @@ ARCHIVE: Final = (RULES, COURSE, SUBMISSION, STORAGE)
 
 _LAST: Final[Group] = {
     "wait": (given.Wait, False),
+    "here": (given.WorkingHere, False),
     "config": (given.ConfigFile, None),
     "as_json": (given.AsJson, False),
 }
@@ -125,7 +126,7 @@ _DESCRIBING: Final = (
 
 
 def taking(*groups: Group) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command whose `**options` are these, and --wait, --config and --json after them."""
+    """A command whose `**options` are these, and --wait, --here, --config and --json after them."""
 
     def declare(function: Callable[..., int]) -> Callable[..., int]:
         table = {name: declaration for group in (*groups, _LAST) for name, declaration in group.items()}

@@ -36,6 +36,8 @@ def schedule_json(schedule: Schedule, last: Job | None) -> dict[str, Any]:
     """One schedule. last: as of `last_job`."""
     spec, standing = schedule.spec, schedule.standing
     times = {name: getattr(standing, name) for name in ("due", "planned", "fired", "succeeded")}
+    if standing.paused:
+        times |= {"due": None, "planned": None}
     return {
         "name": spec.name,
         "origin": str(spec.origin),

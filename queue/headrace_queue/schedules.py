@@ -167,11 +167,17 @@ def circle(commands: Mapping[str, tuple[Sequence[str], str | None]]) -> list[str
 
 
 _EVERY: Final = "--all"
+_LABELLED: Final = "dataset="
 
 
 def _datasets(words: Sequence[str]) -> Sequence[str]:
-    """The data sets that a command runs, by their names; a word too many does no harm."""
-    return words[1:] if words[:1] and words[0] == "run" else ()
+    """The data sets that a command runs, by their names or by a label; a word too many does no harm."""
+    labelled = [word.removeprefix("--label=")[len(_LABELLED) :] for word in words if _says_label(word)]
+    return [*(words[1:] if words[:1] and words[0] == "run" else ()), *labelled]
+
+
+def _says_label(word: str) -> bool:
+    return word.removeprefix("--label=").startswith(_LABELLED)
 
 
 def encode_rule(rule: Rule) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import apsw
 
 from headrace_queue.advice import for_job, with_advice
+from headrace_queue.job_course import MAX_ERRORS
 from headrace_queue.jobs import Job
 from headrace_queue.sqlite_jobs import move
 from headrace_queue.sqlite_rows import first, query, read_job
@@ -29,7 +30,7 @@ def bear_failures(db: apsw.Connection, job_id: int, now: float) -> None:
     if state not in (JobState.RUNNING, JobState.PAUSED):
         return
     failed, borne = row[1], row[2]
-    why = f"{failed:,} object{' has' if failed == 1 else 's have'} failed, and --max-errors is {borne:,}"
+    why = f"{failed:,} object{' has' if failed == 1 else 's have'} failed, and {MAX_ERRORS} is {borne:,}"
     remedy = "see what failed with `headrace report JOB --failed`, then `headrace retry JOB` goes on with the rest"
     move(db, job_id, state, ("fail",), now, _for_job(with_advice(why, remedy), job_id))
 

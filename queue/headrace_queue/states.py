@@ -59,6 +59,9 @@ JOB_MOVES: Final[dict[JobState, dict[str, JobState]]] = {
     JobState.CANCELLED: {"retry": JobState.QUEUED},
 }
 
+_SUFFERED: Final = {"pause": "be paused", "resume": "be resumed", "cancel": "be cancelled", "retry": "be retried"}
+"""What a person does to a job, as a text says it of the job."""
+
 BATCH_MOVES: Final[dict[BatchState, dict[str, BatchState]]] = {
     BatchState.READY: {"claim": BatchState.LEASED},
     BatchState.LEASED: {
@@ -88,7 +91,7 @@ def move_job(state: JobState, event: str) -> JobState:
     try:
         return JOB_MOVES[state][event]
     except KeyError:
-        raise IllegalTransition(f"a job that is {state} cannot {event}") from None
+        raise IllegalTransition(f"a job that is {state} cannot {_SUFFERED.get(event, event)}") from None
 
 
 def move_batch(state: BatchState, event: str) -> BatchState:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from headrace_queue.access_points import ARN
 from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_location
 from headrace_queue.dra_options import check_lustre_options, keeps_links
 from headrace_queue.errors import UsageError
@@ -311,11 +312,18 @@ def _check_rules(rules: Sequence[Rule]) -> None:
 
 
 def check_remotes(config: "Config", *locations: Location) -> None:
-    """Raises UsageError for the first whose remote config.toml does not know, offering the nearest one."""
+    """Raises UsageError for the first whose remote config.toml does not know, offering the nearest one; and for an
+    access point on a remote that knows none."""
     for location in locations:
         if location.remote is not None and location.remote not in config.remotes:
             why = f"config.toml has no remote called {location.remote}"
             raise UsageError(str(location), why, did_you_mean(location.remote, list(config.remotes)))
+        if location.remote is not None and location.bucket.startswith(ARN):
+            profile = config.remotes[location.remote].profile_name
+            if profile != "aws":
+                why = f"only AWS has access points, and {location.remote} is a remote of profile {profile}"
+                remedy = f'Set profile = "aws" for [remotes.{location.remote}], or name a remote that has it.'
+                raise UsageError(str(location), why, remedy)
 
 
 def _check_apart(config: "Config", start: Location, end: Location) -> None:

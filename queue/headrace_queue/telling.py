@@ -33,4 +33,5 @@ def tell(complaint: Complaint, exit_code: int, *, as_json: bool) -> None:
 
 def program() -> str:
     """headrace or headraced, as it was called."""
-    return Path(sys.argv[0]).name
+    name = Path(sys.argv[0]).name
+    return "headraced" if name == "__main__.py" else name  # `python -m headrace_daemon`

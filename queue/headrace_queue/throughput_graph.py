@@ -1,7 +1,7 @@
 """Bytes a second over the last minutes, as a small graph of block characters, or of plain ones."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
@@ -25,6 +25,10 @@ class Throughput:
         if self._slices and self._slices[-1][0] == number:
             grown += self._slices.pop()[1]
         self._slices.append((number, grown))
+
+    def forget_all_but(self, job_ids: Collection[int]) -> None:
+        """Totals of other jobs, which grow no more."""
+        self._totals = {number: total for number, total in self._totals.items() if number in job_ids}
 
     def rates(self, now: float, columns: int) -> list[float | None]:
         """Of the last slices that are over, the newest last; None for those before the first look."""

@@ -49,6 +49,12 @@ def watch(context: "typer.Context", request: "Request", manner: "Manner") -> int
     if manner.server is not None:
         why = "the daemon of another host cannot be told to watch a folder from here"
         raise UsageError("--watch with --url", why, "Call it on that host.")
+    if manner.here:
+        why = "a watch goes on for as long as a daemon runs, and this command would have to stay"
+        raise UsageError("--watch with --here", why, "Leave out --here, and start `headraced serve`.")
+    if request.files_from is not None or request.files_from0 is not None:
+        why = "a list says once and for all what is meant, and nothing new is in it"
+        raise UsageError("--watch with --files-from", why, "Use --include and --exclude.")
     from headrace_queue.command_options import words_of
     from headrace_queue.command_specs import specs_of
 

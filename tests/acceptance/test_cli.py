@@ -624,7 +624,7 @@ def test_jobs_are_steered(host: Host, hand: Hand) -> None:
     hand.plan(ITEMS, PLANNED)
     hand.work(failing=2)
     refused = host.run("resume", "1", code=2).stderr
-    assert "a job that is incomplete cannot resume" in refused
+    assert "a job that is incomplete cannot be resumed" in refused
     status = host.run("status", "1").stdout
     assert "access_denied: the bucket says no" in status
     assert "headrace retry 1" in status

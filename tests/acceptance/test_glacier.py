@@ -17,7 +17,7 @@ from headrace_daemon.demo.servers import S3Server
 from headrace_queue.states import JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.commands import remote_of
-from tests.support.site import Site
+from tests.support.site import Site, until
 
 KEYS = {"cold/a": "GLACIER", "cold/b c": "DEEP_ARCHIVE", "cold/ü": "GLACIER", "warm": "STANDARD"}
 COLD = {key for key in KEYS if key.startswith("cold/")}
@@ -46,6 +46,8 @@ class Lake:
         self.bucket = fresh_bucket(server)
         for key, storage_class in KEYS.items():
             self.s3.put_object(Bucket=self.bucket, Key=f"d/{key}", Body=content(key), StorageClass=storage_class)
+        self.s3.put_object(Bucket=self.bucket, Key="e/late", Body=b"late", StorageClass="GLACIER")
+        self.cold = ["e/late", *(f"d/{key}" for key in COLD)]
 
     @property
     def source(self) -> str:
@@ -63,8 +65,8 @@ class Lake:
         request = urllib.request.Request(f"{self.url}/moto-api/state-manager/{name}", body, method="POST")
         urllib.request.urlopen(request, timeout=30).close()
         for _ in range(looks or 0):
-            for key in COLD:
-                self.s3.head_object(Bucket=self.bucket, Key=f"d/{key}")
+            for key in self.cold:
+                self.s3.head_object(Bucket=self.bucket, Key=key)
 
     def inventory(self, sizes: dict[str, int]) -> str:
         """The location of the manifest of one, in two files in no order."""
@@ -83,7 +85,7 @@ class Lake:
 @pytest.fixture
 def lake(moto_s3: S3Server, tmp_path: Path) -> Iterator[Lake]:
     site = Site(
-        tmp_path / "site", {"m": remote_of(moto_s3)}, ['restore_poll = "300ms"', 'multipart_threshold = "5MiB"']
+        tmp_path / "site", {"m": remote_of(moto_s3)}, ['restore_poll = "600ms"', 'multipart_threshold = "5MiB"']
     )
     lake = Lake(moto_s3, site)
     try:
@@ -100,18 +102,16 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_archived_objects_fail_or_are_passed_over_and_bounds_end_a_job(lake: Lake, tmp_path: Path) -> None:
     """One drain over jobs of every kind; the worst exit code is its own."""
     site = lake.site
-    lake.restores_take(40)
     gone = lake.inventory({"d/warm": len(content("warm")), "d/was here": 7, "other/x": 1, "d/cold/a": 9})
     failing = site.enqueue(lake.source, tmp_path / "failing")
     skipping = site.enqueue(lake.source, tmp_path / "skipping", "--archived", "skip")
     bounded = site.enqueue(lake.source, tmp_path / "bounded", "--max-errors", 2)
     listed = site.enqueue(lake.source, tmp_path / "listed", "--inventory", gone, "--archived", "skip")
-    late = site.enqueue(lake.source, tmp_path / "late", "--archived", "restore", "--deadline", "3s")
-    copied = site.headrace("copy", f"{lake.source}/cold/a", f"m://{lake.bucket}/e/a")["job"]["id"]
+    copied = site.headrace("copy", f"{lake.source}/cold/a", f"m://{lake.bucket}/f/a")["job"]["id"]
     said = site.popen("headraced", "drain")
     _, errors = said.communicate(timeout=120)
     assert said.returncode == 4, errors
-    assert f"job {late} failed: its --deadline, " in errors
+    assert f"job {bounded} failed: 3 objects have failed, and " in errors
 
     report = site.report(failing)
     assert {key for key, line in report.items() if line.outcome == "failed"} == COLD
@@ -138,32 +138,32 @@ def test_archived_objects_fail_or_are_passed_over_and_bounds_end_a_job(lake: Lak
     assert site.job(copied).counters.failed == 1
     assert site.report(copied)[""].error == "archived"
 
-    lake.restores_take(None)
-    site.run("headrace", "retry", late)
-    site.run("headraced", "drain", "--job", late)
-    assert files_of(tmp_path / "late") == {key: content(key) for key in KEYS}, "the deadline counts no more"
-
 
 def test_a_job_waits_for_what_is_restored_through_a_kill_and_a_pause(
     lake: Lake, tmp_path: Path, servers_dir: Path
 ) -> None:
+    """Another job misses its deadline meanwhile, and is retried."""
     site, target = lake.site, tmp_path / "restored"
-    lake.restores_take(40)
+    lake.restores_take(25)
     daemon = site.serve()
+    late = site.enqueue(f"m://{lake.bucket}/e", tmp_path / "late", "--archived", "restore", "--deadline", "3s")
     job_id = site.enqueue(lake.source, target, "--archived", "restore", "--restore-tier", "Standard")
     waiting = site.until_job(job_id, lambda job: "DEEP_ARCHIVE and GLACIER" in (job.waiting or ""))
     assert str(waiting.waiting).startswith("3 objects are being restored from DEEP_ARCHIVE and GLACIER, the first is")
     assert files_of(target) == {"warm": content("warm")}, "nothing waits with them"
     with site.store() as store:
+        until(lambda: all(thaw.asked for thaw in store.thaws(job_id)))
         assert store.depth().batches == dict.fromkeys(store.depth().batches, 0), "no slot is held"
-        assert all(thaw.asked for thaw in store.thaws(job_id))
     daemon.kill()
 
     site.headrace("pause", job_id)
     site.serve()
     assert site.job(job_id).state is JobState.PAUSED
     site.headrace("resume", job_id)
+    missed = site.until_job(late, lambda job: job.state is JobState.FAILED)
+    assert str(missed.error).startswith("its --deadline, ")
     lake.restores_take(None)
+    site.headrace("retry", late)
     done = site.finish(job_id)
     assert files_of(target) == {key: content(key) for key in KEYS}
     assert (done.counters.done, done.counters.failed, done.counters.archived) == (4, 0, 0)
@@ -171,3 +171,5 @@ def test_a_job_waits_for_what_is_restored_through_a_kill_and_a_pause(
     log = (servers_dir / "moto" / "moto.log").read_text()
     asked = [line for line in log.splitlines() if f"POST /{lake.bucket}/d/" in line and "restore" in line]
     assert len(asked) == len(COLD), "each was asked for once"
+    site.finish(late)
+    assert files_of(tmp_path / "late") == {"late": b"late"}, "the deadline counts no more"

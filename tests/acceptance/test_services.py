@@ -74,7 +74,7 @@ def test_an_archived_object_is_a_failure_of_its_own(hub: Hub, tmp_path: Path) ->
     job = hub.sync(bucket, target, code=1)
     lines = {line.key: line for line in hub.lines(job)}
     assert outcomes(list(lines.values())) == {"good": "transferred", "old": "failed"}
-    assert lines["old"].error == "InvalidObjectState"
+    assert lines["old"].error == "archived"
     assert target.read() == {"good": b"good"}
 
 

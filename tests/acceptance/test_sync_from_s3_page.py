@@ -84,6 +84,7 @@ class Page:
         said = Said(ended.stdout, ended.stderr)
         assert ended.returncode == code, f"{arguments}: exit code {ended.returncode}\n{said}"
         assert "Traceback" not in said.errors
+        assert self.site.remotes["s3"].keys.secret_key not in said.out + said.errors
         return said
 
 
@@ -134,14 +135,35 @@ def synced(page: Page) -> Page:
     return page
 
 
+@dataclass
+class Daily:
+    """What the command of every day said, and what was there before and after it."""
+
+    said: Said
+    data: dict[str, bytes]
+    bucket: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def daily(host: Page) -> Daily:
+    shutil.rmtree(host.data, ignore_errors=True)
+    said = host.call("run", "sentinel2", "landsat", "--exclude-downloads", "--wait")
+    return Daily(said, read_tree(host.data), host.bucket.read())
+
+
+@pytest.fixture(scope="module")
+def alone(host: Page, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A state directory for which no daemon works."""
+    return str(tmp_path_factory.mktemp("alone"))
+
+
 # -- Quick start ---------------------------------------------------------------------------------------------------
 
 
-def test_quick_start_sync_processed_data(page: Page) -> None:
-    said = page.call("run", "sentinel2", "landsat", "--exclude-downloads", "--wait")
-    assert read_tree(page.data) == PROCESSED
-    assert f"Environment local: base directory {page.home} (it has no condition)" in said.errors
-    assert said.out.count("is done:") == 2
+def test_quick_start_sync_processed_data(host: Page, daily: Daily) -> None:
+    assert daily.data == PROCESSED
+    assert f"Environment local: base directory {host.home} (it has no condition)" in daily.said.errors
+    assert daily.said.out.count("is done:") == 2
 
 
 def test_quick_start_preview_what_will_be_synced(page: Page) -> None:
@@ -154,12 +176,34 @@ def test_quick_start_preview_what_will_be_synced(page: Page) -> None:
     assert not page.data.exists()
 
 
+def test_quick_start_works_on_the_spot_where_no_daemon_runs(page: Page, alone: str) -> None:
+    words = ("run", "landsat", "sentinel2", "--exclude-downloads", "--here")
+    said = page.call(*words, HEADRACE_STATE_DIR=alone)
+    assert read_tree(page.data) == PROCESSED
+    assert said.out.count("is done:") == 2
+    assert "No worker is running" not in said.errors
+    at = said.errors.splitlines().index(f"landsat: {page.bucket.url}/landsat/ -> {page.data}/landsat")
+    leaves_out, safe = "  leaves out: download/ (exclude-downloads)", "  existing files of the same size stay"
+    assert said.errors.splitlines()[at + 1 : at + 3] == [leaves_out, safe]
+    again = page.call("run", "landsat", "--exclude-downloads", "--here", "--json", HEADRACE_STATE_DIR=alone)
+    assert [entry["job"]["counters"]["unchanged"] for entry in json.loads(again.out)["jobs"]] == [2]
+    assert again.errors == "", "what reads JSON gets nothing beside it"
+    bare = page.bucket.url.replace("s3://", "bare://")
+    said = page.call("sync", bare, page.data / "more", "--here", code=4, HEADRACE_STATE_DIR=alone)
+    assert "NOPE_ACCESS_KEY_ID" in said.out + said.errors
+
+
 # -- Usage options -------------------------------------------------------------------------------------------------
 
 
 def test_basic_commands_sync_only_one_satellite(page: Page) -> None:
-    page.sync("landsat", "--exclude-downloads")
+    """With the group and the mode that files of a team get."""
+    group = os.getegid()
+    page.sync("landsat", "--exclude-downloads", "--group", group, "--umask", "007")
     assert read_tree(page.data) == {key: data for key, data in PROCESSED.items() if key.startswith("landsat/")}
+    file = page.data / "landsat/134_Arsuk/LC8_1.tif"
+    assert (file.stat().st_mode & 0o777, file.stat().st_gid) == (0o660, group)
+    assert file.parent.stat().st_mode & 0o777 == 0o770
 
 
 def test_advanced_options_are_in_the_help_and_a_slip_finds_the_nearest(page: Page) -> None:
@@ -174,10 +218,7 @@ def test_advanced_options_are_in_the_help_and_a_slip_finds_the_nearest(page: Pag
 
 
 def test_configuration_detection_goes_through_the_link_to_the_repository(page: Page) -> None:
-    assert [row["name"] for row in json.loads(page.call("datasets", "--json").out)["datasets"]] == [
-        "sentinel2",
-        "landsat",
-    ]
+    # that of the repository is what all other tests here find
     here = page.home / "headrace.toml"  # next to the link comes before what is next to its target
     here.write_text("[datasets.here]\nsource = 's3://b/x'\ndestination = 'x'\n")
     try:
@@ -195,14 +236,46 @@ def test_environment_detection_by_a_command_on_the_path(page: Page) -> None:
     assert not page.data.exists()
 
 
-def test_safe_operation_is_by_size(synced: Page) -> None:
-    same, other = synced.data / "landsat/134_Arsuk/LC8_1.tif", synced.data / "landsat/_reference/r.tif"
+@dataclass
+class Morning:
+    """One sync of a tree in which much had happened. same, short, theirs: files, and what each was before."""
+
+    counters: dict[str, Mapping[str, int]]
+    same: Path
+    short: Path
+    theirs: Path
+    before: os.stat_result
+
+
+@pytest.fixture(scope="module")
+def morning(host: Page) -> Morning:
+    """One file has another content in the same size, one is short, one belongs to somebody else, one is gone; and the
+    bucket has a new region."""
+    shutil.rmtree(host.data, ignore_errors=True)
+    write_tree(host.data, PROCESSED)
+    same, short = host.data / "landsat/134_Arsuk/LC8_1.tif", host.data / "landsat/_reference/r.tif"
     same.write_bytes(b"LANDSAT")
     os.utime(same, (0, 0))
-    other.write_bytes(b"short")
-    (counters,) = synced.sync("landsat", "--exclude-downloads")
-    assert (counters["done"], counters["unchanged"]) == (1, 1)
-    assert (same.read_bytes(), other.read_bytes()) == (b"LANDSAT", b"reference")
+    short.write_bytes(b"short")
+    theirs = host.data / "sentinel2/clipped/101_sermiligarssuk/S2B_2.tif"
+    if may_give_away():
+        os.chown(theirs, 54331, 54331)
+    before = theirs.stat()
+    (host.data / "sentinel2/clipped/134_Arsuk/S2B_1.tif").unlink()
+    new = {"landsat/101_sermiligarssuk/LC9.tif": b"new"}
+    host.bucket.fill(new)
+    try:
+        sentinel2, landsat = host.sync("sentinel2", "landsat", "--exclude-downloads")
+    finally:
+        host.bucket.delete(*new)
+    kept = host.home / "morning"
+    shutil.move(host.data, kept)  # for the other tests begin with nothing, or with their own
+    same, short, theirs = (kept / path.relative_to(host.data) for path in (same, short, theirs))
+    return Morning({"sentinel2": sentinel2, "landsat": landsat}, same, short, theirs, before)
+
+
+def test_safe_operation_is_by_size(morning: Morning) -> None:
+    assert (morning.same.read_bytes(), morning.short.read_bytes()) == (b"LANDSAT", b"reference")
 
 
 def test_directory_isolation_wherever_it_is_called(page: Page) -> None:
@@ -260,37 +333,21 @@ def test_updating_the_repository_is_all_that_an_update_takes(page: Page) -> None
 # -- Multi-user workflow -------------------------------------------------------------------------------------------
 
 
-def test_what_another_user_fetched_is_skipped(synced: Page) -> None:
-    theirs = synced.data / "sentinel2/clipped/101_sermiligarssuk/S2B_2.tif"
-    if may_give_away():
-        os.chown(theirs, 54331, 54331)
-    (synced.data / "sentinel2/clipped/134_Arsuk/S2B_1.tif").unlink()
-    before = theirs.stat()
-    (counters,) = synced.sync("sentinel2", "--exclude-downloads")
-    after = theirs.stat()
+def test_what_another_user_fetched_is_skipped(morning: Morning) -> None:
+    before, after, counters = morning.before, morning.theirs.stat(), morning.counters["sentinel2"]
     assert (counters["done"], counters["unchanged"]) == (1, 3)
     assert (before.st_ino, before.st_uid, before.st_mtime_ns) == (after.st_ino, after.st_uid, after.st_mtime_ns)
 
 
 def test_two_people_who_ask_for_the_same_get_one_job(page: Page, tmp_path: Path) -> None:
     nobody_works = str(tmp_path)
-    # what the command starts to do a dry run reads the same configuration, although no link leads it there
-    looked = page.call("run", "landsat", "--exclude-downloads", "--dry-run", HEADRACE_STATE_DIR=nobody_works)
-    assert "would transfer  2 objects" in looked.out
     first = page.call("run", "landsat", "--exclude-downloads", HEADRACE_STATE_DIR=nobody_works)
     again = page.call("run", "landsat", "--exclude-downloads", HEADRACE_STATE_DIR=nobody_works)
-    assert first.out.startswith("job 2: sync ")
+    assert first.out.startswith("job 1: sync ")
     assert f"headraced serve --config {page.repository}/headrace.toml" in first.errors
-    assert again.out.startswith("job 2 does this already and is queued: ")
-    assert "job 2, which is queued" in page.refused("run", "landsat", HEADRACE_STATE_DIR=nobody_works)[1]
-
-
-def test_files_of_a_team_get_its_group_and_mode(page: Page) -> None:
-    group = os.getegid()
-    page.sync("landsat", "--exclude-downloads", "--group", group, "--umask", "007")
-    file = page.data / "landsat/134_Arsuk/LC8_1.tif"
-    assert (file.stat().st_mode & 0o777, file.stat().st_gid) == (0o660, group)
-    assert file.parent.stat().st_mode & 0o777 == 0o770
+    assert "With --here, the command itself does the work." in first.errors
+    assert again.out.startswith("job 1 does this already and is queued: ")
+    assert "job 1, which is queued" in page.refused("run", "landsat", HEADRACE_STATE_DIR=nobody_works)[1]
 
 
 # -- Troubleshooting -----------------------------------------------------------------------------------------------
@@ -318,30 +375,29 @@ def test_error_configuration_not_found(page: Page, tmp_path: Path) -> None:
     assert any(f"{tmp_path}/headrace.toml (in the working directory)" in place for place in places)
 
 
-def test_error_credentials_not_configured(page: Page) -> None:
-    said = page.call("sync", page.bucket.url.replace("s3://", "bare://"), page.data, "--dry-run", code=4)
+def test_error_credentials_not_configured(page: Page, tmp_path: Path) -> None:
+    """Nobody works here: what the command starts to do a dry run reads the same configuration, although no link leads
+    it there."""
+    words = ("sync", page.bucket.url.replace("s3://", "bare://"), page.data, "--dry-run")
+    said = page.call(*words, code=4, HEADRACE_STATE_DIR=str(tmp_path))
     assert "NOPE_ACCESS_KEY_ID" in said.out + said.errors
 
 
 # -- Integration, security -----------------------------------------------------------------------------------------
 
 
-def test_automated_workflow_a_new_region_is_all_that_travels(synced: Page) -> None:
-    new = {"landsat/101_sermiligarssuk/LC9.tif": b"new"}
-    synced.bucket.fill(new)
-    try:
-        (counters,) = synced.sync("landsat", "--exclude-downloads")
-    finally:
-        synced.bucket.delete(*new)
-    assert (counters["done"], counters["unchanged"]) == (1, 2)
+def test_automated_workflow_a_new_region_is_all_that_travels(morning: Morning) -> None:
+    """And what had the wrong size."""
+    counters = morning.counters["landsat"]
+    assert (counters["done"], counters["done_bytes"]) == (2, len(b"new") + len(b"reference"))
+    assert counters["unchanged"] == 1
+    assert (morning.same.parents[1] / "101_sermiligarssuk/LC9.tif").read_bytes() == b"new"
 
 
-def test_security_the_bucket_is_only_read_and_no_secret_is_told(page: Page) -> None:
-    before = page.bucket.read()
-    said = page.call("run", "landsat", "--exclude-downloads", "--wait", "--json")
-    assert page.bucket.read() == before
-    secret = page.site.remotes["s3"].keys.secret_key
-    assert secret not in said.out + said.errors + page.site.config.read_text()
+def test_security_the_bucket_is_only_read_and_no_secret_is_told(host: Page, daily: Daily) -> None:
+    """Whatever a command here says is looked through for it, see `Page`."""
+    assert daily.bucket == ALL
+    assert host.site.remotes["s3"].keys.secret_key not in host.site.config.read_text() + host.site.logs()
 
 
 # -- Future enhancements -------------------------------------------------------------------------------------------
@@ -366,7 +422,6 @@ def test_selective_region_sync(page: Page) -> None:
     assert "is selected: --select 134_Arsukk" in said.errors
 
 
-def test_progress_of_large_transfers_in_a_pipe_is_lines(page: Page) -> None:
-    said = page.call("run", "sentinel2", "--exclude-downloads", "--wait")
-    assert "\x1b" not in said.errors
-    assert "\r" not in said.errors
+def test_progress_of_large_transfers_in_a_pipe_is_lines(daily: Daily) -> None:
+    assert "\x1b" not in daily.said.errors
+    assert "\r" not in daily.said.errors

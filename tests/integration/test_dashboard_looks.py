@@ -1,16 +1,18 @@
 """What `headrace watch` makes of a queue from look to look; the clocks are set by hand."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from headrace_queue.dashboard import Watching
+from headrace_queue import dashboard
+from headrace_queue.dashboard import Keys, Watching
 from headrace_queue.errors import UnknownJob
 from headrace_queue.jobs import Counters, Multipart, PartRecord, PlanStep
 from headrace_queue.pace import Estimate
-from headrace_queue.states import JobState
+from headrace_queue.states import EXIT_CODE, JobState
 from headrace_queue.store import Store
 from tests.support.queue import ENGINES, Bench, Clock, Engine, items
 
@@ -86,6 +88,43 @@ def test_a_job_that_ends_stays_for_a_minute_and_one_that_ended_before_is_not_sho
     later = bench.job().id
     assert [one.job.id for one in seen.look(10).jobs] == [later]
     assert sorted(seen.met) == [number, later], "whose endings are told when one leaves"
+
+
+def test_who_works_is_seen_however_many_wait(bench: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "_MOST_JOBS", 3)
+    number = planned(bench, 2)
+    bench.claim()
+    waiting = [bench.job().id for _ in range(5)]
+    view = watching(bench).look(10)
+    assert [one.job.id for one in view.jobs] == [number, *waiting[-2:]]
+    assert view.more
+
+
+def test_weeks_of_jobs_leave_little_behind(bench: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "_MOST_MET", 2)
+    seen, numbers = watching(bench), []
+    for _ in range(5):
+        number = bench.job().id
+        numbers.append(number)
+        seen.look(10)
+        bench.store.cancel(number)
+        bench.clock.now += 61
+        seen.look(10)
+    assert len(seen.met) <= 3, "one may not be counted as long over yet"
+    assert numbers[0] not in seen.met
+    assert seen.worst == EXIT_CODE[JobState.CANCELLED]
+    assert set(seen._paces) | set(seen._throughput._totals) <= {numbers[-1]}
+
+
+def test_a_terminal_that_is_gone_is_asked_no_more() -> None:
+    reading, writing = os.pipe()
+    keys = Keys(reading)
+    os.write(writing, b"jq")
+    assert keys.wait(0) == ["j", "q"]
+    os.close(writing)
+    assert keys.wait(0) == []
+    os.close(reading)
+    assert keys.wait(0) == [], "a closed one would be an error"
 
 
 def test_errors_come_the_newest_first_and_go_with_their_job(bench: Seen) -> None:

@@ -15,7 +15,9 @@ from headrace_daemon.schedules.firing import Firing
 from headrace_daemon.watching import run as running
 from headrace_daemon.watching import tree as trees
 from headrace_daemon.watching.inotify import IN_CREATE, IN_ISDIR, Inotify, parse
+from headrace_daemon.watching.memory import Memory, Sent, forget_others
 from headrace_daemon.watching.run import Watched, run_watch
+from headrace_daemon.watching.settling import Seen
 from headrace_daemon.watching.tree import OWN, Unwatchable
 from tests.support.tree_writer import Writer, files_below
 
@@ -52,6 +54,7 @@ class Uploads:
         self.firings: list[Firing] = []
         self.there: dict[str, bytes] = {}
         self.told: list[tuple[str, str]] = []
+        self.waits: list[str | None] = []
         self.busy = 0
         self.at: float | None = None
 
@@ -82,6 +85,9 @@ class Uploads:
     def tell(self, event: str, detail: str) -> None:
         self.told.append((event, detail))
 
+    async def wait(self, why: str | None) -> None:
+        self.waits.append(why)
+
     def named(self) -> set[str]:
         return {name for firing in self.firings for name in firing.names or ()}
 
@@ -93,8 +99,9 @@ class Uploads:
 
 @asynccontextmanager
 async def watched(uploads: Uploads, settle: float = SETTLE, rescan: float = 3600.0) -> AsyncIterator[None]:
-    what = Watched(str(uploads.root), settle, rescan, since=uploads.at)
-    task = asyncio.create_task(run_watch(what, uploads.fire, uploads.tell))
+    memory = Memory(uploads.root.parent / "watches" / "sent.json", ("here", "there"))
+    what = Watched(str(uploads.root), settle, rescan, since=uploads.at, memory=memory)
+    task = asyncio.create_task(run_watch(what, uploads.fire, uploads.tell, waits=uploads.wait))
     try:
         yield
         assert not task.done(), task.exception()
@@ -237,6 +244,54 @@ async def test_a_busy_tree_is_complete_in_the_end_also_after_restarts(
             writer.step()  # while nobody watches
     async with watched(uploads):
         await until(uploads.complete, lambda: uploads.firings)
+
+
+@pytest.mark.parametrize("by_events", [True, False])
+async def test_what_was_sent_is_not_sent_again_after_a_restart(
+    root: Path, by_events: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what the first sync of everything covered. What changed meanwhile is, also in the same size and time."""
+    if not by_events:
+        monkeypatch.setattr(running, "foreign", lambda root: "nfs")
+        monkeypatch.setattr(running, "SKEW", 0.0)
+    monkeypatch.setattr(running, "TICK", 0.0)
+    uploads = Uploads(root)
+    (root / "before").write_bytes(b"1")
+    ctime = (root / "before").stat().st_ctime
+    await until(lambda: time.time() - ctime > 2 * SETTLE, lambda: "the clock")
+    async with watched(uploads):
+        await until(lambda: "before" in uploads.there, lambda: uploads.firings)
+        for name in ("left", "changed", "caf\udce9"):
+            (root / name).write_bytes(b"1")
+        await until(lambda: {"left", "changed"} <= uploads.named(), lambda: uploads.firings)
+    assert "before" not in uploads.named()
+    status = (root / "changed").stat()
+    (root / "changed").write_bytes(b"2")
+    os.utime(root / "changed", ns=(status.st_mtime_ns, status.st_mtime_ns))
+    (root / "new").write_bytes(b"1")
+    for _ in range(2):
+        first = len(uploads.firings)
+        monkeypatch.setattr(running, "SKEW", 120.0)
+        async with watched(uploads):
+            await until(lambda first=first: None in [one.names for one in uploads.firings[first:]], uploads.named)  # type: ignore[misc]
+            await until(uploads.complete, lambda: uploads.firings)
+        again = {name for one in uploads.firings[first:] for name in one.names or ()}
+        assert again == ({"changed", "new"} if _ == 0 else set())
+
+
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "watches" / "a.json"
+    sent = Sent(12.5, {"a": Seen(1, 2, 3, 4), "caf\udce9": Seen(5, 6, 7, 8)})
+    Memory(file, ("a", "b")).save(sent)
+    assert Memory(file, ("a", "b")).load() == sent
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Memory(file, ("a", "c")).load() is None
+    for text in ("", "[]", "{}", '{"about": ["a", "b"], "until": 1, "files": {"a": [1]}}', "\xff"):
+        file.write_bytes(text.encode("latin-1"))
+        assert Memory(file, ("a", "b")).load() is None
+    (file.parent / "b.json").touch()
+    forget_others(tmp_path, {"b"})
+    assert [one.name for one in file.parent.iterdir()] == ["b.json"]
 
 
 def most_queued() -> int:

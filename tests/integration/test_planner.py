@@ -28,6 +28,7 @@ from headrace_daemon.planner.single import plan_one
 from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks, PlanEnd, PlanLimits, PlanPorts, PlanTask
 from headrace_daemon.s3.errors import AccessDenied, NoSuchBucket, NotFound, RemoteDown, TransportError
 from headrace_daemon.s3.types import Listed, Page
+from headrace_queue.advice import split_advice
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import (
     Action,
@@ -509,6 +510,33 @@ async def test_an_empty_source_empties_what_it_is_asked_to(tmp_path: Path) -> No
     await bench.run(source.lister(), destination.lister())
     await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
     assert keys(bench.work_off()) == ["a", "b"]
+
+
+async def test_what_is_selected_and_not_at_the_source_is_not_emptied(tmp_path: Path) -> None:
+    """A mistyped region, or one that was renamed, is as an empty source: other regions do not make up for it."""
+    source = Bucket({"a/1": 1, "a/2": 1, "renamed/x": 1})
+    destination = Bucket({"a/1": 1, "a/2": 1, "a/old": 1, "b/1": 1, "c/1": 1})
+    bench = Bench(tmp_path, Options(delete=True, select=("a", "b"), max_delete=None))
+    await bench.run(source.lister(), destination.lister())
+    with pytest.raises(JobFailure, match="nothing there is selected by --select b, so --delete") as why:
+        await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert "--allow-empty-source" in split_advice(str(why.value))[1]
+    assert bench.work_off() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        (Options(delete=True, select=("a", "b"), max_delete=None, allow_empty_source=True), ["a/old", "b/1"]),
+        (Options(delete=True, select=("a", "nowhere"), max_delete=None), ["a/old"]),
+    ],
+)
+async def test_what_is_selected_and_meant_to_go_goes(options: Options, gone: list[str], tmp_path: Path) -> None:
+    source, destination = Bucket({"a/1": 1}), Bucket({"a/1": 1, "a/old": 1, "b/1": 1, "c/1": 1})
+    bench = Bench(tmp_path, options)
+    await bench.run(source.lister(), destination.lister())
+    await bench.run(source.lister(), destination.lister(), phase=Phase.DELETE)
+    assert keys(bench.work_off()) == gone
 
 
 async def test_excluded_objects_survive_delete(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def listed(say: Say) -> dict[str, Any]:
 def test_from_the_first_to_the_last(say: Say) -> None:
     assert say("list").splitlines() == [
         "schedule noon of config.toml counts from the next start of headraced on.",
-        "No daemon runs, so nothing fires: start `headraced serve`.",
+        "No daemon is at work yet; schedules fire while `headraced serve` runs.",
     ]
     said = say("add", "often", "--every", "6h", "--", "run", "docs")
     assert said.startswith("schedule often: every 6 h 00 min; next ")
@@ -67,6 +67,9 @@ def test_from_the_first_to_the_last(say: Say) -> None:
     assert say("pause", "often") == "schedule often: paused\n"
     assert (listed(say)["often"]["paused"], listed(say)["often"]["due"]) == (True, None)
     assert say("resume", "often").startswith("schedule often: every 6 h 00 min; next ")
+    say("pause", "sunday")
+    say("resume", "sunday")
+    assert listed(say)["sunday"] == rows["sunday"]  # with the jitter that was drawn
     assert say("remove", "sunday") == "schedule sunday: removed\n"
     lines = say("list").splitlines()
     assert lines[0].split("  ")[0] == "SCHEDULE"

@@ -158,7 +158,7 @@ async def test_a_path_that_hangs_loses_no_firing_and_takes_one_thread(host: Host
         return "late"
 
     reader = CommandReader(patience=0.01)
-    with pytest.raises(NoAnswer, match="gave no answer in 0.01 s"):
+    with pytest.raises(NoAnswer, match=r"gave no answer in 0\.01 s"):
         await reader.read("n", hanging)
     firings = Firings(host.queue, host.config(), None, host.told, lambda: host.now, reader=reader)
     await host.add("n", Trigger.EVERY, HOURLY, "run", "a", planned=9_000.0, due=9_000.0)

@@ -217,3 +217,17 @@ def test_two_into_one_place_one_after_the_other(store: Store, bench: Bench) -> N
     ((between, _),) = enqueue_all(store, [replace(spec, destination="/fsx/b", after=(second.id,))], services)
     ((third, _),) = enqueue_all(store, [replace(spec, after=(between.id,))], services)
     assert stands(store, third)[1] == f"for job {between.id}"
+
+
+def test_who_asks_for_the_same_is_not_given_a_job_that_was_cancelled(store: Store, bench: Bench) -> None:
+    """It ends without having done it, once its worker has let go."""
+    services, spec = Services({}), JobSpec(Kind.SYNC, "s3://bucket/a/", "/fsx/a")
+    ((first, _),) = enqueue_all(store, [spec], services, attach=True)
+    assert enqueue_all(store, [spec], services, attach=True) == [(first, False)]
+    bench.plan(first, items(1))
+    bench.claim()
+    assert enqueue_all(store, [spec], services, attach=True)[0][0].id == first.id
+    store.cancel(first.id)
+    assert store.job(first.id).state is JobState.CANCELLING
+    with pytest.raises(Collision):
+        enqueue_all(store, [spec], services, attach=True)

@@ -10,7 +10,7 @@ import pytest
 from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.s3.errors import AccessDenied, NoSuchBucket, NotFound, Rejected, ServerFault
 from headrace_daemon.s3.restoring import Asked
-from headrace_daemon.thawing.looks import Looks
+from headrace_daemon.thawing.looks import MOST_ROUNDS, Looks
 from headrace_daemon.thawing.times import NO_CAPACITY
 from headrace_queue.jobs import Item, Options
 from headrace_queue.states import JobState
@@ -184,9 +184,29 @@ async def test_an_object_that_is_gone_vanished(scene: Scene) -> None:
     assert (scene.state, scene.bench.store.job(scene.job_id).counters.vanished) == (JobState.DONE, 1)
 
 
-@pytest.mark.parametrize("error", [NoSuchBucket("NoSuchBucket", "no", 404), ServerFault("InternalError", "no", 500)])
-async def test_what_may_pass_leaves_it_waiting(scene: Scene, error: Exception) -> None:
-    scene.remote.headers = error
+async def test_without_its_bucket_nobody_waits(scene: Scene) -> None:
+    """A batch finds out then, and ends the job as a whole."""
+    scene.remote.headers = NoSuchBucket("NoSuchBucket", "no", 404)
+    await scene.looks.look(scene.thaw)
+    assert scene.bench.store.put_back_thawed() == 1
+
+
+async def test_what_is_refused_and_said_to_be_readable_does_not_go_round_for_ever(scene: Scene) -> None:
+    """A service of which reading and looking do not agree."""
+    scene.remote.headers, store = {}, scene.bench.store
+    for _ in range(MOST_ROUNDS):
+        await scene.looks.look(scene.thaw)
+        assert store.put_back_thawed() == 1
+        batch = scene.bench.claim()
+        store.park(batch.lease, [(0, batch.items[0])])
+        store.complete(batch.lease)
+    await scene.looks.look(scene.thaw)
+    assert scene.told.lines == [("failed", "archived")]
+    assert scene.state is JobState.INCOMPLETE
+
+
+async def test_what_may_pass_leaves_it_waiting(scene: Scene) -> None:
+    scene.remote.headers = error = ServerFault("InternalError", "no", 500)
     with pytest.raises(type(error)):
         await scene.looks.look(scene.thaw)
     await scene.looks.later(scene.thaw, 8.0)

@@ -243,7 +243,7 @@ async def test_a_job_is_steered_from_state_to_state(host: V1Host, ada: httpx.Asy
     for move, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("retry", "queued")):
         assert (await ada.post(f"/v1/jobs/{number}/{move}")).json()["state"] == state
     answer = await ada.post(f"/v1/jobs/{number}/resume")
-    assert (answer.status_code, answer.json()["detail"]) == (409, f"job {number}: a job that is queued cannot resume")
+    assert (answer.status_code, answer.json()["detail"]) == (409, f"job {number}: a job that is queued cannot be resumed")
     await ada.post(f"/v1/jobs/{number}/cancel")
     await enqueue(ada, upward(host))
     assert (await ada.post(f"/v1/jobs/{number}/retry")).status_code == 409  # another one is in the way by now
@@ -473,7 +473,7 @@ async def test_the_command_asks_over_a_socket_and_waits_its_turn(tmp_path: Path)
                 listed = jobs.jobs([JobState.CANCELLED])
                 with pytest.raises(UnknownJob):
                     jobs.job(999)
-                with pytest.raises(IllegalTransition, match="a job that is cancelled cannot pause"):
+                with pytest.raises(IllegalTransition, match="a job that is cancelled cannot be paused"):
                     jobs.pause(job.id)
                 return [created, row.state, listed == [row], jobs.failures(job.id), list(jobs.report(job.id))]
 

@@ -179,7 +179,17 @@ def test_the_order_of_s3_is_left_as_it_is() -> None:
     late = ListedVersion("k", "parts", 1 * SECOND, True, False, 1, "e")
     early = ListedVersion("k", "plain", 2 * SECOND, False, False, 1, "e")
     assert in_order([late, early]) == [late, early]
-    assert in_order([early, late]) == [early, late], "the latest is not where S3 puts it: by their times"
+    assert in_order([early, late]) == [late, early], "which is the latest is said, and times are not"
+
+
+def test_a_page_of_versions_and_then_markers_may_be_that_of_s3() -> None:
+    """An upload in parts that began before a deletion, and was completed after it: the object is there."""
+    there = ListedVersion("k", "parts", 1 * SECOND, True, False, 1, "e")
+    marker = ListedVersion("k", "marker", 2 * SECOND, False, True)
+    assert in_order([there, marker]) == [there, marker]
+    assert [entry.version for entry in Chooser(9 * SECOND, 0).take(VersionsPage([there, marker], None))] == ["parts"]
+    old = ListedVersion("k", "old", 0, False, False, 1, "e")
+    assert in_order([there, old, marker]) == [there, marker, old], "of the others, by their times"
 
 
 # -- what the job says -------------------------------------------------------------------------------------------------

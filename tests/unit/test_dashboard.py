@@ -67,6 +67,17 @@ def test_a_row_tells_how_far_it_is_with_the_parts_under_way() -> None:
     assert "1 worker  2 running, 1 queued" in shown
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_number_of_a_job_is_never_cut(width: int) -> None:
+    rows = [line for line in text(FULL, width).splitlines() if line.startswith("123456  queued")]
+    assert len(rows) == 1
+    assert f"{7:>6}  running" in text(FULL, width)
+
+
+def test_jobs_that_are_left_out_are_told_of() -> None:
+    assert "2 running, 1 queued and more" in text(replace(FULL, more=True))
+
+
 def test_the_page_shows_a_busy_day() -> None:
     """What docs/terminal.md begins with."""
     listing = replace(
@@ -98,7 +109,7 @@ def test_the_page_shows_a_busy_day() -> None:
 def test_what_is_not_known_is_said() -> None:
     none = replace(FULL, workers=0, endpoints=None, no_endpoints="no worker is running", rates=[None] * 9, jobs=[])
     shown = text(none)
-    for words in ("NO WORKER", "Endpoints: no worker is running", "nothing measured yet", "No job is under way"):
+    for words in ("NO WORKER", "Endpoints: no worker is running", "nothing moved yet", "No job is under way"):
         assert words in shown
 
 

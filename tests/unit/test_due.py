@@ -265,3 +265,10 @@ def test_schedules_that_would_fire_each_other_for_ever(
 
 def test_instants_are_told_in_the_zone_of_the_rule() -> None:
     assert local_text(datetime(2026, 7, 1, 1, tzinfo=UTC).timestamp(), COPENHAGEN) == "2026-07-01 03:00:00 +0200"
+
+
+@pytest.mark.parametrize("label", [("--label", "dataset=docs"), ("--label=dataset=docs",)])
+def test_a_job_that_calls_itself_of_the_data_set_is_a_circle_too(label: tuple[str, ...]) -> None:
+    words = ("sync", "s3://b/a", "/fsx/a", *label)
+    assert circle({"a": (words, "docs")}) == ["a", "a"]
+    assert circle({"a": (words, "other")}) == []

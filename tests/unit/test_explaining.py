@@ -10,7 +10,6 @@ from headrace_daemon.transfer.judge import _PAUSE as PAUSES
 from headrace_queue.explaining import (
     BATCHES,
     PLANS,
-    REASONS,
     Facts,
     Finding,
     Limit,
@@ -24,6 +23,7 @@ from headrace_queue.pace import Estimate
 from headrace_queue.situation import Situation
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.tasks import Task, TaskKind, TaskSpec, TaskState
+from headrace_queue.waiting_reasons import REASONS
 
 NOW = 1_000_000.0
 UP, DOWN = Endpoint("lake", "https://one", True), Endpoint("lake", "https://two", False)

@@ -72,6 +72,7 @@ def config(tmp_path: Path) -> Config:
         ("sync", "lake://here/p", Request()),
         ("sync", "lake://here/p", Request(force_overwrite=True)),
         ("sync", "lake://here/p", Request(tags=["a=b=c"], requester_pays=True, as_of="2026-01-01T00:00:00.5Z")),
+        ("sync", "lake://here/p", Request(bounds=Bounds(max_size=0))),
         ("copy", "pond://here/k", Request(no_clobber=True, version_id="v1", tags=["a="])),
     ],
 )
@@ -146,6 +147,16 @@ def test_files_of_this_host_are_not_for_another_one(request_: Request, said: str
 )
 def test_what_takes_more_than_one_users_rights_is_not_for_another_host(request_: Request, option: str) -> None:
     with pytest.raises(UsageError, match="the rights of one user") as caught:
+        job_body("sync", "alps:/a", "lake://b", request_)
+    assert caught.value.what == option
+
+
+@pytest.mark.parametrize(
+    ("request_", "option"),
+    [(Request(max_errors=0), "--max-errors"), (Request(after=(7,)), "--after"), (Request(deadline="1h"), "--deadline")],
+)
+def test_what_the_api_has_no_field_for_is_not_left_out(request_: Request, option: str) -> None:
+    with pytest.raises(UsageError, match="no such option") as caught:
         job_body("sync", "alps:/a", "lake://b", request_)
     assert caught.value.what == option
 

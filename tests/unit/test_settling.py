@@ -75,7 +75,7 @@ def test_a_walk_that_finds_it_the_same_changes_nothing() -> None:
     look_at_all(settling, {"a": at(100)}, 110.0)
     settling.seen("a", at(100), 111.0)
     assert settling.ready() == ("a",)
-    settling.taken(["a"], remember=True)
+    settling.taken(["a"])
     settling.seen("a", at(100), 112.0)
     assert len(settling) == 0
     settling.seen("a", at(113), 113.0)

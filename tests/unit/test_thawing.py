@@ -1,10 +1,14 @@
 """Objects in archive classes: what a HEAD tells, what is asked of S3, when to look again, what an error means."""
 
+from typing import Any
+
 import pytest
 
 from headrace_daemon.s3.archived import ArchiveState, archive_state, refuse_archived
 from headrace_daemon.s3.classify import classify, classify_embedded
+from headrace_daemon.s3.describe import object_info
 from headrace_daemon.s3.errors import ObjectArchived, Rejected
+from headrace_daemon.s3.profiles import PROFILES
 from headrace_daemon.s3.restoring import build_restore
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.s3.xml import ErrorBody, parse_error
@@ -134,6 +138,21 @@ def test_so_does_a_copy_whose_refusal_comes_after_its_beginning() -> None:
 def test_answers_to_a_restore_are_not_repeated_by_the_wire(status: int, code: str) -> None:
     body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
     assert type(classify(status, lambda name: None, body)) is Rejected
+
+
+@pytest.mark.parametrize(("profile", "archived"), [("aws", "GLACIER"), ("s3", ""), ("seaweedfs", "")])
+def test_only_of_amazon_a_class_says_that_an_object_cannot_be_read(profile: str, archived: str) -> None:
+    """Others may call a class of their own so."""
+
+    class Answer:
+        def headers(self) -> list[tuple[str, str]]:
+            return [("etag", '"e"'), ("x-amz-storage-class", "GLACIER")]
+
+        def header(self, name: str) -> str | None:
+            return dict(self.headers()).get(name)
+
+    answer: Any = Answer()
+    assert object_info(answer, 1, "http://e", PROFILES[profile]).archived == archived
 
 
 def test_a_large_object_is_refused_before_its_parts_are_asked_for() -> None:

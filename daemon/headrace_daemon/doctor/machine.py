@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import Final
 
 import apsw
 
@@ -24,6 +25,9 @@ from headrace_queue.sqlite_connection import check_sqlite
 from headrace_queue.states import FINAL, BatchState
 from headrace_queue.store import open_store
 
+_SERVICE_USER: Final = "headrace"
+"""As whom the unit of systemd/ runs."""
+
 
 def user() -> Check:
     """Whose rights everything below was tried with."""
@@ -33,8 +37,17 @@ def user() -> Check:
     except KeyError:
         name = "a user without a name"
     if number == 0:
-        return ok("user", "root, who may do more than the daemon's user: sudo -u headrace headraced doctor")
+        how = f": sudo -u {_SERVICE_USER} headraced doctor" if _exists(_SERVICE_USER) else ""
+        return ok("user", f"root, who may do more than another user of the daemon{how}")
     return ok("user", f"{name} ({number})")
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def sqlite() -> Check:

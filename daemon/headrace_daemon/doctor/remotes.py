@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,8 @@ _UNREACHABLE: Final = {
     "tls": ("the TLS handshake failed", "Set ca_file of the remote to the certificate of the device or its authority."),
     "bad_response": ("what answers is no HTTP", "Is it https:// in place of http://, or another port?"),
 }
+_ADDRESSES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Of the AWS CLI and the SDKs (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html)."""
 _ONCE_MORE: Final = Retry(random.random, attempts=2, base=0.05, patience=0.0)
 """Two attempts: a pinned certificate is judged by the second engine, which takes over after the first one refused."""
 
@@ -114,10 +117,21 @@ async def _remote(asked: _Asked) -> list[Check]:
         *(asyncio.to_thread(certificate, asked.name, url, asked.config.ca_file) for url in urls)
     )
     return [
+        *unheeded_variables(asked.name, asked.config, os.environ),
         _credentials(name, asked.config.credentials, found, str(who), time.time()),
         *(check for check in (*answers, *certificates) if isinstance(check, Check)),
         capabilities(asked.name, profile_for(asked.config.profile, asked.config.endpoint_urls)),
     ]
+
+
+def unheeded_variables(name: str, config: RemoteConfig, environ: Mapping[str, str]) -> list[Check]:
+    """Addresses that the AWS CLI and the SDKs would take from the environment, where requests go to AWS itself."""
+    found = [variable for variable in _ADDRESSES if environ.get(variable)]
+    if not found or config.profile_name != "aws" or config.endpoint_urls:
+        return []
+    detail = f"{' and '.join(found)} {'is' if len(found) == 1 else 'are'} set and not heeded: {name}:// is AWS itself"
+    remedy = "Name the service in endpoint_urls of a remote; or leave it, if AWS is meant."
+    return [Check(f"address of {name}", Status.WARN, detail, remedy)]
 
 
 async def _who(found: Credentials | None, region: str | None) -> str:

@@ -59,7 +59,7 @@ async def _print_finds(looker: Looker, place: Location) -> int:
 def _finds(looker: Looker, place: Location) -> Finds:
     if looker.request.versions:
         return looker.versions(place, recursive=looker.request.recursive)
-    return looker.below(place, "store") if looker.request.recursive else looker.level(place)
+    return looker.everything(place) if looker.request.recursive else looker.level(place)
 
 
 async def _tell_of_folder(looker: Looker, place: Location) -> None:

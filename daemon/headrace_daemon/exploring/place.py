@@ -65,6 +65,16 @@ class Looker:
             async for page in pages:
                 yield page
 
+    async def everything(self, place: Location) -> Finds:
+        """All that is there, of a path also what is no file. Raises OSError, FileError, S3Error, JobFailure."""
+        if place.path is None:
+            found = self.below(place, "store")
+        else:
+            found = tree.everything(os.fspath(place.path), self.threads, self.unread.append)
+        async with aclosing(found) as pages:
+            async for page in pages:
+                yield page
+
     async def below(self, place: Location, links: LinkPolicy, *, sort: bool = True) -> Finds:
         """All objects or files there. Raises OSError, FileError, S3Error, JobFailure."""
         if place.path is not None:
@@ -109,6 +119,6 @@ async def _of_key(remote: Remote, place: Location) -> AsyncIterator[Find]:
 def _exact_path(path: Path) -> Find | None:
     try:
         return tree.one_path(os.fspath(path), path.name or "/")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         remedy = "Correct the path; is the file system mounted?"
         raise UsageError(str(path), "there is no such file or folder", remedy) from None

@@ -18,6 +18,9 @@ async def stat(looker: Looker) -> int:
     """Prints it; the exit code. Raises UsageError, S3Error, OSError."""
     place, request = looker.request.location, looker.request
     told = await _told(looker, place)
+    if told is None and request.version:
+        print(f"there is no version {shown(request.version)} of {shown(str(place))}", file=sys.stderr)
+        return NOTHING_THERE
     if told is None:
         print(f"nothing is at {shown(str(place))}", file=sys.stderr)
         return NOTHING_THERE

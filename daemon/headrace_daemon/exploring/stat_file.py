@@ -19,7 +19,7 @@ def tell_file(path: str, config: Config) -> Told:
     """Blocking. Raises UsageError where nothing is there, OSError."""
     try:
         status = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         remedy = "Correct the path; is the file system mounted?"
         raise UsageError(path, "there is no such file or folder", remedy) from None
     mode = status.st_mode

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Generator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from headrace_daemon.exploring.finds import Find, Finds, Kind
@@ -34,7 +35,22 @@ async def below(path: str, threads: FileThreads, links: LinkPolicy, tell: Callab
 
 async def level(path: str, threads: FileThreads) -> Finds:
     """What is directly in a folder, by the order of keys. Raises OSError where it cannot be read."""
-    finds = _level(path)
+    async with aclosing(_paged(_level(path), threads)) as pages:
+        async for page in pages:
+            yield page
+
+
+async def everything(path: str, threads: FileThreads, tell: Callable[[Problem], None]) -> Finds:
+    """All that is below a folder, whatever it is, by the order of keys; of folders those that are empty.
+
+    tell: is told of folders that cannot be read. Raises OSError where this one cannot.
+    """
+    async with aclosing(_paged(_deep(path, "", tell), threads)) as pages:
+        async for page in pages:
+            yield page
+
+
+async def _paged(finds: Generator[list[Find], None, None], threads: FileThreads) -> Finds:
     try:
         while (page := await threads.run(next, finds, None)) is not None:
             yield page
@@ -67,10 +83,42 @@ def _level(path: str) -> Generator[list[Find], None, None]:
         os.close(fd)
 
 
+def _deep(path: str, above: str, tell: Callable[[Problem], None]) -> Generator[list[Find], None, None]:
+    """above: what the names begin with, '' or a folder with its slash."""
+    for page in _level(path):
+        mine: list[Find] = []
+        for find in page:
+            named = replace(find, name=above + find.name)
+            if find.kind != "folder":
+                mine.append(named)
+                continue
+            yield mine
+            mine = []
+            below, held = _deep(os.path.join(path, find.name.removesuffix("/")), named.name, tell), False
+            try:
+                for found in below:
+                    held = held or bool(found)
+                    yield found
+            except OSError as error:
+                tell(Problem(named.name, "access_denied", error.strerror or str(error)))
+                continue
+            if not held:
+                yield [named]
+        yield mine
+
+
 def _look(path: str, name: str, status: os.stat_result) -> Find:
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         return Find(name.removesuffix("/") + "/", "folder", None, status.st_mtime_ns)
     kind: Kind = "file" if stat.S_ISREG(mode) else "link" if stat.S_ISLNK(mode) else "other"
-    target = os.readlink(path) if stat.S_ISLNK(mode) else ""
+    target = _target(path) if stat.S_ISLNK(mode) else ""
     return Find(name, kind, status.st_size if kind == "file" else None, status.st_mtime_ns, target=target)
+
+
+def _target(path: str) -> str:
+    """'' for a link that nobody may read, such as those of /proc."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

@@ -5,6 +5,7 @@ data sets stand in the script itself. The other sections belong to the programs 
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,16 @@ _OF_OTHERS: Final = {
     ("settings", "cores"): (NOTHING, "how much is under way at once follows what the service bears"),
     ("flags", "clear_downloads"): ("--exclude-downloads", "the preset does not fetch them at all"),
 }
+_PATHS: Final = ("base_dir", "local_base_dir")
+_OF_MAKERS: Final = frozenset(
+    {
+        *(("dates", "date1"), ("dates", "date2"), ("regions", "start_end_index")),
+        *(("flags", "download_flag"), ("flags", "post_processing_flag")),
+        *(("settings", "memory"), ("settings", "runtime"), ("settings", "env")),
+    }
+)
+_KNOWN: Final = frozenset({*_OF_OTHERS, *_OF_MAKERS, *(("paths", key) for key in _PATHS)})
+_LEAVES_OUT: Final = "Leave out the raw tiles: every folder called download."
 
 
 def import_glacier_ini(file: Path, values: Mapping[str, Mapping[str, str]]) -> Imported:
@@ -42,13 +53,19 @@ def import_glacier_ini(file: Path, values: Mapping[str, Mapping[str, str]]) -> I
     if cluster is not None:
         sections.append(("environments.hpc", {"command": "sbatch", "base_dir": cluster}))
         lines.append(Line("PATHS.base_dir", "[environments.hpc] base_dir", f"for {_CLUSTER}"))
+    elif "base_dir" in paths:
+        lines.append(Line("PATHS.base_dir", NOTHING, f"empty: no environment for {_CLUSTER}"))
     if local is not None:
         sections.append(("environments.local", {"base_dir": local}))
-        lines.append(Line("PATHS.local_base_dir", "[environments.local] base_dir", f"for {_ELSEWHERE}"))
+        whose = _ELSEWHERE if cluster is not None else "every host, for it has no condition"
+        lines.append(Line("PATHS.local_base_dir", "[environments.local] base_dir", f"for {whose}"))
+    elif "local_base_dir" in paths:
+        lines.append(Line("PATHS.local_base_dir", NOTHING, f"empty: no environment for {_ELSEWHERE}"))
     for name in DATASETS:
         place = f"{PLACE}/{name}/"
         sections.append((f"datasets.{name}", {"source": f"s3://{BUCKET}/{place}", "destination": place}))
-        sections.append((f"datasets.{name}.presets.exclude-downloads", {"exclude_folders": ["download"]}))
+        preset: dict[str, Value] = {"exclude_folders": ["download"], "help": _LEAVES_OUT}
+        sections.append((f"datasets.{name}.presets.exclude-downloads", preset))
     return Imported(
         program=PROGRAM,
         sections=tuple(sections),
@@ -56,7 +73,13 @@ def import_glacier_ini(file: Path, values: Mapping[str, Mapping[str, str]]) -> I
         lines=(*lines, *_others(values), *_of_script()),
         comments={"datasets.sentinel2": ("a relative destination counts from the base directory",)},
         next_steps=("headraced doctor CONFIG", "headrace run --all --exclude-downloads --dry-run CONFIG"),
+        warnings=() if cluster is not None else (_only_local(str(local)),),
     )
+
+
+def _only_local(folder: str) -> str:
+    what = f"[environments.local] is the only one and has no condition: every host uses {folder}, clusters too"
+    return f'{what}. do: add an [environments.hpc] above it (command = "sbatch", base_dir), or give it a hostname'
 
 
 def _folder(file: Path, paths: Mapping[str, str], key: str) -> str | None:
@@ -73,11 +96,25 @@ def _others(values: Mapping[str, Mapping[str, str]]) -> list[Line]:
     found = []
     for section, table in values.items():
         for key in table:
-            if section.upper() == "PATHS" and key in ("base_dir", "local_base_dir"):
+            if section.upper() == "PATHS" and key in _PATHS:
                 continue
-            ours, why = _OF_OTHERS.get((section.lower(), key), (NOTHING, "it is of the programs that make the data"))
-            found.append(Line(f"{word(section)}.{word(key)}", ours, why))
+            found.append(Line(f"{word(section)}.{word(key)}", *_other(section.lower(), key)))
     return found
+
+
+def _other(section: str, key: str) -> tuple[str, str]:
+    """What became of it, and why."""
+    if (section, key) in _OF_OTHERS:
+        return _OF_OTHERS[section, key]
+    if (section, key) in _OF_MAKERS:
+        return NOTHING, "it is of the programs that make the data"
+    known = {of for of, _ in _KNOWN}
+    if section not in known:
+        near = [name.upper() for name in get_close_matches(section, sorted(known), n=1)]
+        near = [f"[{name}]" for name in near]
+    else:
+        near = get_close_matches(key, sorted(name for of, name in _KNOWN if of == section), n=1)
+    return NOTHING, f"not known, not taken over{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def _of_script() -> tuple[Line, ...]:

@@ -10,7 +10,7 @@ Value: TypeAlias = "str | bool | list[str] | dict[str, str]"
 
 NOTHING: Final = "-"
 """What a line became that has no counterpart."""
-_WORD: Final = re.compile(r"[a-z][a-z_]{0,30}[a-z0-9]|[A-Z]{2,12}", re.ASCII)
+_WORD: Final = re.compile(r"[A-Za-z][a-z_]{0,30}[a-z0-9]?|[A-Z]{1,12}", re.ASCII)
 SHORTEST_SECRET: Final = 4
 """Characters; shorter ones would blot out ordinary words."""
 
@@ -36,8 +36,9 @@ class Imported:
     """A whole configuration.
 
     sections: (name, its keys), in the order in which they are written; `credentials` of a remote in `keys` is added
-    when the name of its file is known. keys: remote -> its keys. comments: section -> lines above it, without `#`.
-    next_steps: commands to type now, with CONFIG in place of the option that names the file.
+    when the name of its file is known. keys: remote -> its keys. comments: section -> lines below it, without `#`.
+    next_steps: commands to type now, with CONFIG in place of the option that names the file. warnings: what a person
+    should look at before. head: lines at the top of the file, without `#`.
     """
 
     program: str
@@ -46,6 +47,8 @@ class Imported:
     lines: tuple[Line, ...]
     comments: Mapping[str, tuple[str, ...]]
     next_steps: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:

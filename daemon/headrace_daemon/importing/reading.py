@@ -107,5 +107,16 @@ def parse_ini(file: Path, text: str) -> Mapping[str, Mapping[str, str]]:
     except configparser.Error as error:
         line = getattr(error, "lineno", None) or next(iter(getattr(error, "errors", [])), (None,))[0]
         where = f"{file}, line {line}" if line else str(file)
-        raise UsageError(where, "it is not an INI file, or has a key twice", "Correct that line.") from None
+        raise UsageError(where, *_of_ini(error)) from None
     return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def _of_ini(error: configparser.Error) -> tuple[str, str]:
+    """Why it is refused, and what to do; without any of the file's text."""
+    if isinstance(error, configparser.DuplicateOptionError):
+        return "there is a key for the second time in its section", "Keep one of the two."
+    if isinstance(error, configparser.DuplicateSectionError):
+        return "there is a section for the second time", "Put the keys of both into one."
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return "it is not an INI file: a key stands before any [SECTION]", "Name the config.ini of sync_from_s3.sh."
+    return "it is not an INI file: no KEY = VALUE and no [SECTION] stands there", "Correct that line."

@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from headrace_daemon.importing.glacier_ini import import_glacier_ini
 from headrace_daemon.importing.imported import Imported, Line, hidden
 from headrace_daemon.importing.reading import parse_ini, parse_yaml, read_foreign
+from headrace_daemon.importing.state import file_system_of, on_shared, state_dir_here
 from headrace_daemon.importing.toml_text import to_toml
 from headrace_daemon.importing.two_sides import import_two_sides
 from headrace_daemon.importing.writing import credentials_files, credentials_text, refuse_existing, write_all
@@ -21,6 +23,8 @@ from headrace_queue.errors import UsageError
 from headrace_queue.render import shown
 
 SHOW_ONLY: Final = Path("-")
+USUAL: Final = Path("headrace.toml")
+"""What is written where nobody says another name: every command finds it in the working directory."""
 _HEADER: Final = Line("THEIRS", "OURS", "")
 _YAML_NAMES: Final = (".yaml", ".yml")
 _INI_NAMES: Final = (".ini", ".cfg", ".conf")
@@ -34,7 +38,7 @@ def run_import(file: Path, output: Path, *, force: bool) -> int:
     text, mode = read_foreign(file)
     imported = _translated(file, text)
     try:
-        content, files = _checked(imported, file, Path("config.toml") if output == SHOW_ONLY else output)
+        content, files = _checked(imported, file, output)
         if output != SHOW_ONLY:
             _write(imported, output, content, files, force=force)
     except UsageError as error:
@@ -48,9 +52,12 @@ def run_import(file: Path, output: Path, *, force: bool) -> int:
 
 
 def _translated(file: Path, text: str) -> Imported:
-    if _is_ini(file, text):
-        return import_glacier_ini(file, parse_ini(file, text))
-    return import_two_sides(file, parse_yaml(file, text))
+    state_dir = state_dir_here()
+    if not _is_ini(file, text):
+        return import_two_sides(file, parse_yaml(file, text), state_dir / "reports")
+    imported = import_glacier_ini(file, parse_ini(file, text))
+    head, warning = on_shared(state_dir, file_system_of(state_dir))
+    return replace(imported, head=head, warnings=(*imported.warnings, *warning))
 
 
 def _is_ini(file: Path, text: str) -> bool:
@@ -63,8 +70,9 @@ def _is_ini(file: Path, text: str) -> bool:
 
 def _checked(imported: Imported, file: Path, output: Path) -> tuple[str, dict[str, Path]]:
     """The text of config.toml and the files with keys, once Headrace itself takes it. Raises UsageError."""
-    files = credentials_files(output, imported.keys)
-    content = to_toml(imported, file.name, files)
+    shown_only = output == SHOW_ONLY
+    files = credentials_files(USUAL if shown_only else output, imported.keys)
+    content = to_toml(imported, file.name, files, written=not shown_only)
     values = tomllib.loads(content)
     source = Source(values, file)
     try:
@@ -101,8 +109,11 @@ def _said(imported: Imported, file: Path, mode: int, output: Path, files: dict[s
     if imported.keys and mode & 0o077:
         what = f"warning: {file} holds keys and is open to others (mode {mode:04o})"
         lines += [f"{what}. do: chmod 600 {file}, and remove the keys from it once all works", ""]
+    if imported.warnings:
+        lines += [*(f"warning: {shown(text)}" for text in imported.warnings), ""]
     if output == SHOW_ONLY:
-        return [*lines, "Nothing was written. --output FILE writes it, and the keys beside it."]
+        beside = ", and the keys into files beside it, mode 0600" if files else ""
+        return [*lines, f"Nothing was written. --output FILE writes it{beside}."]
     lines += [f"wrote {path} (mode 0600)" for path in files.values()]
     lines += [f"wrote {output}", "", "next:"]
     return lines + [f"  {step.replace('CONFIG', f'--config {output}')}" for step in imported.next_steps]

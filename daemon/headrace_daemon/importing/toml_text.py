@@ -11,24 +11,31 @@ from headrace_daemon.importing.imported import Imported, Value
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
-def to_toml(imported: Imported, source: str, credentials: Mapping[str, Path]) -> str:
-    """credentials: remote -> the absolute path of the file with its keys. No key stands in what this gives."""
+def to_toml(imported: Imported, source: str, credentials: Mapping[str, Path], *, written: bool = True) -> str:
+    """credentials: remote -> the absolute path of the file with its keys; written: False where none is made, so that
+    only a comment names them. No key stands in what this gives."""
     head = [
         f"# Made by `headraced import-config` from {json.dumps(source, ensure_ascii=True)} of {imported.program}.",
         "# docs/coming-from.md says what became of each line; the commented config.toml shows all there is.",
+        *(f"# {text}" for text in imported.head),
     ]
-    return "\n".join([*head, *(line for section in _sections(imported, credentials) for line in section), ""])
+    sections = _sections(imported, credentials, written=written)
+    return "\n".join([*head, *(line for section in sections for line in section), ""])
 
 
-def _sections(imported: Imported, credentials: Mapping[str, Path]) -> list[list[str]]:
+def _sections(imported: Imported, credentials: Mapping[str, Path], *, written: bool) -> list[list[str]]:
     texts = []
     for name, values in imported.sections:
         own: dict[str, Value] = dict(values)
+        comments = list(imported.comments.get(name, ()))
         if (remote := name.removeprefix("remotes.")) in credentials and name.startswith("remotes."):
-            own["credentials"] = {"file": str(credentials[remote])}
+            if written:
+                own["credentials"] = {"file": str(credentials[remote])}
+            else:
+                comments.insert(0, 'credentials = { file = "…" }: its keys; --output FILE writes both')
         header = f"[{'.'.join(_key(part) for part in name.split('.'))}]"
         lines = ["", header, *(f"{_key(key)} = {_value(value)}" for key, value in own.items())]
-        texts.append([*lines, *(f"# {text}" for text in imported.comments.get(name, ()))])
+        texts.append([*lines, *(f"# {text}" for text in comments)])
     return texts
 
 

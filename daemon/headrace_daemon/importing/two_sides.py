@@ -5,6 +5,7 @@ endpoint_urls; `log` with the same and local_directory. Later ones have `service
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +45,10 @@ class _Side:
         return self.remote, self.keys
 
 
-def import_two_sides(file: Path, values: Mapping[str, Any]) -> Imported:
-    """Raises UsageError for what could not work, or what would lead to another place than theirs."""
+def import_two_sides(file: Path, values: Mapping[str, Any], reports: Path) -> Imported:
+    """reports: where this host keeps those of jobs. Raises UsageError for what could not work, or what would lead to
+    another place than theirs."""
+    _refuse_azure(file, "", values)
     if missing := [name for name in _SIDES if name not in values]:
         why = f"it has no section {missing[0]}"
         raise UsageError(str(file), why, "Name the config.yaml of s3_transfer.py, which has src and dst.")
@@ -65,7 +68,7 @@ def import_two_sides(file: Path, values: Mapping[str, Any]) -> Imported:
         program=PROGRAM,
         sections=tuple(sections),
         keys={names[side.name]: side.keys for side in sides.values() if side.keys is not None},
-        lines=(*lines, *_of_log(values.get("log"), sides.get("log")), *_unknown(values), *_of_program()),
+        lines=(*lines, *_of_log(values.get("log"), sides.get("log"), reports), *_unknown(values), *_of_program()),
         comments=_comments(sides, names),
         next_steps=("headraced doctor CONFIG", f"headrace run {DATASET} CONFIG --dry-run"),
     )
@@ -169,15 +172,15 @@ def _line_of_keys(name: str, keys: Keys | None) -> Line:
     return Line(theirs, f"[remotes.{name}] credentials", "a file of its own, mode 0600")
 
 
-def _of_log(table: Any, side: _Side | None) -> list[Line]:
+def _of_log(table: Any, side: _Side | None, reports: Path) -> list[Line]:
     if not isinstance(table, Mapping):
         return []
     lines = []
     if "local_directory" in table:
-        why = "reports/JOB.jsonl in state_dir; `headrace report JOB`"
+        why = f"{reports}/JOB.jsonl; `headrace report JOB`"
         lines.append(Line("log.local_directory", NOTHING, why))
     if side is not None:
-        command = f"headrace sync STATE_DIR/reports log://{side.bucket}/{side.prefix}"
+        command = f"headrace sync {shlex.quote(str(reports))} log://{side.bucket}/{side.prefix}"
         lines.append(
             Line("log, the shipping of logs", command, "whenever you want it; [schedules] does it by the clock")
         )
@@ -213,10 +216,14 @@ def _comments(sides: Mapping[str, _Side], names: Mapping[str, str]) -> dict[str,
 
 
 def _refuse_azure(file: Path, name: str, table: Mapping[str, Any]) -> None:
-    service = _text(file, name, table, "service").upper()
+    """name: of the side; '' for what stands beside them."""
+    key = f"{name}.service" if name else "service"
+    if not isinstance(table.get("service", ""), str):
+        raise UsageError(f"{key} in {file}", "it is no text", "Write AWS, or leave it out.")
+    service = (_text_or_none(table.get("service", "")) or "").upper()
     if service not in ("", "AWS"):
         why = "Headrace speaks S3, and this is another service"
-        raise UsageError(f"{name}.service in {file}", why, "Use rclone for this side, or an S3 gateway in front of it.")
+        raise UsageError(f"{key} in {file}", why, "Use rclone for this side, or an S3 gateway in front of it.")
 
 
 def _required(file: Path, name: str, table: Mapping[str, Any], key: str) -> str:

@@ -14,7 +14,7 @@ from headrace_daemon.planner.batches import cut
 from headrace_daemon.planner.disksort import DiskSorter
 from headrace_daemon.planner.entries import Entry, to_item
 from headrace_daemon.planner.errors import JobFailure
-from headrace_daemon.planner.extras import Extras, Toll, outside, refuse_empty_source, refuse_too_many
+from headrace_daemon.planner.extras import Extras, Regions, Toll, outside, refuse_empty_source, refuse_too_many
 from headrace_daemon.planner.filters import Filter
 from headrace_daemon.planner.merge import Segment, aligned, match
 from headrace_daemon.planner.task import PlanEnd, PlanPorts, PlanTask
@@ -42,6 +42,7 @@ class DeletePlan:
         self._options = task.lease.job.spec.options
         self._filter = Filter.of(self._options)
         self._extras = Extras(task.route)
+        self._regions = Regions(self._options.select)
         self._cursor = task.lease.cursor
         self._listed = 0
         self._there = 0
@@ -63,6 +64,7 @@ class DeletePlan:
             toll = Toll(extra, job.counters.deleted, self._there)
             if not options.allow_empty_source:
                 refuse_empty_source(job.spec.source, self._listed, extra)
+                self._regions.refuse_empty(job.spec.source)
             if options.dry_run:
                 await self._tell_all(sorter)
                 refuse_too_many(toll, options)
@@ -104,10 +106,11 @@ class DeletePlan:
                 "folder, which some services rewrite. Nothing was deleted, for what is foreign cannot be told. "
                 "Leave out --delete."
             )
-        destination = self._visible(segment.destination)
+        source, destination = self._visible(segment.source), self._visible(segment.destination)
         self._there += len(destination)
-        _, unmatched = match(self._visible(segment.source), destination)
+        _, unmatched = match(source, destination)
         gone = self._extras.gone(unmatched, segment.problems, segment.last)
+        self._regions.see(source, gone)
         return [entry for entry in gone if entry.key > self._cursor] if self._cursor else gone
 
     def _visible(self, entries: list[Entry]) -> list[Entry]:

@@ -1,6 +1,6 @@
 """Objects that only the destination has, and which of them may be called gone from the source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from headrace_daemon.files.names import shown
@@ -9,6 +9,7 @@ from headrace_daemon.planner.entries import Entry, Problem
 from headrace_daemon.planner.errors import JobFailure
 from headrace_queue.advice import with_advice
 from headrace_queue.jobs import Options
+from headrace_queue.selected_names import Selected
 
 
 class Extras:
@@ -79,6 +80,35 @@ def refuse_empty_source(source: str, listed: int, extra: int) -> None:
                 "with --allow-empty-source and --max-delete all.",
             )
         )
+
+
+class Regions:
+    """The names of --select, each as a source of its own: one that selects nothing there may be mistyped."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._missing = {name: Selected([name]) for name in names}
+        self._extra = dict.fromkeys(names, 0)
+
+    def see(self, source: Iterable[Entry], extra: Iterable[Entry]) -> None:
+        """source: what is selected there; extra: what only the destination has of it."""
+        if self._missing:
+            keys = [entry.key for entry in source]
+            gone = [entry.key for entry in extra]
+            self._missing = {name: chosen for name, chosen in self._missing.items() if not any(map(chosen.takes, keys))}
+            for name, chosen in self._missing.items():
+                self._extra[name] += sum(map(chosen.takes, gone))
+
+    def refuse_empty(self, source: str) -> None:
+        """Raises JobFailure where a name that selects nothing at the source would be emptied at the destination."""
+        for name in self._missing:
+            if self._extra[name]:
+                raise JobFailure(
+                    with_advice(
+                        f"{source}: nothing there is selected by --select {name}, so --delete would remove all "
+                        f"{self._extra[name]:,} objects of it at the destination. Nothing was deleted",
+                        "Check how it is spelled. If it is meant to go, start the job anew with --allow-empty-source.",
+                    )
+                )
 
 
 def refuse_too_many(toll: Toll, options: Options) -> None:

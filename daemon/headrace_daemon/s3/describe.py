@@ -68,7 +68,7 @@ def object_info(response: Response, size: int, endpoint: str, profile: Profile) 
         endpoint=endpoint,
         opaque_etag=is_opaque(response),
         tag_count=tag_count,
-        archived=_archived(archive) if archive else "",
+        archived=_archived(archive) if archive and profile.archives else "",
     )
 
 

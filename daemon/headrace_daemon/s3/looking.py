@@ -8,6 +8,7 @@ from lxml import etree
 from headrace_daemon.s3.engine import Buffer, Response
 from headrace_daemon.s3.errors import AccessDenied, Rejected, ServerFault
 from headrace_daemon.s3.operations import Operations, version_query
+from headrace_daemon.s3.reading import check_version
 from headrace_daemon.s3.request import Request, Trace
 from headrace_daemon.s3.xml import MalformedXml, bare_etag, local_name, parse, parse_time, texts
 
@@ -62,13 +63,15 @@ class Looking(Operations):
     async def all_headers(self, bucket: str, key: str, *, version: str = "") -> dict[str, str]:
         """Every header with which the service answers a HEAD of an object, names in lower case.
 
-        version: a version id, '' for the current one. Raises NotFound, AccessDenied and other S3Errors.
+        version: a version id, '' for the current one. Raises NotFound, AccessDenied, NotSupported
+        where another version came, and other S3Errors.
         """
         query = version_query(version)
         asking = {"x-amz-checksum-mode": "ENABLED"} if self.profile.checksums else {}
         request = Request("HeadObject", "HEAD", bucket, key, query, asking)
 
         def read(response: Response, _body: Buffer, _endpoint: str) -> dict[str, str]:
+            check_version(response, version)
             return dict(response.headers())
 
         try:

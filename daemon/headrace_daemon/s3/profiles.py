@@ -32,6 +32,7 @@ class Profile:
     acls: bool = True  # x-amz-acl has a meaning
     versions: bool = True  # versionId
     access_points: bool = False  # an ARN in place of a bucket
+    archives: bool = False  # a HEAD tells what has to be restored first; elsewhere a class may just be called GLACIER
     tells_what_it_drops: bool = False  # an attribute is stored or refused; others may lose it without a word
     etag_md5: bool = True  # the ETag of a single PUT is its MD5, unless encrypted with KMS or a customer's key
     virtual_hosts: bool = False  # the bucket goes into the host name where addressing is `auto`
@@ -51,6 +52,7 @@ PROFILES: Final[dict[str, Profile]] = {
         location_constraint=True,
         tells_what_it_drops=True,
         access_points=True,
+        archives=True,
         max_object=50 * 10**12,
     ),
     "s3": Profile("s3"),

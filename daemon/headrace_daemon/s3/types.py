@@ -39,7 +39,7 @@ class ObjectInfo:
     headers: dict[str, str] = field(default_factory=dict)
     endpoint: str = ""
     opaque_etag: bool = False  # encrypted with KMS or a customer's key: the ETag is no MD5
-    archived: str = ""  # the archive class or tier that keeps it from being read
+    archived: str = ""  # the archive class or tier that keeps it from being read; of Amazon alone
     tag_count: int = 0  # 0 also where the service does not say, as S3 does not without the right to read tags
 
 

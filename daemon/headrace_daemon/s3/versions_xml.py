@@ -61,11 +61,12 @@ def in_order(found: list[ListedVersion]) -> list[ListedVersion]:
 
     S3 sends them so (user guide, "Listing objects in a versioning-enabled bucket"): the latest stored first, which is
     not always the one with the latest time, for an upload in parts is as old as its beginning. Such a page is left as
-    it is. Other services (moto, SeaweedFS) send all versions and then all delete markers; those are sorted by time.
+    it is. Other services (moto, SeaweedFS) send all versions and then all delete markers; those are sorted by time,
+    behind the latest one, which they name.
     """
     if _is_in_order(found):
         return found
-    return sorted(found, key=lambda one: (one.key, -one.mtime_ns, not one.is_latest))
+    return sorted(found, key=lambda one: (one.key, not one.is_latest, -one.mtime_ns))
 
 
 def _is_in_order(found: list[ListedVersion]) -> bool:

@@ -29,8 +29,7 @@ def _whole(spec: JobSpec) -> JobSpec | None:
 
 
 class Firings:
-    """now: seconds since the epoch. chance: uniform from 0 to 1. file: where the configuration was read from. reader: of
-    commands."""
+    """now: seconds since the epoch. chance: uniform from 0 to 1. file: where the configuration was read from."""
 
     def __init__(
         self,
@@ -126,6 +125,15 @@ class Firings:
         except UsageError as error:
             await self._failed(schedule, schedule.standing, error)
             return False
+
+    async def waits(self, name: str, why: str | None) -> None:
+        """What keeps whoever watches from it, as the list shows it; None: nothing does any more."""
+        try:
+            schedule = await self._queue.read(lambda store: store.schedule(name))
+        except UnknownSchedule:
+            return
+        if schedule.standing.error != why:
+            await self._write(schedule, replace(schedule.standing, error=why))
 
     # -- all of them --------------------------------------------------------------------------------------------------
 

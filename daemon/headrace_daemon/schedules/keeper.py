@@ -89,9 +89,9 @@ class ScheduleKeeper:
             return
         self._version = version
         rows = await self._queue.read(_all)
-        dues = [row.standing.due for row in rows if row.standing.due is not None and row.standing.due > now]
+        dues = [due for row in rows if (due := _due(row)) is not None and due > now]
         self._next_look = min([now + SWEEP, *dues])
-        self._facts.schedules({row.name: (row.standing.succeeded, row.standing.due) for row in rows})
+        self._facts.schedules({row.name: (row.standing.succeeded, _due(row)) for row in rows})
         for row in rows:
             if self._is_due(row, now):
                 self._busy.add(row.name)
@@ -160,6 +160,11 @@ class ScheduleKeeper:
                 except Exception as error:  # noqa: BLE001 - whatever it is, the other schedules go on
                     self._facts.schedule_event(row.name, "trouble", f"{type(error).__name__}: {error}")
             await asyncio.sleep(AGAIN)
+
+
+def _due(row: Schedule) -> float | None:
+    """When it fires next; never while it is paused."""
+    return None if row.standing.paused else row.standing.due
 
 
 def _all(store: Store) -> list[Schedule]:

@@ -30,6 +30,13 @@ from headrace_queue.thaw import Thaw, ThawChanges
 
 MOST_ENDS: Final = 64
 """Jobs whose sources are kept open."""
+MOST_REMEMBERED: Final = 10_000
+MOST_ROUNDS: Final = 3
+"""How often an object may be refused as archived of which a HEAD then says that it can be read."""
+_CONTRADICTION: Final = with_advice(
+    "the service refuses to read it, for it is archived, and then says that it can be read",
+    "look at its storage class with `headrace stat`, or restore it otherwise",
+)
 _REFUSED: Final = (AccessDenied, NotSupported, Rejected)
 
 
@@ -43,6 +50,7 @@ class Looks:
         self._poll = poll
         self._ends: OrderedDict[int, BucketEnd] = OrderedDict()
         self._no_capacity: set[int] = set()  # jobs of which it was told
+        self._readable: OrderedDict[tuple[int, str, str], int] = OrderedDict()  # what came back at its first look
 
     async def look(self, thaw: Thaw) -> None:
         """Raises S3Error where the service does not answer, UsageError where its remote cannot be used, QueueError,
@@ -52,14 +60,16 @@ class Looks:
         key, version = end.key(thaw.item.key), end.version_of(thaw.item)
         try:
             state = archive_state(await end.remote.all_headers(end.bucket, key, version=version))
-            if state.readable:
+            if state.readable and self._contradicted(thaw):
+                await self._end_of(thaw, Outcome("failed", error=ARCHIVED, message=_CONTRADICTION))
+            elif state.readable:
                 await self._queue.write(lambda store: store.thawed(thaw.id))
             elif state.under_way:
                 await self._wait(thaw, job, state, thaw.asked or self._now())
             else:
                 await self._ask(thaw, job, end, state)
         except NoSuchBucket:
-            raise
+            await self._queue.write(lambda store: store.thawed(thaw.id))  # whoever reads it then fails the job
         except NotFound as error:
             await self._end_of(thaw, Outcome("vanished", message=str(error)))
         except _REFUSED as error:
@@ -97,6 +107,18 @@ class Looks:
             expected=expected(state.place, tier, asked),
         )
         await self._queue.write(lambda store: store.change_thaw(thaw.id, changes))
+
+    def _contradicted(self, thaw: Thaw) -> bool:
+        """Whether an object has come back too often that was refused as archived, and at its first look is not: it
+        would go round for ever."""
+        if thaw.looks:
+            return False
+        object_ = (thaw.job_id, thaw.item.key, thaw.item.version)
+        rounds = self._readable.pop(object_, 0) + 1
+        self._readable[object_] = rounds
+        if len(self._readable) > MOST_REMEMBERED:
+            self._readable.popitem(last=False)
+        return rounds > MOST_ROUNDS
 
     async def _end_of(self, thaw: Thaw, outcome: Outcome) -> None:
         """The report's line first, as with transfers."""

@@ -193,7 +193,8 @@ class BatchRun:
 
     async def _tell(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
         self._told.add(index)
-        if outcome.error == ARCHIVED and outcome.state == "failed":
+        # what is moved to a trash lies at the destination, and nobody restores it there
+        if outcome.error == ARCHIVED and outcome.state == "failed" and item.action is not Action.DELETE:
             if self._archived is Archived.RESTORE:
                 await self._recorder.park(index, item, retries)
                 return

@@ -115,6 +115,7 @@ class Download:
         info, data = await remote.get(
             self._source.bucket, self._source.key(item.key), size=item.size, version=self._source.version_of(item)
         )
+        self._source.check_then(item, info.etag)
         crc = to_text(crc64nvme(data))
         proof = prove(
             item.key,
@@ -183,6 +184,7 @@ class Download:
             source = self._source
             info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
             refuse_archived(info)
+            source.check_then(item, info.etag)
             receive = partial(
                 receive_object,
                 self._work,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder_marker
@@ -15,11 +16,15 @@ from headrace_daemon.flow.bandwidth import Bandwidth, take_all
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
+from headrace_daemon.s3.errors import NotFound
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.standing import Standing
 from headrace_queue.config import TransferConfig
 from headrace_queue.jobs import Item, Job
 from headrace_queue.writer import Queue
+
+NO_ID: Final = "null"
+"""The version id of what was written while a bucket kept no versions (user guide, "How S3 Versioning works")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,18 @@ class BucketEnd:
     def version_of(self, item: Item) -> str:
         """The version of this object that is read, '' for the current one."""
         return item.version or self.version
+
+    def is_then(self, item: Item, etag: str) -> bool:
+        """Of an object of the past: whether what has this ETag is what was chosen. A version with an id of its own
+        never changes; `null`, which is all that a bucket without versions has, is whatever was written last."""
+        return item.version != NO_ID or not item.etag or etag == item.etag
+
+    def check_then(self, item: Item, etag: str) -> None:
+        """Raises NotFound where it was overwritten since, see is_then."""
+        if not self.is_then(item, etag):
+            raise NotFound(
+                "overwritten", "it was overwritten since it was listed, and the bucket kept no version of it"
+            )
 
 
 READERS = 8

@@ -53,6 +53,7 @@ class Relay(IntoBucket):
         info, data = await source.remote.get(
             source.bucket, source.key(item.key), size=item.size, version=source.version_of(item)
         )
+        source.check_then(item, info.etag)
         crc = to_text(crc64nvme(data))
         self._prove_read(item, info, data, crc)
         brought = await self._attributes.of(item, info)
@@ -103,6 +104,7 @@ class Relay(IntoBucket):
             source = self._source
             info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
             refuse_archived(info)
+            source.check_then(item, info.etag)
             parts = _ObjectParts(self._source, item, info)
             brought = await self._attributes.of(item, info)
             create = self._attributes.creating(brought)

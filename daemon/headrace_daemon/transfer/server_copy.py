@@ -112,6 +112,8 @@ class ServerCopy:
         try:
             result = await self._attributes.send(brought, copy)
         except PreconditionFailed:
+            if fresh := await self._written_since(item):
+                return await self._whole(fresh)
             if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=item.size, message="exists already")
@@ -119,15 +121,33 @@ class ServerCopy:
             outcome = _copied(item.size, result, result.etag, result.crc64nvme, "etag")
         else:
             info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
+            if not source.is_then(item, info.etag):  # the service passes over the condition that was sent
+                raise PreconditionFailed("PreconditionFailed", "another object was copied than was listed", 412)
             outcome = await self._proven(item, info, result)
         await self._attributes.look_back(item, brought)
         outcome.lost = brought.lost_text
         return outcome
 
+    async def _written_since(self, item: Item) -> Item | None:
+        """The object as it is now, where the list was an inventory, which may be days old; None where it is the same.
+
+        Raises NotFound where what was chosen of the past is there no more; PreconditionFailed where another object was
+        written since it was listed: it is not the one that the job was to copy.
+        """
+        source = self._source
+        info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
+        if info.etag == item.etag:
+            return None
+        source.check_then(item, info.etag)
+        if self._work.job.spec.options.inventory is None:
+            raise PreconditionFailed("PreconditionFailed", "it was written since it was listed", 412)
+        return item._replace(etag=info.etag, size=info.size)
+
     async def _in_parts(self, item: Item, lease: Lease) -> Outcome:
         source, target = self._source, self._target
         info = await source.remote.head(source.bucket, source.key(item.key), version=source.version_of(item))
         refuse_archived(info)
+        source.check_then(item, info.etag)
         brought = await self._attributes.of(item, info)
         create = self._attributes.creating(brought)
         result = await copy_in_parts(self._work, lease, item, info, source, target, brought.options, create)

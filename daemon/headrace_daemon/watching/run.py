@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -19,7 +19,8 @@ from headrace_daemon.files.encoding import decode_path
 from headrace_daemon.files.names import FileError
 from headrace_daemon.schedules.firing import Fire, Firing
 from headrace_daemon.watching.inotify import Event, Inotify
-from headrace_daemon.watching.settling import SECOND_NS, Settling
+from headrace_daemon.watching.memory import Memory, Sent
+from headrace_daemon.watching.settling import MOST_NAMES, SECOND_NS, Seen, Settling
 from headrace_daemon.watching.tree import RootGone, Tree, Unwatchable, foreign, look, root_identity
 
 T = TypeVar("T")
@@ -48,19 +49,30 @@ EVENTS_OF_A_TURN: Final = 5_000
 @dataclass(frozen=True, slots=True)
 class Watched:
     """root: absolute. settle, rescan: seconds. encoded: names stand for keys by --encode-names. since: seconds since
-    the epoch of the last firing, before any restart; None: there was none."""
+    the epoch of the last firing, before any restart; None: there was none. memory: of what was sent before it."""
 
     root: str
     settle: float
     rescan: float = RESCAN
     encoded: bool = False
     since: float | None = None
+    memory: Memory | None = None
+
+
+async def _nobody(why: str | None) -> None:
+    """Nobody wants to know."""
 
 
 async def run_watch(
-    watched: Watched, fire: Fire, tell: Callable[[str, str], None], wall: Callable[[], float] = time.time
+    watched: Watched,
+    fire: Fire,
+    tell: Callable[[str, str], None],
+    wall: Callable[[], float] = time.time,
+    *,
+    waits: Callable[[str | None], Awaitable[None]] = _nobody,
 ) -> None:
-    """Until cancelled. tell: an event and its detail, for the log. wall: seconds since the epoch."""
+    """Until cancelled. tell: an event and its detail, for the log. wall: seconds since the epoch. waits: is told why
+    nothing is watched for the time being, and None once it is again."""
     own = True
     while True:
         try:
@@ -68,12 +80,15 @@ async def run_watch(
             if kind is not None and own:
                 own = False
                 tell("scans", f"{watched.root} is on {kind}: changes by other hosts make no events here")
-            await _Watch(watched, fire, wall, own=own).run()
+            await waits(None)
+            sent = await asyncio.to_thread(watched.memory.load) if watched.memory is not None else None
+            await _Watch(watched, fire, wall, sent, own=own).run()
         except Unwatchable as error:
             own = False
             tell("scans", f"{watched.root}: {error}")
         except RootGone as error:
             tell("waits", str(error))
+            await waits(f"{error}; it is looked for every {ROOT_LOOK:.0f} seconds")
             await _until_there(watched.root)
             own = True
 
@@ -126,8 +141,10 @@ class _Events:
 class _Watch:
     """One folder, by events (own) or by walks."""
 
-    def __init__(self, watched: Watched, fire: Fire, wall: Callable[[], float], *, own: bool) -> None:
-        """Raises RootGone, Unwatchable."""
+    def __init__(
+        self, watched: Watched, fire: Fire, wall: Callable[[], float], sent: Sent | None, *, own: bool
+    ) -> None:
+        """sent: before it began. Raises RootGone, Unwatchable."""
         self._watched = watched
         self._fire = fire
         self._wall = wall
@@ -135,9 +152,11 @@ class _Watch:
         self._identity = root_identity(watched.root)
         self._events = _Events() if own else None
         self._tree = Tree(watched.root, self._events.inotify if self._events is not None else None)
-        self._settling = Settling(watched.settle, own_clock=own)
+        self._settling = Settling(watched.settle, own_clock=own, taken=sent.files if sent is not None else None)
+        self._left: dict[str, Seen] = {}  # what the first sync of everything covers
         self._lost = True  # what happened is not known: everything has to be walked and synced
-        self._walked = watched.since  # what changed before that was found; seconds since the epoch
+        # what changed before that was found; seconds since the epoch
+        self._walked = sent.until if sent is not None else watched.since
         self._next_walk = 0.0
         self._next_all = 0.0
         self._let_go = 0.0  # when all has settled that was forgotten, for it was too much
@@ -228,7 +247,8 @@ class _Watch:
         if self._events is not None:
             self._events.lost = False
         since = int((self._found_until(wall) - self._watched.settle) * SECOND_NS)
-        await self._in_thread(lambda: self._walk(since, int(wall * SECOND_NS)))
+        first = since if self._walked is not None else since - int(SKEW * SECOND_NS)
+        await self._in_thread(lambda: self._walk(since, int(wall * SECOND_NS), first))
         self._settling.forget_before(since)
         self._walked = wall
         self._next_walk = self._clock() + max(WALK, WALK_SHARE * (self._clock() - began))
@@ -242,17 +262,21 @@ class _Watch:
             return wall - (TICK if self._events is not None else SKEW)
         return self._walked - SKEW
 
-    def _walk(self, since_ns: int, wall_ns: int) -> None:
+    def _walk(self, since_ns: int, wall_ns: int, first_ns: int) -> None:
         """Every file that changed since then waits until it has settled; one whose time lies ahead, too: the sync of
-        everything takes it for young as long as that is so."""
+        everything takes it for young as long as that is so. What changed before, and after first_ns, is left to that
+        sync, and noted: a later start would ask for it."""
 
         def wanted(status: os.stat_result) -> bool:
-            return status.st_ctime_ns >= since_ns or status.st_mtime_ns > wall_ns
+            return status.st_ctime_ns >= first_ns or status.st_mtime_ns > wall_ns
 
         for found in self._tree.walk("", wanted):
             now = self._clock()
             for one in found:
-                self._settling.seen(one.name, one.seen, now)
+                if one.seen.ctime_ns >= since_ns or one.seen.mtime_ns > wall_ns:
+                    self._settling.seen(one.name, one.seen, now)
+                elif one.seen.mtime_ns < since_ns and len(self._left) < MOST_NAMES:
+                    self._left[one.name] = one.seen
             self._check_stopping()
 
     def _check_stopping(self) -> None:
@@ -295,17 +319,31 @@ class _Watch:
             keys = {key for name in settled if (key := self._key(name)) is not None}
             why = "1 file changed" if len(keys) == 1 else f"{len(keys):,} files changed"
             if not keys or await self._fire(Firing(why, tuple(sorted(keys)))):
-                self._settling.taken(settled, remember=self._events is None)
+                self._settling.taken(settled)
+                await self._remember()
                 self._next_fire = now + (self._watched.settle if keys else 0.0)
             else:
                 self._next_fire = now + min(BUSY, max(self._watched.settle, LINGER))
         elif now >= self._next_all:
             newest = int((self._wall() - self._watched.settle) * SECOND_NS)
             if await self._fire(Firing("everything is looked at", None, newest)):
+                for name, seen in self._left.items():
+                    self._settling.covered(name, seen)
+                self._left.clear()
+                await self._remember()
                 self._next_all = self._let_go if self._let_go > now else now + self._watched.rescan
                 self._next_fire = now + self._watched.settle
             else:
                 self._next_fire = now + min(BUSY, max(self._watched.settle, LINGER))
+
+    async def _remember(self) -> None:
+        """What a later start would find changed, and was sent: what is older than the window of its walk is let go."""
+        wall = self._wall()
+        until = min(wall, self._walked if self._walked is not None else wall, self._settling.oldest() or wall)
+        self._settling.forget_before(int((until - 2 * SKEW - self._watched.settle) * SECOND_NS))
+        if self._watched.memory is not None:
+            sent = Sent(until, self._settling.remembered())
+            await asyncio.to_thread(self._watched.memory.save, sent)
 
     def _key(self, name: str) -> str | None:
         """What the file is called in the bucket; None for a name that none can be made of, which the sync of everything

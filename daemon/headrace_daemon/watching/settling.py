@@ -8,7 +8,7 @@ two looks at least `settle` seconds apart have to find it the same.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -35,14 +35,16 @@ class _Waiting:
 class Settling:
     """The names below one folder that changed. settle: seconds. own_clock: ctimes are by this host's clock."""
 
-    def __init__(self, settle: float, *, own_clock: bool, most: int = MOST_NAMES) -> None:
+    def __init__(
+        self, settle: float, *, own_clock: bool, most: int = MOST_NAMES, taken: Mapping[str, Seen] | None = None
+    ) -> None:
         self._settle = settle
         self._own_clock = own_clock
         self._most = most
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()  # by `until`, for each waits equally long
         self._later: dict[str, _Waiting] = {}  # those that wait for less than that: looked at, and too young
         self._ready: dict[str, Seen] = {}
-        self._taken: dict[str, Seen] = {}
+        self._taken: dict[str, Seen] = dict(taken or {})
         self.lost = False  # there were too many: whoever asks looks at everything
 
     def __len__(self) -> int:
@@ -99,12 +101,29 @@ class Settling:
     def ready(self) -> tuple[str, ...]:
         return tuple(self._ready)
 
-    def taken(self, names: Iterable[str], *, remember: bool = False) -> None:
-        """They are durably enqueued. remember: so that the next walk does not take them for changed anew."""
+    def taken(self, names: Iterable[str]) -> None:
+        """They are durably enqueued, which is remembered: the next walk does not take them for changed anew."""
         for name in names:
-            found = self._ready.pop(name, None)
-            if remember and found is not None:
-                self._taken[name] = found
+            if (found := self._ready.pop(name, None)) is not None:
+                self.covered(name, found)
+
+    def covered(self, name: str, found: Seen) -> None:
+        """What it was when a job was made that sends it."""
+        self._taken.pop(name, None)
+        self._taken[name] = found
+        if len(self._taken) > self._most:  # it costs no more than that the first of them may be sent again
+            del self._taken[next(iter(self._taken))]
+
+    def oldest(self) -> float | None:
+        """When the first of those changed that were met by a walk, or looked at, and are not taken yet; seconds since
+        the epoch."""
+        waiting = [one.seen for table in (self._waiting, self._later) for one in table.values() if one.seen is not None]
+        times = [seen.ctime_ns for seen in (*waiting, *self._ready.values())]
+        return min(times) / SECOND_NS if times else None
+
+    def remembered(self) -> dict[str, Seen]:
+        """All of them, as they were."""
+        return dict(self._taken)
 
     def forget_before(self, ctime_ns: int) -> None:
         """No later walk asks for what is older; what has a time of modification that lies ahead is always asked for."""

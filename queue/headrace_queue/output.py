@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from headrace_queue.telling import Complaint, tell
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -57,12 +59,13 @@ class Output:
         if self.failed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
-    def tell_lost(self, error: OSError) -> int:
-        """One line on stderr; the exit code."""
+    def tell_lost(self, error: Exception, *, as_json: bool = False) -> int:
+        """What got lost, on stderr; the exit code."""
         if isinstance(self._stream, _Watched):
             # Python tries once more when it ends, and would print a traceback
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        print(f"headraced: standard output: {error.strerror}", file=sys.stderr)
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        tell(Complaint("standard output", why, "Let it lead to where there is room."), LOST, as_json=as_json)
         return LOST
 
 
