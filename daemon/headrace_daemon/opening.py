@@ -120,7 +120,7 @@ def _written(
         root = Root.destination(folder, links=links, making=making)
     else:
         root = standing.open(folder, links, make=make)
-    landing = Landing(root, job.id, config.fsync, config.direct_io, room)
+    landing = Landing(root, job.id, config.fsync, config.direct_io, room, job.created)
     return FilesEnd(root, name, landing, encoded=options.encode_names, writers=writers(root.fd))
 
 

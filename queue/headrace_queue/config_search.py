@@ -121,7 +121,7 @@ def _must_exist(file: Path, named_by: str) -> Path:
         there = file.exists()
     except PermissionError as error:
         remedy = f"Let this user search the folders above it (chmod o+x), or correct {named_by}."
-        raise UsageError(f"configuration {file}", error.strerror, remedy) from None
+        raise UsageError(f"configuration {file}", f"{error.strerror}", remedy) from None
     if not there:
         raise UsageError(f"configuration {file}", "there is no such file", f"Correct {named_by}, or leave it out.")
     return file

@@ -348,6 +348,8 @@ def _remarks(facts: Facts) -> Iterable[Finding]:
 
 def _deadline(facts: Facts, deadline: float) -> Iterable[Finding]:
     left = deadline - facts.now
+    if left <= 0:
+        return  # one that was over when the job was tried again does not count
     slow = facts.left is not None and facts.left.least > left
     if left < _SOON_SECONDS or slow:
         what = f"Its deadline is in {format_duration(max(left, 0.0))}" + (", and it takes longer." if slow else ".")

@@ -56,7 +56,7 @@ def wait_for(
                     looked = time.monotonic()
                     display.update(jobs, parts_of(store, jobs))
                     before, alive = alive, any_live_worker(store, time.time())
-                    if alive != before:
+                    if alive != before and left is None:  # else this command starts and ends one itself
                         display.say(worker_news(alive))
 
             for jobs in follow(store, pick, pause):

@@ -17,7 +17,9 @@ def located(text: str | None, cwd: Path | None, *, delete: bool, look: bool) -> 
     location = Location.parse(text, cwd)
     if not location.name.endswith(".json"):
         why = "it names no manifest.json of an inventory"
-        raise UsageError(option, why, "Name it: s3://BUCKET/PREFIX/SOURCE-BUCKET/ID/DATE/manifest.json, or its path on this host.")
+        raise UsageError(
+            option, why, "Name it: s3://BUCKET/PREFIX/SOURCE-BUCKET/ID/DATE/manifest.json, or its path on this host."
+        )
     if look and location.path is not None and not location.path.is_file():
         raise UsageError(option, "there is no such file", "Correct the path, or name it as s3://…/manifest.json.")
     return str(location)

@@ -34,7 +34,8 @@ class Location:
     def parse(cls, text: str, cwd: Path | None = None, *, any_name: bool = False) -> "Location":
         """The location that a person wrote; a relative path counts from `cwd`, by default the working directory.
 
-        any_name: also a path that is no UTF-8, as Python has it from the command line. Raises UsageError for anything malformed.
+        any_name: also a path that is no UTF-8, as Python has it from the command line. Raises UsageError for anything
+        malformed.
         """
         if not text:
             raise UsageError("an empty location", "it says neither a bucket nor a path", _EXAMPLES)

@@ -20,7 +20,8 @@ _LINE_SECONDS: Final = 10.0
 _WORDS: Final = 72
 _KEPT: Final = 4
 """Of what is said of a job, what matters so much is never left out."""
-_SPARE: Final = 3
+_GOES_ON: Final = " goes on"
+_SPARE: Final = 2
 """Columns at the end of a line in which a terminal echoes ^C: in the last one it would begin another row."""
 _NUMBER: Final = len("job 123")
 _SHORTEST_BAR: Final = 6
@@ -48,7 +49,8 @@ def fitted_line(
         if least[0] >= _KEPT:
             break
         parts.remove(least)
-    return ", ".join(text for _, text in parts)
+    line = ", ".join(text for _, text in parts)
+    return line if len(line) <= columns else line.removesuffix(_GOES_ON)
 
 
 def _progress_parts(job: Job, rate: float | None, left: Estimate | None, moved: int | None) -> list[tuple[int, str]]:
@@ -68,7 +70,7 @@ def _progress_parts(job: Job, rate: float | None, left: Estimate | None, moved: 
     if job.waiting:
         parts.append((_KEPT, f"waits: {shown(job.waiting)}"))
     if job.state is JobState.PAUSED:
-        parts.append((_KEPT, f"paused, `headrace resume {job.id}` goes on"))
+        parts.append((_KEPT, f"paused, `headrace resume {job.id}`{_GOES_ON}"))
     return parts
 
 

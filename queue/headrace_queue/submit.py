@@ -18,8 +18,8 @@ from headrace_queue.deletions import delete_limit, refuse_without_effect, trash_
 from headrace_queue.dra_options import check_lustre_options, keeps_links
 from headrace_queue.errors import UsageError
 from headrace_queue.git_trees import refuse_git
-from headrace_queue.job_course import after_of, deadline_of
 from headrace_queue.inventory_option import located
+from headrace_queue.job_course import after_of, deadline_of
 from headrace_queue.jobs import Archived, Compare, JobSpec, Kind, Links, Options, Rule, Via
 from headrace_queue.key_files import check_key_files
 from headrace_queue.locations import Location, archive_locations, copy_locations, sync_locations

@@ -95,13 +95,13 @@ def wait_here(
     finally:
         work.stop(seconds)
     if ended is None:
-        _say_what_became(pick())
+        _say_what_became(pick(), f" --config {file}" if file is not None else "")
     return ended
 
 
-def _say_what_became(jobs: Sequence[Job]) -> None:
-    """Of the jobs of a user who left, as they are once what was in flight has arrived."""
+def _say_what_became(jobs: Sequence[Job], option: str) -> None:
+    """Of the jobs of a user who left, as they are once what was in flight has arrived. option: leads to their queue."""
     for job in jobs:
-        hint = f"`headraced drain --job {job.id}` goes on with it, `headrace cancel {job.id}` ends it"
+        hint = f"`headraced drain --job {job.id}{option}` goes on with it, `headrace cancel {job.id}{option}` ends it"
         text = f"is {job.state} all the same" if job.state in FINAL else f"stays in the queue: {hint}"
         print(f"job {job.id} {text}", file=sys.stderr)

@@ -374,7 +374,7 @@ def test_what_a_cancelled_job_left_is_removed_with_the_rights_of_its_user(home: 
             )
             store.snooze(batch.lease, 0.0, "as if its worker had ended")
             store.cancel(job.id)
-            left[name] = place / temp_name(job.id, "large")
+            left[name] = place / temp_name(job.id, "large", job.created)
             made_by(ALICE, left[name], b"half of it")
             home.jobs[f"cancelled {name}"] = job.id
     home.site.run("headraced", "drain", code=0)

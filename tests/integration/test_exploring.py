@@ -247,3 +247,43 @@ async def test_more_than_a_page_holds(
     assert await names_at(config, f"{bucket.url}/t", 60) == Names(True, whole)
     narrow = [f"{bucket.url}/{key}" for key in shown if key.startswith("many/2")]
     assert await names_at(config, f"{bucket.url}/many/2", 60) == Names(False, narrow)
+
+
+async def test_all_that_is_in_a_folder_is_shown_with_and_without_r(look: Look, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "sub" / "none").mkdir(parents=True)
+    (tree / "sub" / "x").touch()
+    (tree / "gone").symlink_to("nowhere")
+    os.mkfifo(tree / "pipe")
+    odd = tree / os.fsdecode(b"bad\xff")
+    odd.touch()
+    assert (await look("ls", tree)).out == ["bad\\udcff", "gone -> nowhere", "pipe", "sub/"]
+    below = await look("ls", tree, recursive=True)
+    assert (below.out, below.errors) == (["bad\\udcff", "gone -> nowhere", "pipe", "sub/none/", "sub/x"], [])
+    assert (await look("stat", odd)).code == 0
+
+
+@pytest.mark.parametrize("what", ["ls", "du", "stat"])
+async def test_a_path_that_cannot_be_read_is_told_in_three_lines(what: str, look: Look, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    found = await look(what, tmp_path / "loop" / "x")
+    assert (found.code, found.out) == (4, [])
+    assert [line.split(":")[0].strip() for line in found.errors][1:] == ["why", "do"]
+    assert found.errors[1] == "  why: Too many levels of symbolic links"
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="there is no such file or folder"):
+        await look(what, tmp_path / "file" / "x")
+
+
+async def test_no_other_version_is_shown_than_was_asked_for(servers: dict[str, S3Server], look: Look) -> None:
+    bucket = bucket_in(servers, "clone")
+    bucket.fill({"a": b"x"})
+    found = await look("stat", f"{bucket.url}/a", version="v1")
+    assert (found.code, found.out) == (4, [])
+    assert found.errors[-1] == "  do:  Leave out --version-id, or look at a service that keeps versions."
+    assert "Leave out --versions," in (await look("ls", bucket.url, versions=True)).errors[-1]
+    kept = bucket_in(servers, "moto")
+    kept.fill({"a": b"x"})
+    missing = await look("stat", f"{kept.url}/a", version="00000000-0000-0000-0000-000000000000")
+    assert (missing.code, missing.out) == (1, [])
+    assert "there is no version 0" in missing.errors[0]

@@ -182,6 +182,7 @@ async def test_a_root_that_moves_away_and_comes_back_is_watched_again(root: Path
         (root / "new").write_bytes(b"1")
         await until(lambda: "new" in uploads.there, lambda: uploads.told)
     assert {event for event, _ in uploads.told} == {"waits"}
+    assert [why is None for why in uploads.waits[-3:]] == [True, False, True]
 
 
 async def test_the_limit_of_watches_ends_in_walks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +254,6 @@ async def test_what_was_sent_is_not_sent_again_after_a_restart(
     """Nor what the first sync of everything covered. What changed meanwhile is, also in the same size and time."""
     if not by_events:
         monkeypatch.setattr(running, "foreign", lambda root: "nfs")
-        monkeypatch.setattr(running, "SKEW", 0.0)
     monkeypatch.setattr(running, "TICK", 0.0)
     uploads = Uploads(root)
     (root / "before").write_bytes(b"1")
@@ -264,19 +264,18 @@ async def test_what_was_sent_is_not_sent_again_after_a_restart(
         for name in ("left", "changed", "caf\udce9"):
             (root / name).write_bytes(b"1")
         await until(lambda: {"left", "changed"} <= uploads.named(), lambda: uploads.firings)
-    assert "before" not in uploads.named()
+    assert ("before" in uploads.named()) is not by_events  # by the clock of another host it may be young
     status = (root / "changed").stat()
     (root / "changed").write_bytes(b"2")
     os.utime(root / "changed", ns=(status.st_mtime_ns, status.st_mtime_ns))
     (root / "new").write_bytes(b"1")
-    for _ in range(2):
+    for changed in ({"changed", "new"}, set()):
         first = len(uploads.firings)
-        monkeypatch.setattr(running, "SKEW", 120.0)
         async with watched(uploads):
-            await until(lambda first=first: None in [one.names for one in uploads.firings[first:]], uploads.named)  # type: ignore[misc]
+            await until(lambda first=first: any(one.names is None for one in uploads.firings[first:]), uploads.named)  # type: ignore[misc]
             await until(uploads.complete, lambda: uploads.firings)
         again = {name for one in uploads.firings[first:] for name in one.names or ()}
-        assert again == ({"changed", "new"} if _ == 0 else set())
+        assert again == changed
 
 
 def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path) -> None:

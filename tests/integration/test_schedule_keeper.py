@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from headrace_daemon.facts import Facts
+from headrace_daemon.s3.connect import Remotes
+from headrace_daemon.schedules.build import keeper_of
 from headrace_daemon.schedules.firing import Firing
 from headrace_daemon.schedules.firings import Firings
 from headrace_daemon.schedules.keeper import ScheduleKeeper
@@ -265,6 +267,36 @@ async def test_a_watch_that_breaks_harms_nobody_else(host: Host) -> None:
 
 async def _told(host: Host, event: tuple[str, str, str]) -> bool:
     return event in host.told.events
+
+
+async def test_a_watched_folder_that_is_gone_is_in_the_list_while_it_lasts(host: Host, tmp_path: Path) -> None:
+    """The real watch of a daemon: the folder is not there when it starts, comes, and goes."""
+    root = tmp_path / "root"
+    config = Config.model_validate({"state_dir": tmp_path, "remotes": {}})
+    words = ("sync", str(root), "s3://b/root/")
+    keeper = keeper_of(config, None, host.queue, Remotes(config, host.told), host.told, "w1")
+    await host.add("s", Trigger.WATCH, Rule(settle=0.05), *words)
+
+    async def note(told: bool) -> bool:
+        error = (await host.row("s")).standing.error
+        return (error is not None and str(root) in error) is told
+
+    task = asyncio.create_task(keeper.run())
+    try:
+        await host.until(lambda: note(True))
+        task.cancel()
+        await asyncio.wait([task])
+        root.mkdir()
+        task = asyncio.create_task(
+            keeper_of(config, None, host.queue, Remotes(config, host.told), host.told, "w1").run()
+        )
+        await host.until(host.jobs)
+        assert await note(False)
+        root.rename(tmp_path / "away")
+        await host.until(lambda: note(True))
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_names_that_changed_become_the_list_of_the_job(host: Host, tmp_path: Path) -> None:

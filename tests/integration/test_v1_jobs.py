@@ -243,7 +243,10 @@ async def test_a_job_is_steered_from_state_to_state(host: V1Host, ada: httpx.Asy
     for move, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("retry", "queued")):
         assert (await ada.post(f"/v1/jobs/{number}/{move}")).json()["state"] == state
     answer = await ada.post(f"/v1/jobs/{number}/resume")
-    assert (answer.status_code, answer.json()["detail"]) == (409, f"job {number}: a job that is queued cannot be resumed")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        409,
+        f"job {number}: a job that is queued cannot be resumed",
+    )
     await ada.post(f"/v1/jobs/{number}/cancel")
     await enqueue(ada, upward(host))
     assert (await ada.post(f"/v1/jobs/{number}/retry")).status_code == 409  # another one is in the way by now

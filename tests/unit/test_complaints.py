@@ -10,6 +10,7 @@ import pytest
 
 WRONG = """
 headrace frobnicate
+headrace stauts
 headrace --frob
 headrace --config
 headrace --config /nope jobs
@@ -35,6 +36,8 @@ headrace wait
 headrace explain
 headrace explain x
 headrace report 1 --sort x
+headrace report 1 --reverse
+headrace completion
 headrace report 1 --limit -1
 headrace cancel -1
 headrace purge --older-than long
@@ -47,6 +50,8 @@ headrace sync s3://b/p s3://c/q --priority 5000
 headrace sync s3://b/p s3://c/q --compare colour
 headrace sync s3://b/p s3://c/q --max-errors -1
 headrace sync s3://b/p s3://c/q --deadline soon
+headrace sync s3://b/p s3://c/q --deadline=-5h
+headrace sync s3://b/p s3://c/q --deadline 2026-13-45
 headrace sync s3://b/p s3://c/q --after x
 headrace sync s3://b/p s3://c/q --links maybe
 headrace sync s3://b/p s3://c/q --wait=yes
@@ -102,4 +107,39 @@ def test_wrong_use_is_three_lines(
     for line in (what.removeprefix(f"{name}: "), why.removeprefix("  why: "), remedy.removeprefix("  do:  ")):
         assert line.strip()
         assert "\\n" not in line, "a whole page is no reason"
+        assert line.count("Did you mean") < 2
+        assert "isoformat" not in line
         assert len(line) < 250
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("headrace stauts", "stauts"),
+        ("headrace --config {dir}/file/c.toml jobs", "configuration {dir}/file/c.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    words: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", shlex.split(words.format(dir=tmp_path)))
+    assert importlib.import_module(MAINS["headrace"]).main() == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith("headrace: ")
+    assert first.endswith(f" {what.format(dir=tmp_path)}")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_file_in_the_place_of_the_state_directory_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").write_text("x", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["headrace", "jobs"])
+    assert importlib.import_module(MAINS["headrace"]).main() == 2
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        f"headrace: state_dir {tmp_path / 'state'}",
+        "  why: it is no directory, and the queue and the reports are kept in one",
+    ]

@@ -21,7 +21,8 @@ from headrace_daemon.doctor.folders import (
 )
 from headrace_daemon.doctor.identity import shortened
 from headrace_daemon.doctor.kernel import kernel_settings, memory, memory_of_group, other_limits
-from headrace_daemon.doctor.remotes import capabilities
+from headrace_daemon.doctor.machine import user
+from headrace_daemon.doctor.remotes import capabilities, unheeded_variables
 from headrace_daemon.files.mounts import Space
 from headrace_daemon.s3.profiles import PROFILES
 from headrace_queue.config import Config, DatasetConfig, RemoteConfig, TransferConfig
@@ -206,3 +207,25 @@ def test_the_folders_of_data_sets_are_looked_at_once_each(tmp_path: Path, monkey
         (f"destination {tmp_path}/out", Status.OK),
         (f"source {tmp_path}/in", Status.OK),
     ]
+
+
+def test_an_address_in_the_environment_is_not_heeded_and_told() -> None:
+    environ = {"AWS_ENDPOINT_URL": "http://user:secret@127.0.0.1:9000", "AWS_ENDPOINT_URL_S3": ""}
+    (check,) = unheeded_variables("s3", RemoteConfig(), environ)
+    assert (check.status, check.name) == (Status.WARN, "address of s3")
+    assert "AWS_ENDPOINT_URL is set and not heeded" in check.detail
+    assert "endpoint_urls" in check.remedy
+    assert "secret" not in str(check)
+    assert unheeded_variables("s3", RemoteConfig(), {}) == []
+    assert unheeded_variables("lake", RemoteConfig(endpoint_urls=("http://127.0.0.1:1",)), environ) == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_root_is_sent_to_a_user_that_exists_alone(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(name: str) -> None:
+        if not there:
+            raise KeyError(name)
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("pwd.getpwnam", of)
+    assert ("sudo -u headrace headraced doctor" in user().detail) is there

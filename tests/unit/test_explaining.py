@@ -192,6 +192,25 @@ TABLE: dict[str, tuple[Facts, str, str, str]] = {
         "412 objects asked for; the first can be read by about",
         "--restore-tier",
     ),
+    "an archive class, by the quickest tier": (
+        facts(make(options=Options(restore_tier="Expedited")), situation=Situation(thawing=1)),
+        "Objects are being restored from an archive class",
+        "1 object asked for",
+        "Nothing to do: S3 takes minutes to days.",
+    ),
+    "its daemon was killed": (
+        facts(workers=0, last_sign=NOW - 4),
+        "No worker is running",
+        "the process of its daemon is gone; its last sign of life was 4.0 s ago",
+        "headraced serve",
+    ),
+    "it moves by parts": (facts(moved=True, under_way=50), "It moves.", "3 of 9, 350 B so far", ""),
+    "failed with parts": (
+        facts(make(JobState.FAILED), under_way=50),
+        "as a whole",
+        "50 B of large objects are safe",
+        "headrace retry 7",
+    ),
     "it moves": (facts(rate=2.0**20, moved=True), "It moves: 1.0 MiB/s. Nothing is wrong.", "3 of 9, 300 B so far", ""),
     "it moves, with an end in sight": (
         facts(rate=2.0**20, moved=True, left=Estimate(60, 60)),
@@ -319,3 +338,11 @@ def test_a_finding_is_read_by_people_and_by_programs() -> None:
     assert finding_lines(finding) == ["It waits\\x1b.", "  seen: seen\\n"]
     assert finding_lines(Finding("a", "b", "c")) == ["a", "  seen: b", "  do:   c"]
     assert finding_json(finding) == {"what": "It waits\x1b.", "evidence": "seen\n", "remedy": None}
+
+
+@pytest.mark.parametrize(("tier", "said"), [("Bulk", True), ("Standard", False), ("Expedited", False)])
+def test_no_tier_is_proposed_that_was_given(tier: str, said: bool) -> None:
+    job = make(options=Options(restore_tier=tier))
+    (finding,) = explain_job(facts(job, situation=Situation(thawing=1)))
+    assert ("Standard" in finding.remedy) == said
+    assert ("not for DEEP_ARCHIVE" in finding.remedy) == (tier != "Expedited")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace_daemon.importing.run import run_import
+from headrace_daemon.importing.state import file_system_of, on_shared
 from headrace_queue.config import load_config
 from headrace_queue.errors import UsageError
 
@@ -90,6 +91,11 @@ def test_two_sides_of_one_service_are_one_remote(tmp_path: Path) -> None:
     assert made["datasets"]["transfer"]["destination"] == "store://out/a/b/"
 
 
+def test_another_service_is_refused_beside_the_sides_too(tmp_path: Path) -> None:
+    error = refusal(config_yaml(tmp_path, side("in"), side("out"), service="AZURE"), tmp_path / "c.toml")
+    assert error.what.startswith("service in ")
+
+
 def test_without_keys_the_default_chain_counts(tmp_path: Path) -> None:
     bare = {"access_key": "", "secret_access_key": None}
     made = imported(config_yaml(tmp_path, side("in", **bare), side("out")), tmp_path / "c.toml")
@@ -101,7 +107,7 @@ def test_the_place_for_logs_is_kept(tmp_path: Path, capsys: pytest.CaptureFixtur
     log = side("logs", bucket_prefix="") | {"local_directory": "logs"}
     made = imported(config_yaml(tmp_path, side("in"), side("out"), log=log), tmp_path / "c.toml")
     assert set(made["remotes"]) == {"store", "log"}
-    assert "log://logs/" in capsys.readouterr().err
+    assert "/reports log://logs/" in capsys.readouterr().err
 
 
 def test_numbers_stay_as_they_are_written(tmp_path: Path) -> None:
@@ -235,7 +241,12 @@ def test_two_folders_become_two_environments(tmp_path: Path, capsys: pytest.Capt
     assert made["datasets"]["sentinel2"] == {
         "source": "s3://greenland-glacier-data/1_download_merge_and_clip/sentinel2/",
         "destination": "1_download_merge_and_clip/sentinel2/",
-        "presets": {"exclude-downloads": {"exclude_folders": ["download"]}},
+        "presets": {
+            "exclude-downloads": {
+                "exclude_folders": ["download"],
+                "help": "Leave out the raw tiles: every folder called download.",
+            }
+        },
     }
     assert set(made["datasets"]) == {"sentinel2", "landsat"}
     told = capsys.readouterr().err
@@ -250,6 +261,71 @@ def test_an_ini_without_a_folder_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "config.ini"
     file.write_text(text)
     assert str(file) in refusal(file, tmp_path / "c.toml").what
+
+
+def told_of(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, dict[str, str]]:
+    """All that is said, and the line of each key."""
+    (tmp_path / "config.ini").write_text(text)
+    run_import(tmp_path / "config.ini", Path("-"), force=False)
+    said = capsys.readouterr().err
+    return said, {line.split()[0]: line for line in said.splitlines() if line.startswith("  ")}
+
+
+def test_a_key_that_nobody_knows_is_not_taken_for_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"{INI}memory = 60G\n[FLAGS]\ndownload_flag = 1\n[NEW]\na = 1\n[DATE]\ndate1 = x\n"
+    _, lines = told_of(text.replace("#base_dir", "local_basedir"), tmp_path, capsys)
+    assert "programs that make the data" in lines["SETTINGS.memory"]
+    assert "programs that make the data" in lines["FLAGS.download_flag"]
+    for key in ("NEW.a", "DATE.date1", "PATHS.local_basedir"):
+        assert "not known, not taken over" in lines[key]
+    assert lines["PATHS.local_basedir"].endswith("did you mean local_base_dir?")
+    assert lines["DATE.date1"].endswith("did you mean [DATES]?")
+
+
+def test_a_folder_that_was_left_empty_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said, lines = told_of(INI.replace("/fs/project/flow", ""), tmp_path, capsys)
+    assert "empty: no environment for a host that has sbatch" in lines["PATHS.base_dir"]
+    assert "warning: [environments.local] is the only one" in said
+    said, lines = told_of(INI.replace("/home/b/flow", ""), tmp_path, capsys)
+    assert "empty" in lines["PATHS.local_base_dir"]
+    assert "warning" not in said
+
+
+BROKEN = [
+    ("[PATHS]\nbase_dir = /x\nbase_dir = /y\n", "line 3", "a key for the second time"),
+    ("[PATHS]\nbase_dir = /x\n[PATHS]\n", "line 3", "a section for the second time"),
+    ("base_dir = /x\n", "line 1", "before any"),
+    ("[PATHS]\nbase_dir = /x\nwhat is this\n", "line 3", "no KEY = VALUE"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "why"), BROKEN)
+def test_what_is_wrong_with_an_ini_is_told_with_its_line(text: str, line: str, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.ini"
+    file.write_text(text)
+    error = refusal(file, tmp_path / "c.toml")
+    assert line in error.what
+    assert why in error.why
+
+
+def test_a_state_directory_that_hosts_share_is_told() -> None:
+    head, (warning,) = on_shared(Path("/home/b/.local/state/headrace"), "NFS")
+    assert "on NFS" in head[0]
+    assert tomllib.loads(head[-1])["state_dir"].startswith("/var/tmp/")
+    assert "/home/b/.local/state/headrace, on NFS" in warning
+    assert on_shared(Path("/x"), None) == ((), ())
+
+
+def test_the_file_system_of_a_state_directory_that_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert file_system_of(tmp_path / "a" / "b") is None
+    monkeypatch.setattr("headrace_daemon.importing.state.magic", lambda path: 0x6969)
+    monkeypatch.setenv("HEADRACE_STATE_DIR", str(tmp_path / "a"))
+    said, _ = told_of(INI, tmp_path, capsys)
+    assert f"warning: the queue would be in {tmp_path}/a, on NFS" in said
+    imported(tmp_path / "config.ini", tmp_path / "c.toml")
+    assert "# state_dir = " in (tmp_path / "c.toml").read_text()
 
 
 # -- files ----------------------------------------------------------------------------------------------------------
@@ -270,7 +346,10 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
 def test_looking_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = config_yaml(tmp_path, side("in"), side("out"))
     assert run_import(file, Path("-"), force=False) == 0
-    assert tomllib.loads(capsys.readouterr().out)["datasets"]["transfer"]["source"] == "store://in/a/b/"
+    told = capsys.readouterr()
+    assert tomllib.loads(told.out)["datasets"]["transfer"]["source"] == "store://in/a/b/"
+    assert ".credentials" not in told.out + told.err  # no file is named that is not there
+    assert "the keys into files beside it" in told.err
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 

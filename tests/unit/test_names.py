@@ -82,8 +82,8 @@ def test_splits_into_folder_and_name() -> None:
 
 def test_temporary_names_are_the_same_every_time_and_differ_by_job_and_key() -> None:
     keys = ["a/b", "a/c", "b", "é", "x" * 1024]
-    made = {temp_name(job, key) for job in (1, 12) for key in keys}
-    assert len(made) == 10
+    made = {temp_name(job, key, created) for job in (1, 12) for key in keys for created in (0.0, 1.5)}
+    assert len(made) == 20
     assert temp_name(1, "a/b") == temp_name(1, "a/b")
     assert all(is_temp_name(name) and len(name.encode()) <= 255 for name in made)
 

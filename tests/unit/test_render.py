@@ -9,10 +9,11 @@ from headrace_queue.advice import for_job, with_advice
 from headrace_queue.job_json import warning_of
 from headrace_queue.jobs import Counters, Failure, Item, Job, JobSpec, Kind, Options, Phase
 from headrace_queue.pace import Estimate
-from headrace_queue.progress import Lines, Waits, bar_position, closing_lines, progress_line
+from headrace_queue.progress import Lines, Waits, bar_position, closing_lines, fitted_line, progress_line
 from headrace_queue.render import (
     JOB_COLUMNS,
     ending_line,
+    in_flight_text,
     job_row,
     next_steps,
     plain_table,
@@ -24,6 +25,7 @@ from headrace_queue.render import (
     summary_lines,
 )
 from headrace_queue.report_file import ReportEntry, ReportSummary
+from headrace_queue.situation import Situation
 from headrace_queue.states import JobState
 from headrace_queue.task_lines import task_json, task_line
 from headrace_queue.tasks import Task, TaskKind, TaskSpec, TaskState
@@ -87,6 +89,32 @@ def test_parts_of_large_objects_count_but_never_more_than_all() -> None:
     assert progress_line(job, moved=170) == "1 of 2, 100 B of 100 B"
     assert (bar_position(job, 70), bar_position(job, 170)) == ((70, 100), (100, 100))
     assert "40 B of 100 B, 30 B more of large objects under way" in "\n".join(status_lines(job, [], NOW, parts=30))
+
+
+def test_a_narrow_line_leaves_out_what_matters_least() -> None:
+    counts: dict[str, Any] = {"listed": 3, "planned": 3, "planned_bytes": 3000, "done": 1, "failed": 1}
+    job = make(phase=Phase.DONE, **counts)
+    line = progress_line(job, 5.0, Estimate(60, 60), 1000)
+    assert fitted_line(job, len(line), 5.0, Estimate(60, 60), 1000) == line
+    assert "B/s" not in fitted_line(job, len(line) - 1, 5.0, Estimate(60, 60), 1000)
+    assert fitted_line(job, 40, 5.0, Estimate(60, 60), 1000) == "1 of 3, about 1 min left, 1 FAILED"
+    assert fitted_line(job, 1, 5.0, Estimate(60, 60), 1000) == "1 FAILED"
+    paused = make(JobState.PAUSED, Phase.DONE, **counts)
+    assert fitted_line(paused, 60).endswith("1 FAILED, paused, `headrace resume 7` goes on")
+    assert fitted_line(paused, 1).endswith("paused, `headrace resume 7`")
+
+
+def test_what_of_a_paused_job_still_comes() -> None:
+    assert in_flight_text(7, Situation(leased=2), 1024) == (
+        "What is in flight finishes: 2 batches, 1.0 KiB of large objects so far. `headrace cancel 7` stops it at once."
+    )
+    assert in_flight_text(7, Situation(), 0) == in_flight_text(7, None, 0) == ""
+
+
+def test_an_inventory_that_names_nothing_is_told() -> None:
+    job = make(JobState.DONE, Phase.DONE)
+    named = replace(job, spec=replace(job.spec, options=Options(inventory="s3://i/manifest.json")))
+    assert warning_of(named) == "the inventory s3://i/manifest.json names nothing at s3://b/p/"
 
 
 def test_a_bar_of_empty_files_counts_objects() -> None:
@@ -238,6 +266,10 @@ def test_the_table_is_aligned() -> None:
     ("entry", "line"),
     [
         (ReportEntry("k", "transferred", 2048, proof="crc64nvme"), "transferred        2.0 KiB  k  (crc64nvme)"),
+        (
+            ReportEntry("k", "copied", 1, proof="etag", lost="tags"),
+            "copied                 1 B  k  (etag; not kept: tags)",
+        ),
         (ReportEntry("k", "would_transfer", 5, message="new"), "would transfer         5 B  k  (new)"),
         (ReportEntry("a\tb", "would_delete"), "would delete                a\\tb"),
         (ReportEntry("k", "failed", 1, error="io", message="disk"), "failed                 1 B  k  (io: disk)"),

@@ -213,3 +213,10 @@ def test_archives_that_cannot_be_made(config: Config, tmp_path: Path, source: st
 
 def test_an_archive_of_a_folder_that_is_not_looked_at(config: Config, tmp_path: Path) -> None:
     assert archive_job(config, "/none", "lake://b/k.tar", Request(), look=False).source == "/none"
+
+
+def test_an_access_point_is_refused_on_a_remote_that_knows_none(config: Config) -> None:
+    point = "lake://arn:aws:s3:us-west-2:123456789012:accesspoint/my-point/x"
+    with pytest.raises(UsageError, match="only AWS has access points") as refusal:
+        sync_job(config, point, "/tmp/x", Request())
+    assert 'profile = "aws"' in refusal.value.remedy

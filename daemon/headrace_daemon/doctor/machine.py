@@ -63,7 +63,11 @@ def sqlite() -> Check:
 def queue(url: str, now: float) -> Check:
     """Whether the queue opens, and who works on it. A queue that is not there yet is not made."""
     place = url.removeprefix("sqlite://") if url.startswith("sqlite://") else f"{url.partition('://')[0]}://…"
-    if not queue_exists(url):
+    try:
+        there = queue_exists(url)
+    except UsageError:
+        return ok("queue", f"{place}: not there yet; its directory is the problem, see above")
+    if not there:
         return ok("queue", f"{place}: not there yet, made when the first job is enqueued")
     try:
         with closing(open_store(url, read_only=True)) as store:

@@ -97,13 +97,15 @@ class Landing:
         fsync: Fsync = "batch",
         direct_io: DirectIo = "auto",
         room: Room | None = None,
+        created: float = 0.0,
     ) -> None:
-        """Raises OSError where the root cannot be opened again."""
+        """created: of the job, see `temp_name`. Raises OSError where the root cannot be opened again."""
         self.root = root
         self.room: Final = room or Room(Reserve())
         self.fsync: Final[Fsync] = fsync
         self._direct_io: Final[DirectIo] = direct_io
         self._job_id = job_id
+        self._created = created
         self._folding = Folding(root, job_id)
         self._waiting: set[SharedFd] = set()
         proven = mounts.syncfs_reports_errors(mounts.file_system(root.fd), os.uname().release)
@@ -237,7 +239,7 @@ class Landing:
         folder, name = split_key(key)
         if is_marker(key):
             raise NameRefused(key, "it ends with '/', which stands for a folder: a file cannot have this name")
-        return Place(key, folder, temp_name(self._job_id, key).encode(), raw_name(name))
+        return Place(key, folder, temp_name(self._job_id, key, self._created).encode(), raw_name(name))
 
     def _write_link(
         self, place: Place, target: bytes, mtime_ns: int | None, posix: Posix, *, no_clobber: bool

@@ -7,6 +7,7 @@ code point, which is the order of their UTF-8 bytes, so keys sort as S3 sorts th
 import errno
 import os
 import re
+import struct
 from hashlib import blake2b
 from typing import Final
 
@@ -180,13 +181,15 @@ def split_key(key: str) -> tuple[str, str]:
     return folder, name
 
 
-def temp_name(job_id: int, key: str) -> str:
+def temp_name(job_id: int, key: str, created: float = 0.0) -> str:
     """The one temporary name of this job's object, so that a later run finds and removes or resumes it.
+
+    created: when the job was enqueued. Two queues give their jobs the same numbers, and may write to one tree.
 
     It lives in the destination's own folder: rename stays within one file system, and on Lustre the striping of that
     folder applies.
     """
-    digest = blake2b(raw_name(key), digest_size=16).hexdigest()
+    digest = blake2b(raw_name(key), digest_size=16, salt=struct.pack("d", created)).hexdigest()
     return f"{_TEMP_START}{job_id}-{digest}.part"
 
 
