@@ -109,7 +109,7 @@ def test_jobs_from_another_host(laptop: Laptop, bucket: Bucket, outside: Outside
     assert "2 objects" in laptop.run("report", number, "--summary").out
     assert laptop.run("wait", number).out.startswith(f"job {number}")
     assert "It is done" in laptop.run("explain", number).out
-    assert [row["id"] for row in laptop.json("jobs", "--source", "/in", "--sort", "bytes")["jobs"]] == [number]
+    assert number in [row["id"] for row in laptop.json("jobs", "--source", "/in", "--sort", "bytes")["jobs"]]
     assert "a job that is done cannot be cancelled" in laptop.refused("cancel", number)
 
     (laptop.person.home / "in" / "a").unlink()

@@ -421,8 +421,9 @@ def test_a_retry_is_a_second_job_too(desk: Desk) -> None:
 
 def test_data_sets_of_one_call_are_in_each_others_way(desk: Desk) -> None:
     desk.lay(f'{PLAIN}[datasets.more]\nsource = "lake://b/more"\ndestination = "tiles/"\n')
-    what, why, remedy = complaint(desk.site, "headrace", "run", "tiles", "more")
-    assert what.startswith("lake://b/more/ -> ")
+    # after what each data set would do
+    what, why, remedy = call(desk.site, "headrace", "run", "tiles", "more", code=2).errors.splitlines()[-3:]
+    assert what.startswith("headrace: lake://b/more/ -> ")
     assert "the same call (lake://b/tiles/ -> " in why
     assert "--wait" in remedy
     assert jobs(desk) == []

@@ -97,9 +97,18 @@ class Uploads:
         return False
 
 
+def memory_of(uploads: Uploads) -> Memory:
+    return Memory(uploads.root.parent / "watches" / "sent.json", ("here", "there"))
+
+
+def remembered(uploads: Uploads) -> set[str]:
+    sent = memory_of(uploads).load()
+    return set() if sent is None else set(sent.files)
+
+
 @asynccontextmanager
 async def watched(uploads: Uploads, settle: float = SETTLE, rescan: float = 3600.0) -> AsyncIterator[None]:
-    memory = Memory(uploads.root.parent / "watches" / "sent.json", ("here", "there"))
+    memory = memory_of(uploads)
     what = Watched(str(uploads.root), settle, rescan, since=uploads.at, memory=memory)
     task = asyncio.create_task(run_watch(what, uploads.fire, uploads.tell, waits=uploads.wait))
     try:
@@ -264,6 +273,8 @@ async def test_what_was_sent_is_not_sent_again_after_a_restart(
         for name in ("left", "changed", "caf\udce9"):
             (root / name).write_bytes(b"1")
         await until(lambda: {"left", "changed"} <= uploads.named(), lambda: uploads.firings)
+        # what is fired and not remembered yet is sent again, as after any kill
+        await until(lambda: {"left", "changed"} <= remembered(uploads), lambda: remembered(uploads))
     assert ("before" in uploads.named()) is not by_events  # by the clock of another host it may be young
     status = (root / "changed").stat()
     (root / "changed").write_bytes(b"2")

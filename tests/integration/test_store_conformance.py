@@ -109,7 +109,7 @@ def test_every_move_that_a_person_can_make(bench: Bench, state: JobState, event:
     job = job_in(bench, state)
     before = bench.store.job(job.id)
     if event not in JOB_MOVES[state]:
-        with pytest.raises(IllegalTransition, match=event):
+        with pytest.raises(IllegalTransition, match={"retry": "retried"}.get(event, event)):
             STEPS[event](bench, job)
         assert bench.store.job(job.id) == before
         return
