@@ -190,7 +190,7 @@ def test_no_key_comes_out(tmp_path_factory: pytest.TempPathFactory, access: str,
         patch.setattr("sys.stdout", _Listener(said))
         run_import(file, Path("-"), force=False)
         run_import(file, folder / "c.toml", force=False)
-        file.write_text(f"{file.read_text()}broken: [{secret}\n{access}")
+        file.write_text(f"{file.read_text()}broken: [{secret}\n{access}\n\0")
         with pytest.raises(UsageError) as caught:
             run_import(file, folder / "d.toml", force=False)
     shown = "".join(said) + str(caught.value) + (folder / "c.toml").read_text()
