@@ -2,12 +2,15 @@
 
 import json
 import resource
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.observe.report import MAX_OPEN, ReportWriter
@@ -46,6 +49,35 @@ def test_a_line_says_everything_and_the_reader_understands_it(tmp_path: Path) ->
     assert (entry.source_endpoint, entry.destination_endpoint, entry.etag) == ("https://a", "/fsx", "e")
     assert (entry.crc64nvme, entry.proof, entry.message, entry.time) == ("c", "crc64nvme", "m", 1_700_000_000.123)
     writer.close()
+
+
+WORDS = (
+    "source_endpoint",
+    "destination_endpoint",
+    "etag",
+    "crc64nvme",
+    "proof",
+    "error",
+    "message",
+    "last_error",
+    "lost",
+)
+
+
+@given(
+    key=st.text(),
+    words=st.fixed_dictionaries({word: st.text() for word in WORDS}),
+    size=st.integers(0, 2**62),
+    seconds=st.floats(0, 1e9),
+)
+def test_every_line_is_json_whatever_stands_in_it(key: str, words: dict[str, str], size: int, seconds: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        writer = ReportWriter(Path(folder), clock=lambda: 1_700_000_000.1234)
+        writer.write(1, Item(key, 1, 0), Outcome("failed", size=size, seconds=seconds, attempts=3, **words))
+        writer.close()
+        (line,) = report_path(Path(folder), 1).read_bytes().splitlines()
+    expected = {"key": key, "outcome": "failed", "bytes": size, "seconds": round(seconds, 6), "attempts": 3}
+    assert json.loads(line) == expected | words | {"time": 1_700_000_000.123}
 
 
 def test_jobs_have_a_file_each_and_flush_is_theirs_alone(tmp_path: Path) -> None:

@@ -180,7 +180,8 @@ def test_errors() -> None:
 
 def test_results_are_known_by_the_field_that_matters() -> None:
     for name in ("InitiateMultipartUploadResult", "InitiateMultipartUpload"):
-        assert parse_result(f"<{name}><UploadId>u</UploadId></{name}>".encode(), "UploadId")["UploadId"] == "u"
+        assert parse_result(f"<{name}><UploadId>u</UploadId></{name}>".encode(), "UploadId") == {"UploadId": "u"}
+    assert parse_result(b"<Error><Code>c</Code><UploadId>u</UploadId></Error>", "UploadId") == ErrorBody("c", "", None)
     with pytest.raises(MalformedXml, match="without UploadId"):
         parse_result(b"<InitiateMultipartUploadResult><UploadId/></InitiateMultipartUploadResult>", "UploadId")
 

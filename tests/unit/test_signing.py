@@ -29,7 +29,7 @@ EXAMPLE_TIME = datetime.datetime(2013, 5, 24, tzinfo=datetime.UTC).timestamp()
 
 PUBLISHED = {
     "GET object with a range": (
-        ("GET", "/test.txt", [], {"Range": "bytes=0-9"}, EMPTY_PAYLOAD),
+        ("GET", "/test.txt", [], {"range": "bytes=0-9"}, EMPTY_PAYLOAD),
         "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
     ),
     "PUT object": (
@@ -37,7 +37,7 @@ PUBLISHED = {
             "PUT",
             "/" + quote_key("test$file.text"),
             [],
-            {"Date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
+            {"date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
             payload_hash(b"Welcome to Amazon S3."),
         ),
         "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
@@ -65,7 +65,7 @@ keys = st.lists(text | st.sampled_from(["..", ".", "", "a b", "a+b", "%2e", "ü"
     "/".join
 )
 tokens = st.text("abcXYZ012/+= ", min_size=1, max_size=60)
-header_names = st.from_regex(r"\A(x-amz-meta-|content-|X-Amz-)[a-z0-9]{1,8}\Z")
+header_names = st.from_regex(r"\A(x-amz-meta-|content-|x-amz-)[a-z0-9%]{1,8}\Z")
 header_values = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
 
 
@@ -79,7 +79,7 @@ header_values = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size
     region=st.sampled_from(["us-east-1", "snow", "eu-central-1"]),
     second=st.integers(0, 4_000_000_000),
 )
-@example("PUT", "h", "a b", [("uploadId", "a/b+c=="), ("partNumber", "1")], {"X-Amz-a": "  a   b "}, "t", "snow", 7)
+@example("PUT", "h", "a b", [("uploadId", "a/b+c=="), ("partNumber", "1")], {"x-amz-a": "  a   b "}, "t", "snow", 7)
 def test_agrees_with_botocore(
     method: str,
     host: str,
@@ -99,7 +99,7 @@ def test_agrees_with_botocore(
     assert ours["x-amz-date"] == expected["X-Amz-Date"]
     assert ours["x-amz-content-sha256"] == expected["X-Amz-Content-SHA256"]
     assert ours.get("x-amz-security-token") == expected.get("X-Amz-Security-Token")
-    assert {name.lower(): value for name, value in headers.items()}.items() <= ours.items()
+    assert headers.items() <= ours.items()
 
 
 def botocore_signature(
@@ -139,7 +139,7 @@ def test_query_text_signs_like_its_parameters() -> None:
 
 
 def test_headers_that_change_on_the_way_are_not_signed() -> None:
-    headers = {"User-Agent": "x", "Expect": "100-continue", "Accept": "*/*", "Connection": "close"}
+    headers = {"user-agent": "x", "expect": "100-continue", "accept": "*/*", "connection": "close"}
     signed = Signer("us-east-1").sign("GET", "h", "/", [], headers, UNSIGNED_PAYLOAD, EXAMPLE, EXAMPLE_TIME)
     assert "SignedHeaders=host;x-amz-content-sha256;x-amz-date," in signed["authorization"]
     assert signed["user-agent"] == "x"

@@ -41,6 +41,17 @@ class _Histogram:
         return rows
 
 
+class _Wire:
+    """What went over the wire to one remote."""
+
+    __slots__ = ("received", "seconds", "sent")
+
+    def __init__(self) -> None:
+        self.seconds = _Histogram()
+        self.sent = 0
+        self.received = 0
+
+
 class Metrics(Facts):
     """The sink, and the registry that /metrics shows."""
 
@@ -51,9 +62,8 @@ class Metrics(Facts):
         GCCollector(registry=self.registry)
         self.registry.register(_Counted(self))
         Info("headrace_build", "The running version.", registry=self.registry).info({"version": version})
-        self.requests: dict[tuple[str, str, str], int] = defaultdict(int)
-        self.request_seconds: dict[str, _Histogram] = defaultdict(_Histogram)
-        self.wire_bytes: dict[tuple[str, str], int] = defaultdict(int)
+        self.requests: dict[tuple[str, str, int], int] = defaultdict(int)
+        self.wires: dict[str, _Wire] = defaultdict(_Wire)
         self.objects: dict[tuple[str, str], int] = defaultdict(int)
         self.object_bytes: dict[str, int] = defaultdict(int)
         self.job_objects: dict[tuple[int, str], int] = defaultdict(int)
@@ -89,10 +99,11 @@ class Metrics(Facts):
     def request(
         self, remote: str, endpoint: str, operation: str, status: int, seconds: float, sent: int, received: int
     ) -> None:
-        self.requests[remote, endpoint, str(status)] += 1
-        self.request_seconds[remote].add(seconds)
-        self.wire_bytes[remote, "sent"] += sent
-        self.wire_bytes[remote, "received"] += received
+        self.requests[remote, endpoint, status] += 1
+        wire = self.wires[remote]
+        wire.seconds.add(seconds)
+        wire.sent += sent
+        wire.received += received
 
     def retried(self, remote: str, endpoint: str, operation: str, reason: str) -> None:
         self.retries[remote, reason] += 1
@@ -184,7 +195,9 @@ class _Counted(Collector):
     def collect(self) -> Iterator[Metric]:
         counts = self._metrics
         yield _counter("requests", "HTTP requests.", ("remote", "endpoint", "status"), counts.requests)
-        yield _counter("wire_bytes", "Bytes of bodies.", ("remote", "direction"), counts.wire_bytes)
+        bodies = {(remote, "sent"): wire.sent for remote, wire in counts.wires.items()}
+        bodies |= {(remote, "received"): wire.received for remote, wire in counts.wires.items()}
+        yield _counter("wire_bytes", "Bytes of bodies.", ("remote", "direction"), bodies)
         yield _counter("retries", "Requests sent again.", ("remote", "reason"), counts.retries)
         yield _counter("objects", "Objects that ended.", ("direction", "state"), counts.objects)
         yield _counter("bytes", "Bytes of objects moved.", ("direction",), counts.object_bytes)
@@ -213,7 +226,7 @@ class _Counted(Collector):
         ends = ("remote", "endpoint")
         yield _gauge("endpoint_inflight", "Requests under way.", ends, {key: now for key, (now, _) in load})
         yield _gauge("endpoint_limit", "Requests allowed at once.", ends, {key: limit for key, (_, limit) in load})
-        by_remote = {(remote,): histogram for remote, histogram in counts.request_seconds.items()}
+        by_remote = {(remote,): wire.seconds for remote, wire in counts.wires.items()}
         yield _histogram("request_seconds", "Requests until their last byte.", ("remote",), by_remote)
         yield GaugeMetricFamily("headrace_up", "This worker runs.", 1)
 

@@ -1,11 +1,11 @@
 """Writes a job's report: JSON Lines, one line an object, appended before the queue records the object."""
 
 import contextlib
-import json
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from json.encoder import encode_basestring_ascii as _text
 from pathlib import Path
 
 from headrace_daemon.facts import Outcome
@@ -14,8 +14,6 @@ from headrace_queue.report_file import report_path
 from headrace_queue.state_folder import make_folder, open_new
 
 MAX_OPEN = 32
-
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # dumps() would make an encoder for every line
 
 
 class ReportWriter:
@@ -29,24 +27,7 @@ class ReportWriter:
 
     def write(self, job: int, item: Item, outcome: Outcome) -> None:
         """Keep a line; it is in the file when `flush` returns."""
-        line = {
-            "key": item.key,
-            "outcome": outcome.state,
-            "bytes": outcome.size,
-            "seconds": round(outcome.seconds, 6),
-            "attempts": outcome.attempts,
-            "source_endpoint": outcome.source_endpoint,
-            "destination_endpoint": outcome.destination_endpoint,
-            "etag": outcome.etag,
-            "crc64nvme": outcome.crc64nvme,
-            "proof": outcome.proof,
-            "error": outcome.error,
-            "message": outcome.message,
-            "last_error": outcome.last_error,
-            "lost": outcome.lost,
-            "time": round(self._clock(), 3),
-        }
-        self._lines.setdefault(job, []).append(_ENCODE(line))
+        self._lines.setdefault(job, []).append(_line(item.key, outcome, self._clock()))
 
     def flush(self, job: int) -> None:
         """Append the kept lines of a job. Raises OSError; the lines are kept then, and a torn one is ended later."""
@@ -91,6 +72,20 @@ class ReportWriter:
             os.close(self._files.popitem()[1])
         if failed:
             raise failed[0]
+
+
+def _line(key: str, outcome: Outcome, time: float) -> str:
+    """The fields never change, and written one by one they take a third of what json.dumps() takes for a dictionary of
+    them: there is a line for every object."""
+    return (
+        f'{{"key":{_text(key)},"outcome":{_text(outcome.state)},"bytes":{outcome.size}'
+        f',"seconds":{outcome.seconds:.6f},"attempts":{outcome.attempts}'
+        f',"source_endpoint":{_text(outcome.source_endpoint)}'
+        f',"destination_endpoint":{_text(outcome.destination_endpoint)}'
+        f',"etag":{_text(outcome.etag)},"crc64nvme":{_text(outcome.crc64nvme)},"proof":{_text(outcome.proof)}'
+        f',"error":{_text(outcome.error)},"message":{_text(outcome.message)}'
+        f',"last_error":{_text(outcome.last_error)},"lost":{_text(outcome.lost)},"time":{time:.3f}}}'
+    )
 
 
 def _end_torn_line(fd: int) -> None:

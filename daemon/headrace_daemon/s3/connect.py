@@ -13,7 +13,6 @@ from headrace_daemon.s3.credentials import CredentialSource, Load, loader
 from headrace_daemon.s3.endpoints import Endpoint, Endpoints
 from headrace_daemon.s3.engine import Engine, EngineOptions
 from headrace_daemon.s3.engine_loop import LoopEngine
-from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.pipeline import Pipeline
 from headrace_daemon.s3.places import Naming, Place, Places, aws_endpoint
@@ -50,6 +49,8 @@ def connect(
     is used, so that the log can keep it to itself. Raises UsageError for a ca_file or credentials that cannot be what
     is meant.
     """
+    from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine  # 7 MiB, which a daemon without work can spare
+
     profile = profile_for(config.profile, config.endpoint_urls)
     options = options or _engine_options(name, config)
     try:

@@ -13,12 +13,13 @@ code `bad_request`: no endpoint would take it.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, Union
 
-from pyreqwest.bytes import Bytes
+if TYPE_CHECKING:
+    from pyreqwest.bytes import Bytes
 
 T = TypeVar("T")
-Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
+Buffer: TypeAlias = Union[bytes, bytearray, memoryview, "Bytes"]
 """Bytes as an engine takes and gives them: len(), memoryview(), file writes and CRCs work on each without a copy."""
 Body: TypeAlias = Buffer | Callable[[], AsyncIterator[Buffer]] | None
 """A request body: one buffer, or a function that starts the stream anew for every attempt (with content-length set)."""
@@ -64,6 +65,13 @@ class Response(Protocol):
         ...
 
 
+class Whole(Response, Protocol):
+    """An answer that was read to its end."""
+
+    @property
+    def body(self) -> Buffer: ...
+
+
 class Engine(Protocol):
     """Connections to any number of hosts."""
 
@@ -74,7 +82,7 @@ class Engine(Protocol):
 
     async def small(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
-    ) -> Response:
+    ) -> Whole:
         """Sends, and reads the whole body before it returns: the cheap way for small objects and for control.
 
         expected: bytes of the answer's body as far as they are known before, for an engine that has several ways. PUT

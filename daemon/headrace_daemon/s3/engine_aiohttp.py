@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import aiohttp
 from yarl import URL
 
-from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response
+from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response, Whole
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 from headrace_daemon.s3.pinning import authority_context, certificates_of, pinning_context
@@ -55,7 +55,7 @@ class AiohttpEngine:
 
     async def small(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
-    ) -> Response:
+    ) -> Whole:
         """See Engine.small."""
         response = await self._send(method, URL(url, encoded=True), headers, body)
         try:
@@ -138,11 +138,11 @@ class AiohttpEngine:
 class _Whole:
     """An answer that was read to its end."""
 
-    __slots__ = ("_content", "_response", "status")
+    __slots__ = ("_response", "body", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, content: bytes) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
         self._response = response
-        self._content = content
+        self.body = body
         self.status = response.status
 
     def header(self, name: str) -> str | None:
@@ -152,10 +152,10 @@ class _Whole:
         return [(name.lower(), value) for name, value in self._response.headers.items()]
 
     async def read(self) -> Buffer:
-        return self._content
+        return self.body
 
     async def chunks(self, size: int) -> AsyncIterator[Buffer]:
-        body = memoryview(self._content)
+        body = memoryview(self.body)
         for start in range(0, len(body), size):
             yield body[start : start + size]
 

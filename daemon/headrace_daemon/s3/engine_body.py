@@ -23,7 +23,7 @@ def content_length(headers: Mapping[str, str]) -> int:
 
 def announced(headers: Mapping[str, str], size: int) -> Mapping[str, str]:
     """`headers` with a content-length, which no library adds to an empty body: S3 answers 411 without it."""
-    if any(name.lower() == "content-length" for name in headers):
+    if "content-length" in map(str.lower, headers):
         return headers
     return {**headers, "content-length": str(size)}
 

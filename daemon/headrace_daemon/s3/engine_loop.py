@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
-from headrace_daemon.s3.engine import Body, Engine, EngineOptions, Response
+from headrace_daemon.s3.engine import Body, Engine, EngineOptions, Response, Whole
 from headrace_daemon.s3.engine_body import announced
 from headrace_daemon.s3.errors import TransportError
 from headrace_daemon.s3.http_connection import HttpConnection
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 SMALL: Final = 64 << 10
 """Bytes of a body, either way, up to which a request is sent here."""
+_READ: Final = 128 << 10
+"""Bytes that are read at once: a whole answer of this engine's, as a rule."""
 _IDLE_SECONDS: Final = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
 _MOST_LOOKS: Final = 4
 """How often within a timeout it is looked whether it has passed."""
@@ -42,6 +44,7 @@ class LoopEngine:
         self._bulk = bulk
         self._certificates = None if options.ca_pem is None else certificates_of(options.ca_pem)
         self._trust: ssl.SSLContext | None = None
+        self._buffer = memoryview(bytearray(_READ))
         self._origins: dict[str, Origin] = {}
         self._idle: dict[Origin, list[HttpConnection]] = {}
         self._busy: set[HttpConnection] = set()
@@ -51,7 +54,7 @@ class LoopEngine:
 
     async def small(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
-    ) -> Response:
+    ) -> Whole:
         """See Engine.small."""
         base, target = split_url(url)
         origin = self._origin(base)
@@ -72,6 +75,9 @@ class LoopEngine:
         self._keep_watch()
         try:
             return await connection.exchange(head, body if size else None, head_request=method == "HEAD")
+        except BaseException:
+            connection.abort()
+            raise
         finally:
             self._busy.discard(connection)
             self._put_back(origin, connection)
@@ -109,10 +115,9 @@ class LoopEngine:
     def _kept(self, origin: Origin) -> HttpConnection | None:
         """The connection that was used last, for the others may then end by age."""
         idle = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
         while idle:
             connection = idle.pop()
-            if connection.reusable and connection.active > oldest:
+            if connection.reusable and connection.silent() < _IDLE_SECONDS:
                 return connection
             connection.abort()
         return None
@@ -132,7 +137,11 @@ class LoopEngine:
         try:
             async with asyncio.timeout(self._options.connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: HttpConnection(loop), origin.name, origin.port, ssl=trust, server_hostname=name
+                    lambda: HttpConnection(loop, self._buffer),
+                    origin.name,
+                    origin.port,
+                    ssl=trust,
+                    server_hostname=name,
                 )
         except (OSError, UnicodeError) as error:
             raise _translated(error, tls=origin.tls) from error
@@ -151,7 +160,7 @@ class LoopEngine:
                 self._trust.load_verify_locations(cadata="\n".join(self._certificates))
         return self._trust
 
-    async def _trusted_elsewhere(self, origin: Origin, error: TransportError, sending: Awaitable[Response]) -> Response:
+    async def _trusted_elsewhere(self, origin: Origin, error: TransportError, sending: Awaitable[Whole]) -> Whole:
         """The other engine may find roots where OpenSSL knows of none. Then it carries everything to this origin."""
         try:
             response = await sending
@@ -172,11 +181,10 @@ class LoopEngine:
 
     def _look(self) -> None:
         self._watch = None
-        now = asyncio.get_running_loop().time()
         for connection in list(self._busy):
-            connection.expire(now - self._options.read_timeout)
+            connection.expire(self._options.read_timeout)
         for origin, idle in list(self._idle.items()):
-            young = [one for one in idle if one.reusable and one.active > now - _IDLE_SECONDS]
+            young = [one for one in idle if one.reusable and one.silent() < _IDLE_SECONDS]
             for connection in set(idle) - set(young):
                 connection.abort()
             self._idle[origin] = young

@@ -29,7 +29,7 @@ from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response as LibraryResponse
 from pyreqwest.runtime import runtime_worker_threads
 
-from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response
+from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response, Whole
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 
@@ -69,18 +69,19 @@ class PyreqwestEngine:
 
     async def small(
         self, method: str, url: str, headers: Mapping[str, str], body: Body = None, expected: int = 0
-    ) -> Response:
+    ) -> Whole:
         """See Engine.small."""
         upload: Pieces | Source | None = None
         try:
             builder, upload = self._request(self._client, method, url, headers, body)
             response = await builder.build().send()
+            content = await response.bytes()
         except Exception as error:
             raise _translated(error, upload) from error
         finally:
             if upload is not None:  # cancelled, or answered before it was taken: the library would go on sending
                 upload.stop()
-        return _Whole(response)
+        return _Whole(response, content)
 
     async def stream(
         self,
@@ -178,13 +179,17 @@ class _Answer:
 class _Whole(_Answer):
     """An answer that was read to its end."""
 
-    __slots__ = ()
+    __slots__ = ("body",)
+
+    def __init__(self, response: LibraryResponse, body: Buffer) -> None:
+        super().__init__(response)
+        self.body = body
 
     async def read(self) -> Buffer:
-        return await self._response.bytes()
+        return self.body
 
     async def chunks(self, size: int) -> AsyncIterator[Buffer]:
-        body = memoryview(await self.read())
+        body = memoryview(self.body)
         for start in range(0, len(body), size):
             yield body[start : start + size]
 

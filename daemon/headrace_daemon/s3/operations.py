@@ -11,7 +11,7 @@ from headrace_daemon.s3.profiles import Profile
 from headrace_daemon.s3.request import Request, Sending
 from headrace_daemon.s3.signing import canonical_query, quote_key
 from headrace_daemon.s3.types import PutResult
-from headrace_daemon.s3.xml import MalformedXml, bare_etag, parse_error, parse_result
+from headrace_daemon.s3.xml import ErrorBody, MalformedXml, bare_etag, parse_result
 from headrace_queue.access_points import ARN
 
 CRC: Final = "x-amz-checksum-crc64nvme"
@@ -73,10 +73,10 @@ def asks_for_md5(error: Rejected) -> bool:
 
 def result_of(body: Buffer, field: str, status: int) -> dict[str, str]:
     """The result in a 200, with `field`. Raises its typed error where an <Error> came instead, else MalformedXml."""
-    error = parse_error(body)
-    if error is not None:
-        raise classify_embedded(error, status)
-    return parse_result(body, field)
+    found = parse_result(body, field)
+    if isinstance(found, ErrorBody):
+        raise classify_embedded(found, status)
+    return found
 
 
 def quoted_etag(etag: str) -> str:

@@ -5,7 +5,6 @@ S3 API reference says of each (`x-amz-request-payer`).
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from headrace_daemon.s3.engine import Buffer, Response
@@ -50,11 +49,11 @@ class Paying:
     def __init__(self, sending: Sending) -> None:
         self._sending = sending
 
-    async def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> T:
-        return await self._sending.small(_paid(request), interpret)
+    def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> Awaitable[T]:
+        return self._sending.small(_paid(request), interpret)
 
-    async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
-        return await self._sending.stream(_paid(request), consume)
+    def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> Awaitable[T]:
+        return self._sending.stream(_paid(request), consume)
 
     async def signatory(self, bucket: str) -> Signatory:
         return await self._sending.signatory(bucket)
@@ -69,4 +68,4 @@ class Paying:
 def _paid(request: Request) -> Request:
     if request.operation not in TAKES_IT:
         return request
-    return replace(request, headers={**(request.headers or {}), HEADER: REQUESTER})
+    return request._replace(headers={**(request.headers or {}), HEADER: REQUESTER})

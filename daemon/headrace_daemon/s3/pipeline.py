@@ -63,19 +63,19 @@ class Pipeline:
         self._skew_due = 0.0
         self._last_bucket = ""
 
-    async def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> T:
+    def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> Awaitable[T]:
         """Sends, reads the whole answer, and gives it and the endpoint's URL to `interpret` (may raise S3Error)."""
 
         async def exchange(engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> T:
             response = await engine.small(request.method, url, headers, request.content, request.expected)
-            body = await response.read()
+            body = response.body
             trace.received = len(body)
             self._check(request, response, body, trace)
             return interpret(response, body, trace.endpoint.url)
 
-        return await self._persist(request, exchange)
+        return self._persist(request, exchange)
 
-    async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
+    def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> Awaitable[T]:
         """Sends, and gives the answer to `consume` while its body arrives; again from the start after a failure."""
 
         async def exchange(engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> T:
@@ -86,7 +86,7 @@ class Pipeline:
 
             return await engine.stream(request.method, url, headers, request.content, judged)
 
-        return await self._persist(request, exchange)
+        return self._persist(request, exchange)
 
     async def prepare(self) -> None:
         """Reads the credentials where that was not done yet.
@@ -119,14 +119,22 @@ class Pipeline:
                 await self._renew_in_time()
             place = self._places.of(request.bucket)
             endpoint = place.pool.take_now(avoid) or await place.pool.take()
-            trace = Trace(place, endpoint, self._credentials.current, exactly)
+            trace = Trace(place, endpoint, self._credentials.current, self._clocks.steady(), exactly)
             try:
-                return await self._attempt(request, exchange, trace)
+                path, url, headers = self._signed(request, trace)
+                result = await exchange(self._engines.carrying(path, exactly=exactly), url, headers, trace)
             except S3Error as error:
+                self._failed(request, error, trace)
                 now = self._clocks.steady()
                 tries = tries or Tries(now)
                 await self._before_next(request, error, tries, trace, self._retry.judge(error, tries, now))
                 avoid, exactly = endpoint, trace.exactly
+            except BaseException:  # cancelled, or the caller's own
+                self._ended(request, trace, Ending.UNKNOWN, "")
+                raise
+            else:
+                self._ended(request, trace, Ending.ANSWERED, "")
+                return result
 
     async def _before_next(
         self, request: Request, error: S3Error, tries: Tries, trace: Trace, again: Again | None
@@ -165,32 +173,19 @@ class Pipeline:
 
     # -- one attempt --------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, request: Request, exchange: Exchange[T], trace: Trace) -> T:
-        started = self._clocks.steady()
-        ending, reason = Ending.UNKNOWN, ""
-        try:
-            path, url, headers = self._signed(request, trace)
-            engine = self._engines.carrying(path, exactly=trace.exactly)
-            result = await exchange(engine, url, headers, trace)
-            ending = Ending.ANSWERED
-            return result
-        except S3Error as error:
-            ending, reason = _ending_of(error), str(error)
-            if isinstance(error, TransportError) and self._engines.yields(error.code):
-                trace.exactly, ending = True, Ending.UNKNOWN
-            raise
-        finally:
-            endpoint = trace.endpoint
-            trace.place.pool.ended(endpoint, ending, reason)
-            self._facts.request(
-                self.name,
-                endpoint.url,
-                request.operation,
-                trace.status,
-                self._clocks.steady() - started,
-                request.size,
-                trace.received,
-            )
+    def _failed(self, request: Request, error: S3Error, trace: Trace) -> None:
+        ending = _ending_of(error)
+        if isinstance(error, TransportError) and self._engines.yields(error.code):
+            trace.exactly, ending = True, Ending.UNKNOWN
+        self._ended(request, trace, ending, str(error))
+
+    def _ended(self, request: Request, trace: Trace, ending: Ending, reason: str) -> None:
+        endpoint = trace.endpoint
+        trace.place.pool.ended(endpoint, ending, reason)
+        seconds = self._clocks.steady() - trace.started
+        self._facts.request(
+            self.name, endpoint.url, request.operation, trace.status, seconds, request.size, trace.received
+        )
 
     def _signed(self, request: Request, trace: Trace) -> tuple[str, str, Mapping[str, str]]:
         """Path, URL and headers as they go on the wire. Raises Rejected for a key that is no Unicode text."""
@@ -288,7 +283,7 @@ class Pipeline:
     async def probe(self, place: Place, endpoint: Endpoint) -> bool:
         """Whether an endpoint answers a HEAD of the bucket used last below 500, whatever it says."""
         request = Request("Probe", "HEAD" if self._last_bucket else "GET", self._last_bucket)
-        trace = Trace(place, endpoint, self._credentials.current, exactly=False)
+        trace = Trace(place, endpoint, self._credentials.current, self._clocks.steady())
         path, url, headers = self._signed(request, trace)
         try:
             async with asyncio.timeout(PROBE_SECONDS):

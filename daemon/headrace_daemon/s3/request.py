@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from headrace_daemon.s3.endpoints import Endpoint
 from headrace_daemon.s3.engine import Body, Buffer, Engine, Response
@@ -13,8 +13,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request as the operations mean it. headers: names in lower case. size: bytes of the body. expected: bytes of
     the answer's body as far as they are known."""
 
@@ -37,13 +36,22 @@ class Request:
 class Trace:
     """What one attempt came to, for the facts, for the next attempt and for the result."""
 
-    __slots__ = ("credentials", "endpoint", "exactly", "place", "received", "status")
+    __slots__ = ("credentials", "endpoint", "exactly", "place", "received", "started", "status")
 
-    def __init__(self, place: Place, endpoint: Endpoint, credentials: Credentials | None, exactly: bool) -> None:
+    def __init__(
+        self,
+        place: Place,
+        endpoint: Endpoint,
+        credentials: Credentials | None,
+        started: float,
+        exactly: bool = False,
+    ) -> None:
+        """started: seconds of the steady clock. exactly: whether the exact engine has to carry it."""
         self.place = place
         self.endpoint = endpoint
         self.credentials = credentials
-        self.exactly = exactly  # whether the exact engine has to carry it
+        self.started = started
+        self.exactly = exactly
         self.status = 0
         self.received = 0
 

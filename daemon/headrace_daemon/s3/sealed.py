@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from headrace_daemon.s3.customer_key import CustomerKey
@@ -115,4 +114,4 @@ class Sealed:
             if key is not None and request.operation in operations:
                 headers: Mapping[str, str] = key.of_object if operations is _OF_OBJECT else key.of_source
                 keys.update(headers)
-        return replace(request, headers={**(request.headers or {}), **keys}) if keys else request
+        return request._replace(headers={**(request.headers or {}), **keys}) if keys else request

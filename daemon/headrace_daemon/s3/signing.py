@@ -8,8 +8,11 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from headrace_daemon.s3.engine import Buffer
@@ -75,7 +78,7 @@ def payload_hash(body: Buffer) -> str:
 class Signer:
     """Signs for one region and service; keeps the day's key and the second's time stamps, so reuse it."""
 
-    __slots__ = ("_credentials", "_date", "_keyed", "_region", "_scope", "_second", "_service", "_stamp")
+    __slots__ = ("_credentials", "_date", "_keyed", "_prefix", "_region", "_scope", "_second", "_service", "_stamp")
 
     def __init__(self, region: str, service: str = "s3") -> None:
         self._region = region
@@ -84,6 +87,7 @@ class Signer:
         self._stamp = ""
         self._date = ""
         self._scope = ""
+        self._prefix = ""  # of the header's value: what follows changes with every request
         self._credentials: Credentials | None = None
         self._keyed = _Keyed(b"")
 
@@ -98,19 +102,18 @@ class Signer:
         credentials: Credentials,
         now: float,
     ) -> dict[str, str]:
-        """`headers`, names in lower case, with those that sign the request; host is signed but left to the engine.
+        """`headers` with those that sign the request; host is signed but left to the engine.
 
-        host: as host_header() tells. raw_path: as it goes on the wire, see quote_key(). query: parameters not yet
-        encoded, or the text that canonical_query() made of them. now: seconds since the epoch.
+        headers: names in lower case. host: as host_header() tells. raw_path: as it goes on the wire, see quote_key().
+        query: parameters not yet encoded, or the text that canonical_query() made of them. now: seconds since the
+        epoch.
         """
         if int(now) != self._second:
             self._set_time(int(now))
         if credentials is not self._credentials:
             self._set_key(credentials)
         query_text = query if isinstance(query, str) else canonical_query(query)
-        result = {name.lower(): value for name, value in headers.items()}
-        result["x-amz-content-sha256"] = payload_hash
-        result["x-amz-date"] = self._stamp
+        result = {**headers, "x-amz-content-sha256": payload_hash, "x-amz-date": self._stamp}
         if credentials.token is not None:
             result["x-amz-security-token"] = credentials.token
         names, lines = _canonical_headers(host, result)
@@ -118,8 +121,7 @@ class Signer:
         digest = hashlib.sha256(request.encode()).hexdigest()
         to_sign = f"{_ALGORITHM}\n{self._stamp}\n{self._scope}\n{digest}"
         signature = self._keyed.hexdigest(to_sign.encode())
-        who = f"{credentials.access_key}/{self._scope}"
-        result["authorization"] = f"{_ALGORITHM} Credential={who}, SignedHeaders={names}, Signature={signature}"
+        result["authorization"] = f"{self._prefix}{names}, Signature={signature}"
         return result
 
     def _set_time(self, second: int) -> None:
@@ -136,6 +138,7 @@ class Signer:
         for step in (self._date, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, step.encode(), "sha256")
         self._keyed = _Keyed(key)
+        self._prefix = f"{_ALGORITHM} Credential={credentials.access_key}/{self._scope}, SignedHeaders="
         self._credentials = credentials
 
 
@@ -160,10 +163,30 @@ class _Keyed:
         return outer.hexdigest()
 
 
+class _Layout(NamedTuple):
+    """How headers of certain names are signed. names: the list of those that are, and host. lines: that of host, and
+    the others with %s for each value, in the order in which `values` picks them."""
+
+    names: str
+    lines: str
+    values: Callable[[Mapping[str, str]], tuple[str, ...]]
+
+
+@lru_cache(maxsize=256)
+def _layout(host: str, names: tuple[str, ...]) -> _Layout:
+    """Requests of a kind have the same headers: which are signed, and in which order, is found out once."""
+    values = sorted(set(names) - _NEVER_SIGNED - {"host"})
+    signed = sorted([*values, "host"])
+    given = dict.fromkeys(values, "%s") | {"host": host.replace("%", "%%")}
+    lines = "".join(f"{name.replace('%', '%%')}:{given[name]}\n" for name in signed)
+    return _Layout(";".join(signed), lines, itemgetter(*values))
+
+
 def _canonical_headers(host: str, headers: Mapping[str, str]) -> tuple[str, str]:
     """The list of signed names, and a line for each of them with blanks trimmed and folded."""
-    signed = {name: value for name, value in headers.items() if name not in _NEVER_SIGNED}
-    signed["host"] = host
-    names = sorted(signed)
-    lines = [f"{name}:{' '.join(signed[name].split())}\n" for name in names]
-    return ";".join(names), "".join(lines)
+    layout = _layout(host, tuple(headers))
+    values = layout.values(headers)
+    text = "".join(values)
+    if text.split(None, 1) != [text]:  # a blank somewhere, which few values have
+        values = tuple([" ".join(value.split()) for value in values])
+    return layout.names, layout.lines % values

@@ -25,7 +25,7 @@ class Page:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for every object, and it would take thrice as long to make
 class ObjectInfo:
     """What HEAD tells, or the head of a GET. checksums: algorithm (`crc64nvme`, `crc32`, …) -> base64, full-object
     ones only. metadata: user metadata, names in lower case without x-amz-meta-. headers: the system headers that a copy
@@ -52,7 +52,7 @@ class PutResult(NamedTuple):
     opaque_etag: bool = False  # as of ObjectInfo
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as ObjectInfo
 class WriteOptions:
     """How an object is written. if_none_match: only where no object of that key exists. tags: as a header carries them
     (`s3.tags`). acl: a canned one."""

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from headrace_daemon.s3.classify import classify_embedded, embedded_error
@@ -46,7 +45,7 @@ class Writing(Locks):
             if "content-md5" in headers or not asks_for_md5(error):
                 raise
         self._wants_md5.add(bucket)
-        again = replace(request, headers={**headers, **await _md5_header(body)})
+        again = request._replace(headers={**headers, **await _md5_header(body)})
         return await self._pipeline.small(again, written)
 
     async def copy(

@@ -115,6 +115,10 @@ def parse_error(body: Buffer) -> ErrorBody | None:
         root = parse(body)
     except MalformedXml:
         return None
+    return _error_in(root)
+
+
+def _error_in(root: etree._Element) -> ErrorBody | None:
     if local_name(root) != "Error":
         return None
     fields = texts(root)
@@ -122,12 +126,16 @@ def parse_error(body: Buffer) -> ErrorBody | None:
     return ErrorBody(fields.get("Code", ""), fields.get("Message", ""), fields.get("Region") or None, place)
 
 
-def parse_result(body: Buffer, field: str) -> dict[str, str]:
-    """The fields of a result, `field` among them: services do not agree on what the document itself is called.
+def parse_result(body: Buffer, field: str) -> dict[str, str] | ErrorBody:
+    """The fields of a result, `field` among them: services do not agree on what the document itself is called. Or the
+    <Error> that came in its place.
 
     Raises MalformedXml where the field is missing or empty.
     """
     root = parse(body)
+    error = _error_in(root)
+    if error is not None:
+        return error
     fields = texts(root)
     if not fields.get(field):
         raise MalformedXml(f"<{local_name(root)}> without {field}")

@@ -99,6 +99,8 @@ class Attributes:
     async def _is_website(self) -> bool:
         """S3 copies no redirect, and only a HEAD of each object shows one: asked for where it does something, in a
         bucket that is a website (API reference, CopyObject)."""
+        if self._website is not None:
+            return self._website
         async with self._asking:
             if self._website is None:
                 bucket = self._source.bucket

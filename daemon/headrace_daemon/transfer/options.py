@@ -36,8 +36,9 @@ def carried_over(options: Options, profile: Profile, info: ObjectInfo) -> WriteO
 def described(options: Options, profile: Profile, key: str, posix: dict[str, str], *, is_link: bool) -> WriteOptions:
     """How a file is written under this key: its type guessed by the name, and what the job says itself. posix: user
     metadata that says what kind of file it is. A link's content is a path, whatever its name says."""
-    headers = {"content-type": UNKNOWN if is_link else content_type_of(key), **dict(options.headers)}
-    return write_options(options, profile, {**dict(options.metadata), **posix}, headers)
+    headers = {"content-type": UNKNOWN if is_link else content_type_of(key)}
+    headers.update(options.headers)
+    return write_options(options, profile, dict(options.metadata) | posix, headers)
 
 
 def etag_is_md5(options: Options, profile: Profile) -> bool:

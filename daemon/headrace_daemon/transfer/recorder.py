@@ -109,18 +109,19 @@ class Recorder:
         self._report.write(job, item, outcome)
         self._facts.object_done(job, self._direction, item, outcome)
         self._told.add(index, item, outcome, retries)
-        await self._flush_now_and_then()
+        if self._is_due():
+            await self.flush()
 
     async def park(self, index: int, item: Item, retries: int) -> None:
         """One object leaves the batch and waits until S3 has restored it. Raises as done()."""
         self._told.parked.append((index, item))
         self._told.retries += retries
-        await self._flush_now_and_then()
-
-    async def _flush_now_and_then(self) -> None:
-        told = self._told
-        if len(told.finished) + len(told.parked) >= GROUP or self._clock() - self._flushed > SECONDS:
+        if self._is_due():
             await self.flush()
+
+    def _is_due(self) -> bool:
+        told = self._told
+        return len(told.finished) + len(told.parked) >= GROUP or self._clock() - self._flushed > SECONDS
 
     async def flush(self) -> None:
         """Everything told so far is in the report and in the queue. Raises LeaseLost, QueueError, OSError; what could
