@@ -4,9 +4,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from headrace_queue.config import Config
-from headrace_queue.config_fsx import FILE_SYSTEM_ID
-from headrace_queue.config_section import plain_url
 from headrace_queue.errors import TRY_AGAIN_EXIT, UsageError
 from headrace_queue.render import shown
 from headrace_queue.states import EXIT_CODE, JobState
@@ -14,6 +11,7 @@ from headrace_queue.states import EXIT_CODE, JobState
 if TYPE_CHECKING:
     from headrace_daemon.fsx.api import FsxApi, FsxError
     from headrace_daemon.fsx.make.waiting import Pace, Say
+    from headrace_queue.config import Config
 
 Result = TypeVar("Result")
 
@@ -29,7 +27,7 @@ class Place:
 
     def __init__(
         self,
-        config: Config,
+        config: "Config",
         which: str | None,
         remote: str | None,
         endpoint_url: str | None,
@@ -68,6 +66,8 @@ def _endpoint(url: str | None) -> str | None:
     """Of --endpoint-url. Raises UsageError, which shows no password."""
     if url is None:
         return None
+    from headrace_queue.config_section import plain_url
+
     try:
         return plain_url(url)
     except ValueError as error:
@@ -76,8 +76,10 @@ def _endpoint(url: str | None) -> str | None:
         raise UsageError(what, why, "Write https://HOST:PORT alone.") from None
 
 
-def _section_name(config: Config, which: str) -> str:
+def _section_name(config: "Config", which: str) -> str:
     """The section that is meant; '' for an id that none has. Raises UsageError for what is neither."""
+    from headrace_queue.config_fsx import FILE_SYSTEM_ID
+
     if which in config.fsx:
         return which
     if FILE_SYSTEM_ID.fullmatch(which):

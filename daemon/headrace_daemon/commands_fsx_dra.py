@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from headrace_daemon.given_config import config_of
 from headrace_queue.complaints import USAGE_EXIT
-from headrace_queue.config import Config, load_config
 from headrace_queue.errors import UsageError
 from headrace_queue.render import shown
 
@@ -54,7 +54,7 @@ def check(
     """Say whether a data repository task can do this sync, and if not, why. Exit code 0 where it can, 1 where not."""
     from headrace_daemon.fsx.dra.commands import run_check
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     return _run(lambda: run_check(loaded, source, destination, as_json=as_json))
 
 
@@ -71,7 +71,7 @@ def list_associations(
     """Show the associations of file systems. An id without a section is asked for with the remote s3."""
     from headrace_daemon.fsx.dra.commands import run_list
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     return _run(lambda: run_list(loaded, name, as_json=as_json))
 
 
@@ -105,7 +105,7 @@ def create(
     """Link a folder of a file system to a prefix of a bucket. One that is there already is left as it is."""
     from headrace_daemon.fsx.dra.commands import run_create
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     wanted = _association(path, repository, auto_import, auto_export, import_now, chunk_size)
     return _run(lambda: run_create(loaded, name, wanted, dry_run=dry_run, wait=wait, as_json=as_json))
 
@@ -126,7 +126,7 @@ def delete(
     """Take a link away. The objects stay, and so do the files; released ones lose what they are read from."""
     from headrace_daemon.fsx.dra.commands import run_delete
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     ask = None if yes else _confirmed
     return _run(
         lambda: run_delete(
@@ -140,7 +140,7 @@ def tasks(context: typer.Context, name: SectionName, config: ConfigFile = None, 
     """Show the last data repository tasks that FSx knows of, whoever asked for them; --json shows all."""
     from headrace_daemon.fsx.dra.commands import run_tasks
 
-    loaded: Config = load_config(config or context.obj)
+    loaded = config_of(context, config)
     return _run(lambda: run_tasks(loaded, name, as_json=as_json))
 
 

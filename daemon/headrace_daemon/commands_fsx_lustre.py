@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace_queue.config import Config, load_config
+from headrace_daemon.given_config import config_of
 from headrace_queue.errors import UsageError
 from headrace_queue.render import count, shown
 from headrace_queue.units import format_bytes
@@ -17,6 +17,7 @@ from headrace_queue.units import format_bytes
 if TYPE_CHECKING:
     from headrace_daemon.files.bringing_back import Tally
     from headrace_daemon.files.lustre import Lustre, Target
+    from headrace_queue.config import Config
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="The config.toml to read.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -40,7 +41,7 @@ def released(
     from headrace_queue.job_json import to_text
 
     top = _absolute(path)
-    lustre, _ = _lustre_below(load_config(config or context.obj), top)
+    lustre, _ = _lustre_below(config_of(context, config), top)
     with _refusals() as refusals:
         tally = count_released(lustre, hollow_below(top, refusals.append))
     if as_json:
@@ -65,7 +66,7 @@ def restore(
     from headrace_daemon.files.bringing_back import Tally, ask_for_all, bring_all_back, hollow_below
     from headrace_queue.job_json import to_text
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     tops = [_absolute(path) for path in paths]
     places = [(top, *_lustre_below(loaded, top)) for top in tops]  # all of them are there, or nothing is begun
     whole = Tally()
@@ -95,7 +96,7 @@ def osts(
     from headrace_queue.render import plain_table
 
     top = _absolute(path)
-    lustre, _ = _lustre_below(load_config(config or context.obj), top)
+    lustre, _ = _lustre_below(config_of(context, config), top)
     targets = sorted(lustre.targets(top), key=lambda target: target.index)
     if as_json:
         print(to_text({"path": top, "osts": [_target_row(target) for target in targets]}))
@@ -115,7 +116,7 @@ def _absolute(path: Path) -> str:
     return os.path.realpath(path.expanduser())
 
 
-def _lustre_below(config: Config, path: str) -> "tuple[Lustre, float]":
+def _lustre_below(config: "Config", path: str) -> "tuple[Lustre, float]":
     """And the seconds between two looks at files that come back. Raises UsageError where there is none."""
     from headrace_daemon.files.lfs import lustre_of, section_of
     from headrace_daemon.files.released import POLL

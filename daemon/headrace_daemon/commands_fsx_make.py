@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from headrace_daemon.commands_fsx_asking import Place, ask, pace
-from headrace_queue.config import load_config
+from headrace_daemon.given_config import config_of
 from headrace_queue.errors import UsageError
 from headrace_queue.render import shown
 from headrace_queue.states import EXIT_CODE, JobState
@@ -102,7 +102,7 @@ def print_cloud_init(
     """Print user_data for a host that mounts a file system that is there, and runs Headrace."""
     from headrace_daemon.fsx.make.cloud_init import cloud_init
 
-    place = Place(load_config(config or context.obj), which, remote, endpoint_url)
+    place = Place(config_of(context, config), which, remote, endpoint_url)
     host = _host(place.section or "lustre", mount or place.mount or "/fsx", repository_url)
 
     async def work(api: "FsxApi", say: "Say") -> "FileSystem":
@@ -148,7 +148,7 @@ def create(
     if read.timeouts or any(link.timeouts for link in read.data_repository_associations):
         print("headraced: note: timeouts are Terraform's; this command waits as long as AWS takes", file=sys.stderr)
     creation(read, token)  # what cannot be asked for is refused before anything is opened
-    place = Place(load_config(config or context.obj), None, remote, endpoint_url, region=read.region)
+    place = Place(config_of(context, config), None, remote, endpoint_url, region=read.region)
     if dry_run:
         return _print_requests(read, token, spec, place, as_json=as_json)
 
@@ -176,7 +176,7 @@ def describe(
     from headrace_daemon.fsx.make.making import describe as look
     from headrace_daemon.fsx.make.text import description_json, description_lines
 
-    place = Place(load_config(config or context.obj), which, remote, endpoint_url)
+    place = Place(config_of(context, config), which, remote, endpoint_url)
 
     async def work(api: "FsxApi", say: "Say") -> "Description":
         return await look(api, place.file_system_id)
@@ -207,7 +207,7 @@ def delete(
     from headrace_daemon.fsx.make.making import describe as look
     from headrace_daemon.fsx.make.making import losses, refuse_final_backup
 
-    place = Place(load_config(config or context.obj), which, remote, endpoint_url)
+    place = Place(config_of(context, config), which, remote, endpoint_url)
 
     async def first(api: "FsxApi", say: "Say") -> "Description":
         return await look(api, place.file_system_id)

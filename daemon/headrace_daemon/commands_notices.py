@@ -1,6 +1,5 @@
 """`headraced notices`: whether the receivers of [notices.NAME] can be reached, and what became of what was sent."""
 
-import asyncio
 import socket
 import sys
 import time
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from headrace_daemon.given_config import config_of
 from headrace_queue.complaints import USAGE_EXIT
-from headrace_queue.config import Config, load_config
 from headrace_queue.errors import UsageError
 
 if TYPE_CHECKING:
+    from headrace_queue.config import Config
     from headrace_queue.notices import Notice
 
 app = typer.Typer(
@@ -47,8 +47,10 @@ def try_receiver(
     config: ConfigFile = None,
 ) -> int:
     """Send a trial to one receiver now. Exit code 0 where it was taken, 1 where not."""
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     _refuse_unknown(loaded, name)
+    import asyncio
+
     why = asyncio.run(_try(loaded, name))
     if why is None:
         print(f"notices.{name} took it")
@@ -57,7 +59,7 @@ def try_receiver(
     return _NOT_DELIVERED
 
 
-async def _try(config: Config, name: str) -> str | None:
+async def _try(config: "Config", name: str) -> str | None:
     """Why it was not taken. Raises UsageError."""
     from headrace_daemon.facts import Facts
     from headrace_daemon.notices.delivery import NotDelivered
@@ -92,7 +94,7 @@ def list_notices(
     from headrace_queue.store import open_for_a_look
     from headrace_queue.tables import print_table
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     found: list[Notice] = []
     if queue_exists(loaded.queue_url):
         with closing(open_for_a_look(loaded.queue_url)) as store:
@@ -133,7 +135,7 @@ def _row(notice: "Notice") -> dict[str, Any]:
     }
 
 
-def _refuse_unknown(config: Config, name: str) -> None:
+def _refuse_unknown(config: "Config", name: str) -> None:
     if name not in config.notices:
         near = get_close_matches(name, config.notices, n=1, cutoff=0.5)
         known = f"There are: {', '.join(sorted(config.notices))}." if config.notices else "See docs/notices.md."

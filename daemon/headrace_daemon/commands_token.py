@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from headrace_daemon.given_config import config_of
 from headrace_queue.complaints import USAGE_EXIT
-from headrace_queue.config import Config, load_config
 from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
 from headrace_queue.units import parse_duration
 
 if TYPE_CHECKING:
     from headrace_daemon.api.tokens import Token
+    from headrace_queue.config import Config
 
 app = typer.Typer(
     help="Tokens for the HTTP API: make, show, revoke. A running daemon sees the change within a second.",
@@ -61,7 +62,7 @@ def create(
     from headrace_daemon.api.tokens import Token, TokenKind, new_token, sha256_of
     from headrace_queue.job_json import to_text
 
-    loaded = load_config(config or context.obj)
+    loaded = config_of(context, config)
     path = _file(loaded, file)
     _refuse_name("NAME", name)
     _refuse_name("--user", user)
@@ -82,7 +83,7 @@ def list_tokens(context: typer.Context, file: File = None, config: ConfigFile = 
     from headrace_queue.job_json import to_text
     from headrace_queue.render import plain_table
 
-    path = _file(load_config(config or context.obj), file)
+    path = _file(config_of(context, config), file)
     tokens, _ = read_tokens(TokenSource(path))
     listed = sorted(tokens.values(), key=lambda token: token.name)
     if as_json:
@@ -104,14 +105,14 @@ def revoke(
     """Take a token back."""
     from headrace_daemon.api.token_editing import remove_token
 
-    path = _file(load_config(config or context.obj), file)
+    path = _file(config_of(context, config), file)
     _refuse_name("NAME", name)
     remove_token(path, name)
     print(f"headraced: the token {name} is revoked", file=sys.stderr)
     return 0
 
 
-def _file(config: Config, given: Path | None) -> Path:
+def _file(config: "Config", given: Path | None) -> Path:
     """Raises UsageError where none is named."""
     if given is not None:
         return given.expanduser()
@@ -152,7 +153,7 @@ def _moment(text: str | None, now: float) -> float | None:
     return float(int(seconds))
 
 
-def _hints(config: Config, token: "Token", path: Path) -> list[str]:
+def _hints(config: "Config", token: "Token", path: Path) -> list[str]:
     from headrace_daemon.api.tokens import TokenKind
 
     header = "X-API-Key: TOKEN" if token.kind is TokenKind.API_KEY else "Authorization: Bearer TOKEN"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace_daemon.files.acting import has_rights_of
 from headrace_daemon.files.direct import writers
@@ -22,9 +23,11 @@ from headrace_daemon.flow.turns import Turns
 from headrace_daemon.standing import Standing
 from headrace_daemon.transfer.ends import READERS, FilesEnd, NoFolder
 from headrace_queue.config import TransferConfig
-from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Job, Links, Options
+
+if TYPE_CHECKING:
+    from headrace_queue.config_fsx import FsxConfig
 
 
 def files_read(path: Path, whole: bool, options: Options, standing: Standing) -> FilesEnd:
@@ -68,7 +71,7 @@ def files_written(
     return _written(path, whole, job, config, room, standing, make=True)
 
 
-def check_mounted(path: Path, fsx: Mapping[str, FsxConfig]) -> None:
+def check_mounted(path: Path, fsx: Mapping[str, "FsxConfig"]) -> None:
     """What is written beneath the mount of a section [fsx.NAME] where nothing is mounted fills the host's own disk, and
     what is read there is nothing. Raises RootLost: it may be mounted soon."""
     section = section_of(fsx, str(path))
@@ -87,7 +90,7 @@ def check_mounted(path: Path, fsx: Mapping[str, FsxConfig]) -> None:
 
 
 def on_lustre(
-    end: FilesEnd, fsx: Mapping[str, FsxConfig], options: Options, standing: Standing
+    end: FilesEnd, fsx: Mapping[str, "FsxConfig"], options: Options, standing: Standing
 ) -> tuple[FilesEnd, str]:
     """The end with what its Lustre tells, and a warning about a destination's full targets or ''. Any other tree as it
     is. Raises nothing; to be run with the daemon's own rights, for `lfs` takes on those of the account by itself."""

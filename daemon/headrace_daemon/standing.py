@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from headrace_daemon.files.account import Account, UnknownAccount, account_of
 from headrace_daemon.files.acting import has_rights_of, may_act
@@ -14,10 +14,12 @@ from headrace_daemon.files.guarded import GuardedRoot, on_the_way
 from headrace_daemon.files.making import AS_ANY, Making
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.root import LinkPolicy, Root
-from headrace_queue.config_api import ANYONE, UserConfig
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import JobSpec, Owner
 from headrace_queue.locations import Location
+
+if TYPE_CHECKING:
+    from headrace_queue.config_api import UserConfig
 
 _TOP: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """Whoever may go through a folder need not be allowed to list it."""
@@ -83,7 +85,7 @@ class Standing:
 DAEMONS: Final = Standing()
 
 
-def standing_of(spec: JobSpec, users: Mapping[str, UserConfig]) -> Standing:
+def standing_of(spec: JobSpec, users: Mapping[str, "UserConfig"]) -> Standing:
     """Of a job with this specification. users: of config.toml. Blocking: it may ask the host's user database.
 
     Raises UsageError where the account is gone, is another one now, or is not to be acted for any more.
@@ -100,9 +102,11 @@ def standing_of(spec: JobSpec, users: Mapping[str, UserConfig]) -> Standing:
     return standing
 
 
-def _account(owner: Owner, users: Mapping[str, UserConfig]) -> Account:
+def _account(owner: Owner, users: Mapping[str, "UserConfig"]) -> Account:
     """As the user database knows it now, so that groups which were taken away are gone; without a section that names
     it, as it was when the job was enqueued."""
+    from headrace_queue.config_api import ANYONE
+
     assert owner.uid is not None
     if owner.gid is None:
         raise UsageError(f"the job of {owner.user}", "its account has no group", "Enqueue the job anew.")

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -37,7 +36,7 @@ def completion(shell: Shell) -> int:
 
 def script_for(shell: str, program: str, called: str) -> str:
     """The script for one program. shell: bash, zsh or fish. called: the absolute path by which it is asked."""
-    text = (files("headrace_queue") / "completion_scripts" / f"complete.{shell}").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "completion_scripts" / f"complete.{shell}").read_text(encoding="utf-8")
     return text.replace("@PROGRAM@", program).replace("@CALLED@", shlex.quote(called))
 
 

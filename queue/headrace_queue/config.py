@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,13 +19,6 @@ from pydantic import (
 )
 
 from headrace_queue.bandwidth_timetable import Timetable, ZoneName
-from headrace_queue.config_api import ApiConfig, StagingConfig, SystemConfig, UserConfig, refuse_incomplete_api
-from headrace_queue.config_datasets import DatasetConfig
-from headrace_queue.config_environments import EnvironmentConfig, refuse_unreachable_environments
-from headrace_queue.config_faults import fault_of, unknown_variable
-from headrace_queue.config_fsx import FsxConfig, refuse_unclear_file_systems
-from headrace_queue.config_notices import NoticeConfig, refuse_unclear_notices
-from headrace_queue.config_schedules import ScheduleConfig, refuse_unclear_schedules
 from headrace_queue.config_section import (
     AbsolutePath,
     Rate,
@@ -35,6 +28,7 @@ from headrace_queue.config_section import (
     Size,
     Timeout,
     Urls,
+    later,
     plain_url,
 )
 from headrace_queue.config_source import read_source
@@ -47,13 +41,29 @@ __all__ = [
     "Config",
     "CredentialsConfig",
     "DaemonConfig",
-    "DatasetConfig",
-    "EnvironmentConfig",
     "RemoteConfig",
     "TransferConfig",
     "default_state_dir",
     "load_config",
 ]
+
+if TYPE_CHECKING:
+    from headrace_queue.config_api import ApiConfig, StagingConfig, SystemConfig, UserConfig
+    from headrace_queue.config_datasets import DatasetConfig
+    from headrace_queue.config_environments import EnvironmentConfig
+    from headrace_queue.config_fsx import FsxConfig
+    from headrace_queue.config_notices import NoticeConfig
+    from headrace_queue.config_schedules import ScheduleConfig
+else:
+    ApiConfig = later("config_api", "ApiConfig")
+    StagingConfig = later("config_api", "StagingConfig")
+    SystemConfig = later("config_api", "SystemConfig")
+    UserConfig = later("config_api", "UserConfig")
+    DatasetConfig = later("config_datasets", "DatasetConfig")
+    EnvironmentConfig = later("config_environments", "EnvironmentConfig")
+    FsxConfig = later("config_fsx", "FsxConfig")
+    NoticeConfig = later("config_notices", "NoticeConfig")
+    ScheduleConfig = later("config_schedules", "ScheduleConfig")
 
 _RESERVED_NAMES: Final = frozenset({"http", "https", "file"})
 _LISTEN: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
@@ -209,28 +219,42 @@ class Config(Section):
     @field_validator("environments")
     @classmethod
     def _reachable_environments(cls, environments: dict[str, EnvironmentConfig]) -> dict[str, EnvironmentConfig]:
+        from headrace_queue.config_environments import refuse_unreachable_environments
+
         refuse_unreachable_environments(environments)
         return environments
 
     @model_validator(mode="after")
     def _usable_api(self) -> "Config":
-        refuse_incomplete_api(self.api, self.staging, self.systems, self.users, self.remotes)
+        if self.api is not None or self.staging is not None or self.systems or self.users:
+            from headrace_queue.config_api import refuse_incomplete_api
+
+            refuse_incomplete_api(self.api, self.staging, self.systems, self.users, self.remotes)
         return self
 
     @model_validator(mode="after")
     def _clear_notices(self) -> "Config":
         wanted = {f"datasets.{name}.notify": dataset.notify for name, dataset in self.datasets.items()}
-        refuse_unclear_notices(self.notices, self.remotes, wanted)
+        if self.notices or any(wanted.values()):
+            from headrace_queue.config_notices import refuse_unclear_notices
+
+            refuse_unclear_notices(self.notices, self.remotes, wanted)
         return self
 
     @model_validator(mode="after")
     def _clear_file_systems(self) -> "Config":
-        refuse_unclear_file_systems(self.fsx, self.remotes)
+        if self.fsx:
+            from headrace_queue.config_fsx import refuse_unclear_file_systems
+
+            refuse_unclear_file_systems(self.fsx, self.remotes)
         return self
 
     @model_validator(mode="after")
     def _clear_schedules(self) -> "Config":
-        refuse_unclear_schedules(self.schedules, self.remotes)
+        if self.schedules:
+            from headrace_queue.config_schedules import refuse_unclear_schedules
+
+            refuse_unclear_schedules(self.schedules, self.remotes)
         return self
 
     @property
@@ -257,8 +281,12 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     source = read_source(path, surroundings)
     values = {"state_dir": default_state_dir(surroundings), "remotes": {}, **source.values}
     if source.unread:
+        from headrace_queue.config_faults import unknown_variable
+
         raise unknown_variable(source, Config)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
+        from headrace_queue.config_faults import fault_of
+
         raise fault_of(error, source, Config) from None

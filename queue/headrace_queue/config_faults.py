@@ -6,6 +6,7 @@ from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from headrace_queue.config_section import model_in
 from headrace_queue.config_source import Source, variable_of
 from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
@@ -57,7 +58,8 @@ def _settings(section: tuple[str, ...], model: type[BaseModel], values: Any) -> 
             found += _settings(keys, inner, table)
         elif get_origin(field.annotation) is dict:
             for name in table or {}:
-                found += _settings((*keys, name), get_args(field.annotation)[-1], table[name] if table else None)
+                model_of_one = model_in(get_args(field.annotation)[-1])
+                found += _settings((*keys, name), model_of_one, table[name] if table else None)
         else:
             found.append(keys)
     return found
@@ -99,7 +101,7 @@ def _section_of(section: tuple[str, ...], model: type[BaseModel]) -> type[BaseMo
         if isinstance(current, type) and issubclass(current, BaseModel):
             current = _without_none(current.model_fields[name].annotation)
         else:
-            current = get_args(current)[-1]
+            current = model_in(get_args(current)[-1])
     found: type[BaseModel] = current
     return found
 
@@ -107,4 +109,4 @@ def _section_of(section: tuple[str, ...], model: type[BaseModel]) -> type[BaseMo
 def _without_none(annotation: Any) -> Any:
     """The model of a section that may be missing."""
     inner = [one for one in get_args(annotation) if one is not NoneType] if NoneType in get_args(annotation) else []
-    return inner[0] if len(inner) == 1 else annotation
+    return model_in(inner[0]) if len(inner) == 1 else annotation

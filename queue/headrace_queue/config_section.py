@@ -1,11 +1,12 @@
 """What every section of config.toml is made of: the base of its models, and values with units."""
 
+import importlib
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from headrace_queue.free_space import Reserve, parse_reserve
 from headrace_queue.units import parse_duration, parse_rate, parse_size
@@ -33,6 +34,36 @@ class Section(BaseModel):
     """The base of every section: frozen, and no key that nobody reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Later:
+    """Stands for a section that most configurations lack: its module is imported once there is one to validate.
+
+    The modules of all of them would cost every start of a command 40 ms.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module: Final = module
+        self._name: Final = name
+
+    def model(self) -> type[Section]:
+        found: type[Section] = getattr(importlib.import_module(f"headrace_queue.{self._module}"), self._name)
+        return found
+
+    def __call__(self, value: object) -> Section:
+        """The validator. pydantic puts the faults that it raises below the key where the value stands."""
+        return self.model().model_validate(value)
+
+
+def later(module: str, name: str) -> Any:
+    """The type of a field, or of the values of a table, that has this model."""
+    return Annotated[Any, PlainValidator(Later(module, name))]
+
+
+def model_in(annotation: Any) -> Any:
+    """The model that such a type stands for; any other type as it is."""
+    validators = (item.func for item in getattr(annotation, "__metadata__", ()) if isinstance(item, PlainValidator))
+    return next((one.model() for one in validators if isinstance(one, Later)), annotation)
 
 
 def plain_url(url: str) -> str:

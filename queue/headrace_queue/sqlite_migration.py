@@ -4,8 +4,8 @@ SQLite cannot alter a CHECK. A table whose CHECKs are others is made anew and ta
 https://www.sqlite.org/lang_altertable.html#otheralter prescribes; its dependents stay as they are.
 """
 
-import importlib.resources
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -26,7 +26,7 @@ _OURS: Final = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND na
 
 def create(db: apsw.Connection) -> None:
     """In a transaction, in an empty file."""
-    db.execute(importlib.resources.files("headrace_queue").joinpath("sqlite_schema.sql").read_text(encoding="utf-8"))
+    db.execute(Path(__file__).with_name("sqlite_schema.sql").read_text(encoding="utf-8"))
 
 
 def migrate(db: apsw.Connection) -> None:

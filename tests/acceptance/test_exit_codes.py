@@ -132,7 +132,7 @@ def test_ctrl_c_while_a_program_loads_ends_it_quietly(quiet: Site) -> None:
 import os, signal, sys
 class Stroke:
     def find_spec(self, name, *_):
-        if name == "asyncio" and "headrace_daemon.commands" in sys.modules:
+        if name == "headrace_queue.commands_man" and "headrace_daemon.commands" in sys.modules:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Stroke())
 from headrace_daemon.__main__ import main

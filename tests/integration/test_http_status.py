@@ -1,6 +1,7 @@
 """The daemon's own port, asked by a real client."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -12,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace_daemon.demo.process import PortClaim
-from headrace_daemon.observe.http import StatusServer
+from headrace_daemon.observe.http import MOST_SENT, PATIENCE, StatusServer
 from headrace_daemon.observe.metrics import Metrics
 from headrace_queue.errors import Occupied, UsageError
 
@@ -47,11 +48,23 @@ async def ask(port: int, path: str, *, host: str = "127.0.0.1", accept: str = "*
     return await asyncio.to_thread(_get, host, port, path, accept)
 
 
+async def say(port: int, *pieces: bytes) -> bytes:
+    """All that the server says to these bytes, each piece sent by itself, until it hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        return await reader.read()
+    finally:
+        writer.close()
+
+
 @asynccontextmanager
-async def serving(listen: str, health: Health) -> AsyncIterator[StatusServer]:
+async def serving(listen: str, health: Health, patience: float = PATIENCE) -> AsyncIterator[StatusServer]:
     metrics = Metrics("1.2.3")
     metrics.request("lake", "https://a", "PutObject", 200, 0.01, 10, 0)
-    server = StatusServer(listen, metrics, lambda: health.problems, lambda: health.takes_work)
+    server = StatusServer(listen, metrics, lambda: health.problems, lambda: health.takes_work, patience)
     await server.start()
     try:
         yield server
@@ -105,6 +118,62 @@ async def test_the_root_names_the_pages_and_nothing_else_is_there(port: int) -> 
         assert status == 200
         assert "/metrics" in body
         assert (await ask(port, "/elsewhere"))[0] == 404
+
+
+async def test_what_follows_the_path_changes_nothing(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        assert (await ask(port, "/healthz?probe=1"))[0] == 200
+
+
+async def test_a_request_may_come_in_pieces(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        said = await say(port, b"GET /hea", b"lthz HTTP/1.1\r\nho", b"st: a\r\n", b"\r\n")
+    assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'"healthy": true' in said
+
+
+async def test_a_head_request_gets_the_head(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        head, _, body = (await say(port, b"HEAD /healthz HTTP/1.1\r\nhost: a\r\n\r\n")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert (b"content-length: 33" in head, body) == (True, b"")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"POST /healthz HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", 405),
+        (b"\x16\x03\x01\x02 no HTTP at all\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx-long: ".ljust(MOST_SENT + 1, b"a"), 431),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /healthz HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n\r\nand more", 200),
+    ],
+    ids=["another method", "no HTTP", "too long", "an offer of another protocol", "two at once", "rubbish behind it"],
+)
+async def test_every_request_gets_one_answer(port: int, request_bytes: bytes, status: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()):
+        said = await say(port, request_bytes)
+        assert said.startswith(b"HTTP/1.1 %d " % status)
+        assert said.count(b"HTTP/1.1") == 1
+        assert (status == 200) == (b"/metrics" in said), "the page of the first"
+        assert (await ask(port, "/healthz"))[0] == 200, "others are served as before"
+
+
+async def test_whoever_asks_nothing_is_hung_up_on(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health(), patience=0.05), asyncio.timeout(60):
+        assert await say(port, b"GET / HTTP/1.1\r\n") == b""
+
+
+async def test_its_end_waits_for_nobody(port: int) -> None:
+    async with serving(f"127.0.0.1:{port}", Health()) as server, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /")
+        assert (await ask(port, "/healthz"))[0] == 200, "so that the first connection is known by now"
+        await server.close()
+        with contextlib.suppress(ConnectionResetError):  # what it sent was never read
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_a_port_that_is_taken_may_be_free_again(port: int) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from headrace_queue.config import Config, DatasetConfig
+from headrace_queue.config import Config
+from headrace_queue.config_datasets import DatasetConfig
 from headrace_queue.dataset_lines import dataset_lines
 from headrace_queue.datasets import Choice, dataset_job
 from headrace_queue.jobs import Rule

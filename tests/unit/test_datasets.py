@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headrace_daemon.planner.filters import Filter
-from headrace_queue.config import Config, DatasetConfig, EnvironmentConfig
-from headrace_queue.config_datasets import PresetConfig
+from headrace_queue.config import Config
+from headrace_queue.config_datasets import DatasetConfig, PresetConfig
+from headrace_queue.config_environments import EnvironmentConfig
 from headrace_queue.config_notices import NoticeConfig
 from headrace_queue.datasets import Choice, base_of, dataset_job, presets_in, refuse_missing_presets
 from headrace_queue.errors import UsageError

@@ -25,7 +25,8 @@ from headrace_daemon.doctor.machine import user
 from headrace_daemon.doctor.remotes import capabilities, unheeded_variables
 from headrace_daemon.files.mounts import Space
 from headrace_daemon.s3.profiles import PROFILES
-from headrace_queue.config import Config, DatasetConfig, RemoteConfig, TransferConfig
+from headrace_queue.config import Config, RemoteConfig, TransferConfig
+from headrace_queue.config_datasets import DatasetConfig
 from headrace_queue.filesystem import SHARED, magic
 
 GOOD = {

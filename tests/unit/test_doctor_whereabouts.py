@@ -6,7 +6,9 @@ from pathlib import Path
 from headrace_daemon.doctor.check import Status
 from headrace_daemon.doctor.folders import data_folders
 from headrace_daemon.doctor.whereabouts import configuration, environment_checks, group_checks
-from headrace_queue.config import Config, DatasetConfig, EnvironmentConfig, TransferConfig
+from headrace_queue.config import Config, TransferConfig
+from headrace_queue.config_datasets import DatasetConfig
+from headrace_queue.config_environments import EnvironmentConfig
 from headrace_queue.config_source import Source, read_source
 from headrace_queue.environments import Surroundings
 

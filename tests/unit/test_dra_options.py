@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from headrace_queue.config import Config, DatasetConfig, RemoteConfig
+from headrace_queue.config import Config, RemoteConfig
+from headrace_queue.config_datasets import DatasetConfig
 from headrace_queue.config_fsx import FsxConfig
 from headrace_queue.datasets import dataset_job
 from headrace_queue.dra_options import unsuited

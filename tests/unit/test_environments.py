@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from headrace_queue.config import Config, EnvironmentConfig
+from headrace_queue.config import Config
+from headrace_queue.config_environments import EnvironmentConfig
 from headrace_queue.environments import Surroundings, base_directory, environment_of
 from headrace_queue.errors import UsageError
 

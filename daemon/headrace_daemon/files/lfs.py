@@ -15,13 +15,15 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from headrace_daemon.files.account import Account
 from headrace_daemon.files.lustre import HsmFlag, HsmState, Lustre, LustreError, Striping, Target
 from headrace_daemon.files.mounts import file_system
 from headrace_daemon.files.names import NameRefused, raw_name
-from headrace_queue.config_fsx import FsxConfig
+
+if TYPE_CHECKING:
+    from headrace_queue.config_fsx import FsxConfig
 
 MAX_REFUSED: Final = 3
 """Files that are there and are refused one after the other, before it counts as a refusal of all."""
@@ -146,7 +148,7 @@ class Lfs:
         return found
 
 
-def lustre_of(section: FsxConfig | None, fd: int, account: Account | None = None) -> Lfs | None:
+def lustre_of(section: "FsxConfig | None", fd: int, account: Account | None = None) -> Lfs | None:
     """The Lustre of an open file or folder: that of its section [fsx.NAME], or, without one, any where `lfs` is
     installed. None for other trees, as at a mount point where nothing is mounted. account: with whose rights it is
     asked. Raises OSError."""
@@ -159,7 +161,7 @@ def lustre_of(section: FsxConfig | None, fd: int, account: Account | None = None
     return Lfs(command or wanted, account)  # what is named and missing is told of when it is needed
 
 
-def section_of(fsx: Mapping[str, FsxConfig], path: str) -> FsxConfig | None:
+def section_of(fsx: Mapping[str, "FsxConfig"], path: str) -> "FsxConfig | None":
     """The section whose mount holds the path, links in either resolved."""
     real = os.path.realpath(path) if fsx else ""
     return next((one for one in fsx.values() if _lies_in(real, os.path.realpath(one.mount))), None)

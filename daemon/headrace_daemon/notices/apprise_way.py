@@ -9,13 +9,15 @@ import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace_daemon.notices.apprise_child import FAILED, UNKNOWN
 from headrace_daemon.notices.delivery import Letter, NotDelivered
 from headrace_daemon.notices.secret import read_secret
-from headrace_queue.config_notices import NoticeConfig
 from headrace_queue.errors import UsageError
+
+if TYPE_CHECKING:
+    from headrace_queue.config_notices import NoticeConfig
 
 SECONDS: Final = 20.0
 """Of the whole process."""
@@ -26,7 +28,7 @@ _KINDS_ELSE: Final = "info"
 class AppriseWay:
     """hide: is told the URL before it is used."""
 
-    def __init__(self, name: str, config: NoticeConfig, hide: Callable[[str], None]) -> None:
+    def __init__(self, name: str, config: "NoticeConfig", hide: Callable[[str], None]) -> None:
         assert config.apprise is not None
         self._name = name
         self._source = config.apprise

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from headrace_queue.config_notices import NoticeConfig
 from headrace_queue.jobs import Job
 from headrace_queue.notices import STALL_TOLD, Movement, NoticeEvent
 from headrace_queue.states import JobState
+
+if TYPE_CHECKING:
+    from headrace_queue.config_notices import NoticeConfig
 
 END: Final[dict[JobState, NoticeEvent]] = {
     JobState.DONE: NoticeEvent.DONE,
@@ -17,7 +19,7 @@ END: Final[dict[JobState, NoticeEvent]] = {
 }
 
 
-def receivers(notices: Mapping[str, NoticeConfig], job: Job, event: NoticeEvent) -> list[str]:
+def receivers(notices: Mapping[str, "NoticeConfig"], job: Job, event: NoticeEvent) -> list[str]:
     """The names of those that want to hear of it: every job's, or this one's by its own choice, each once.
 
     A dry run changes nothing, so that only those hear of it that it names itself.
@@ -31,7 +33,7 @@ def receivers(notices: Mapping[str, NoticeConfig], job: Job, event: NoticeEvent)
     return found
 
 
-def unknown_receivers(notices: Mapping[str, NoticeConfig], job: Job) -> list[str]:
+def unknown_receivers(notices: Mapping[str, "NoticeConfig"], job: Job) -> list[str]:
     """What the job names and config.toml has no more."""
     return [name for name in job.spec.options.notify if name not in notices]
 

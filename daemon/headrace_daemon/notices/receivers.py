@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 
 from headrace_daemon.facts import Facts
-from headrace_daemon.notices.apprise_way import AppriseWay
 from headrace_daemon.notices.delivery import Letter, Way
-from headrace_daemon.notices.webhook import Webhook
 from headrace_queue.config import Config
 from headrace_queue.notices import NoticeSpec
 
@@ -54,8 +52,12 @@ class Receivers:
     def _made(self, name: str) -> Way:
         section = self._config.notices[name]
         if section.webhook is not None:
+            from headrace_daemon.notices.webhook import Webhook
+
             return Webhook(name, section, self._hide, self._now)
         if section.apprise is not None:
+            from headrace_daemon.notices.apprise_way import AppriseWay
+
             return AppriseWay(name, section, self._hide)
         from headrace_daemon.notices.sns import SnsTopic
         from headrace_daemon.s3.connect import credentials_of

@@ -4,12 +4,15 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from headrace_queue.config_notices import SecretConfig
 from headrace_queue.errors import UsageError
 
+if TYPE_CHECKING:
+    from headrace_queue.config_notices import SecretConfig
 
-def read_secret(what: str, config: SecretConfig, environ: Mapping[str, str] = os.environ) -> str:
+
+def read_secret(what: str, config: "SecretConfig", environ: Mapping[str, str] = os.environ) -> str:
     """Its first line that is neither empty nor a comment. what: the key of config.toml. Raises UsageError, without the
     secret; also for a file that others may read."""
     if config.env is not None:

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.notices.events import END, Stalls, receivers, unknown_receivers
 from headrace_daemon.notices.message import FAILURES_SHOWN, Occasion, body_of
-from headrace_queue.config_notices import NoticeConfig
 from headrace_queue.errors import QueueError, QueueUnavailable
 from headrace_queue.jobs import Failure, Job
 from headrace_queue.notices import (
@@ -23,6 +22,9 @@ from headrace_queue.notices import (
 from headrace_queue.states import JobState
 from headrace_queue.store import Store
 from headrace_queue.writer import Queue
+
+if TYPE_CHECKING:
+    from headrace_queue.config_notices import NoticeConfig
 
 EVERY: Final = 1.0
 """Seconds between looks."""
@@ -53,7 +55,7 @@ class Telling:
     def __init__(
         self,
         queue: Queue,
-        notices: Mapping[str, NoticeConfig],
+        notices: Mapping[str, "NoticeConfig"],
         stalled_after: float,
         facts: Facts,
         around: Surroundings,

@@ -11,13 +11,15 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from headrace_daemon.notices.delivery import Letter, NotDelivered
 from headrace_daemon.notices.secret import read_secret
-from headrace_queue.config_notices import NoticeConfig
 from headrace_queue.errors import UsageError
+
+if TYPE_CHECKING:
+    from headrace_queue.config_notices import NoticeConfig
 
 SECONDS: Final = 10.0
 """Of the whole request."""
@@ -55,7 +57,9 @@ def signed_headers(key: bytes, token: str, timestamp: int, body: bytes) -> dict[
 class Webhook:
     """hide: is told the secret and the address before they are used. now: seconds since the epoch."""
 
-    def __init__(self, name: str, config: NoticeConfig, hide: Callable[[str], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, config: "NoticeConfig", hide: Callable[[str], None], now: Callable[[], float]
+    ) -> None:
         assert config.webhook is not None
         assert config.secret is not None
         self._name = name

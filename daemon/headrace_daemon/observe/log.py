@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
-import structlog
-
 from headrace_daemon.facts import Facts
+from headrace_daemon.observe.plain_structlog import structlog
 
 HIDDEN = "[hidden]"
 KEPT_VALUES = 256

@@ -9,16 +9,18 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.schedules.firings import Firings
 from headrace_daemon.schedules.reconcile import reconcile
-from headrace_queue.config_schedules import ScheduleConfig
 from headrace_queue.errors import QueueUnavailable, UsageError
 from headrace_queue.schedules import TIMED, Schedule, ScheduleSpec, Trigger
 from headrace_queue.store import Store
 from headrace_queue.writer import Queue
+
+if TYPE_CHECKING:
+    from headrace_queue.config_schedules import ScheduleConfig
 
 TURN: Final = 0.25
 """Seconds between looks at the clock and at the queue's version."""
@@ -51,7 +53,7 @@ class ScheduleKeeper:
         facts: Facts,
         now: Callable[[], float],
         worker_id: str,
-        configured: Mapping[str, ScheduleConfig],
+        configured: Mapping[str, "ScheduleConfig"],
     ) -> None:
         self._queue = queue
         self._firings = firings

@@ -9,10 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from headrace_daemon.fsx.api import Association, FileSystem
-from headrace_queue.config_fsx import FsxConfig
+
+if TYPE_CHECKING:
+    from headrace_queue.config_fsx import FsxConfig
 
 REPORTS: Final = ".headrace-tasks/"
 """Below a repository: where FSx writes what it could not move. It wants the report inside the repository itself."""
@@ -25,13 +27,13 @@ class Link:
     association, '' for none, without a slash at either end."""
 
     fsx: str
-    section: FsxConfig
+    section: "FsxConfig"
     file_system: FileSystem
     association: Association
     below: str
 
 
-def find_link(sections: Mapping[str, FsxConfig], path: Path) -> tuple[str, FsxConfig] | None:
+def find_link(sections: Mapping[str, "FsxConfig"], path: Path) -> "tuple[str, FsxConfig] | None":
     """The section whose mount holds the path, the deepest where one mount lies inside another."""
     holding = [(name, one) for name, one in sections.items() if path.is_relative_to(one.mount)]
     return max(holding, key=lambda found: len(found[1].mount.parts), default=None)
@@ -46,7 +48,7 @@ def is_straight(path: Path, mount: Path) -> bool:
 
 def link_between(
     name: str,
-    section: FsxConfig,
+    section: "FsxConfig",
     file_system: FileSystem,
     associations: Sequence[Association],
     path: Path,
@@ -64,7 +66,7 @@ def link_between(
     return None
 
 
-def folder_below(section: FsxConfig, association: Association, path: Path) -> str | None:
+def folder_below(section: "FsxConfig", association: Association, path: Path) -> str | None:
     """The folders from an association's own down to the path, '' where it is the path; None where it holds it not."""
     if not path.is_relative_to(section.mount):
         return None
