@@ -1,21 +1,18 @@
 """The commands of `headraced`: what runs on the host. Each imports what it needs, so that --help is quick."""
 
-import asyncio
+import importlib
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
+from typer.core import TyperGroup
 
-from headrace_daemon.commands_fsx import app as fsx_commands
-from headrace_daemon.commands_notices import app as notices_commands
-from headrace_daemon.commands_token import app as token_commands
-from headrace_daemon.ended_early import end_without_reader
+from headrace_daemon.given_config import config_of
 from headrace_queue.commands_completion import _complete, completion
 from headrace_queue.commands_man import man
 from headrace_queue.complaints import USAGE_EXIT, CommandLineError, complain, print_version
-from headrace_queue.config import Config, load_config
 from headrace_queue.errors import HeadraceError
 from headrace_queue.help_page import explained
 from headrace_queue.jobs import Links
@@ -23,8 +20,31 @@ from headrace_queue.output import prepare_output
 from headrace_queue.refusals import job_number, refused
 from headrace_queue.units import parse_duration
 
+if TYPE_CHECKING:
+    from headrace_daemon.apart.process import FileProcess
+
+_GROUPS: Final = ("token", "notices", "fsx")
+"""The commands that have commands of their own, each in a module `commands_NAME`."""
+
+
+class _GroupsWhenCalled(TyperGroup):
+    """Loads and builds the groups for a call that names one or asks what there is: `serve` starts sooner without."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*(name for name in self.commands if name not in _GROUPS), *_GROUPS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands:
+            # all of them for a name that there is not: what is offered in its place comes from these
+            for name in [cmd_name] if cmd_name in _GROUPS else _GROUPS:
+                module = importlib.import_module(f"headrace_daemon.commands_{name}")
+                self.commands[name] = explained(typer.main.get_command(module.app))
+        return self.commands.get(cmd_name)
+
+
 app = typer.Typer(
     name="headraced",
+    cls=_GroupsWhenCalled,
     help="The Headrace daemon: works through the queue, moves the data, proves it.",
     invoke_without_command=True,
     add_completion=False,  # `headraced completion` knows more
@@ -51,10 +71,6 @@ def _before(
         raise typer.Exit(USAGE_EXIT)
 
 
-def _config(context: typer.Context, given: Path | None) -> Config:
-    return load_config(given or context.obj)
-
-
 def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     import gc
 
@@ -66,13 +82,25 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     return uvloop.run(work())
 
 
+def _file_process() -> "FileProcess | None":
+    """Before there are threads, and before most is loaded: it is a copy of this process. None where the host grants no
+    more processes; threads do its work then."""
+    from headrace_daemon.apart.process import FileProcess
+
+    try:
+        return FileProcess.start()
+    except OSError:
+        return None
+
+
 @app.command()
 def serve(context: typer.Context, config: ConfigFile = None) -> int:
     """Work through the queue until SIGTERM, then finish what is in flight."""
+    loaded = config_of(context, config)
+    process = _file_process()
     from headrace_daemon.service import serve as work
 
-    loaded = _config(context, config)
-    return _run(lambda: work(loaded, config or context.obj))
+    return _run(lambda: work(loaded, config or context.obj, process))
 
 
 @app.command()
@@ -93,15 +121,16 @@ def drain(
     config: ConfigFile = None,
 ) -> int:
     """Work until nothing is left to do; the exit code is that of the worst job."""
-    from headrace_daemon.service import drain as work
-
     if parent is not None:
         from headrace_daemon.orphan import end_with
 
         end_with(parent)
-    loaded = _config(context, config)
+    loaded = config_of(context, config)
     seconds = _seconds(give_up_after, "--give-up-after")
-    return _run(lambda: work(loaded, job, seconds))
+    process = _file_process()
+    from headrace_daemon.service import drain as work
+
+    return _run(lambda: work(loaded, job, seconds, process))
 
 
 def _seconds(text: str | None, option: str) -> float | None:
@@ -125,6 +154,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> int:
     """Look for what would keep Headrace from working here, each with a remedy. Exit code 0, or 1 for a problem."""
+    import asyncio
+
     from headrace_daemon.doctor.run import run_doctor
 
     work = run_doctor(config or context.obj, as_json=as_json, locations=locations or (), write=write)
@@ -148,7 +179,7 @@ def verify(
     """Compare two locations object by object, by checksum. Exit code 0 where they hold the same, 1 where not."""
     from headrace_daemon.verify.run import TreeOptions, run_verify
 
-    loaded = _config(context, config)
+    loaded = config_of(context, config)
     trees = TreeOptions(encode_names, links)
     return _run(lambda: run_verify(loaded, source, destination, trees, as_json=as_json))
 
@@ -160,7 +191,7 @@ def match(context: typer.Context, request: str, config: ConfigFile = None, as_js
     from headrace_queue.commands_match import MatchRequest
 
     sys.argv[0] = "headrace"  # a complaint names the command that was typed
-    loaded = _config(context, config)
+    loaded = config_of(context, config)
     return _run(lambda: run_match(loaded, MatchRequest.from_text(request)))
 
 
@@ -171,7 +202,7 @@ def look(context: typer.Context, request: str, config: ConfigFile = None, as_jso
     from headrace_queue.looking_request import LookRequest
 
     sys.argv[0] = "headrace"  # a complaint names the command that was typed
-    loaded = _config(context, config)
+    loaded = config_of(context, config)
     return _run(lambda: run_look(loaded, LookRequest.from_text(request)))
 
 
@@ -223,9 +254,6 @@ def demo(
 app.command(name="completion")(completion)
 app.command(name="man")(man)
 app.command(name="_complete", hidden=True)(_complete)
-app.add_typer(token_commands, name="token")
-app.add_typer(notices_commands, name="notices")
-app.add_typer(fsx_commands, name="fsx")
 
 
 def run() -> int:
@@ -235,6 +263,8 @@ def run() -> int:
         code: object = explained(typer.main.get_command(app))(standalone_mode=False)
         output.flush()
     except BrokenPipeError:
+        from headrace_daemon.ended_early import end_without_reader
+
         end_without_reader()
     except OSError as error:
         if not output.failed:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 import uuid
@@ -14,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace_daemon.apart.process import FileProcess
+from headrace_daemon.asked_to_stop import signals
 from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
@@ -74,17 +75,17 @@ class Worker:
     notices: Notices
 
 
-async def serve(config: Config, file: Path | None = None) -> int:
+async def serve(config: Config, file: Path | None = None, process: FileProcess | None = None) -> int:
     """Work until SIGTERM or SIGINT, then drain. Raises UsageError, QueueError. The exit code: 0.
 
-    file: the one that --config named, None where the configuration was searched.
+    file: the one that --config named, None where the configuration was searched. process: for small files.
     """
-    from headrace_daemon.observe.http import StatusServer  # brings aiohttp, which a drain does without
+    from headrace_daemon.observe.http import StatusServer  # a drain does without
 
     redaction = set_up()
     stop = asyncio.Event()
     notifier = Notifier(os.environ)
-    async with _worker(config, redaction) as worker, _signals(stop):
+    async with _worker(config, redaction, process) as worker, signals(stop):
         watchdog = _watchdog(worker, notifier)
         ready = asyncio.Event()
         status = StatusServer(
@@ -107,18 +108,24 @@ async def serve(config: Config, file: Path | None = None) -> int:
     return 0
 
 
-async def drain(config: Config, only_job: int | None = None, give_up_after: float | None = None) -> int:
+async def drain(
+    config: Config,
+    only_job: int | None = None,
+    give_up_after: float | None = None,
+    process: FileProcess | None = None,
+) -> int:
     """Work until nothing is left to do. The exit code is that of the worst job this worker had a part in.
 
     only_job: work on this one and leave the rest. give_up_after: end after so many seconds in which every job that is
     left only waited, for a remote that is down for instance; None waits for ever. What a job waits for, and why one
-    failed, is said on standard error. Raises UsageError, QueueError, UnknownJob.
+    failed, is said on standard error. process: for small files. Raises UsageError, QueueError, UnknownJob.
     """
     redaction = set_up()
     stop = asyncio.Event()
     answers = Answers()
     sinks = (answers, ConsoleFacts(lambda line: print(f"headraced: {redaction.text(line)}", file=sys.stderr)))
-    async with _worker(config, redaction, only_job, sinks) as worker, _signals(stop), _background(worker, None, None):
+    working = _worker(config, redaction, process, only_job, sinks)
+    async with working as worker, signals(stop), _background(worker, None, None):
         given_up = await _until_idle(worker, stop, answers, only_job, give_up_after)
         await worker.notices.flush(NOTICE_SECONDS)
         await _stop(worker, config.daemon.drain_seconds if stop.is_set() else 0.0)
@@ -282,7 +289,11 @@ def _watchdog(worker: Worker, notifier: Notifier) -> Watchdog:
 
 @asynccontextmanager
 async def _worker(
-    config: Config, redaction: Redaction, only_job: int | None = None, sinks: Sequence[Facts] = ()
+    config: Config,
+    redaction: Redaction,
+    process: FileProcess | None,
+    only_job: int | None = None,
+    sinks: Sequence[Facts] = (),
 ) -> AsyncIterator[Worker]:
     """Open everything, in order; close it in the reverse order, whatever happens. sinks: beside metrics and log."""
     metrics = Metrics(version("headrace"))
@@ -290,11 +301,13 @@ async def _worker(
     queue = Queue(lambda: _open(config), lambda: _open(config, read_only=True), facts.committed)
     await queue.start()
     threads = FileThreads(FILE_THREADS)
+    if process is not None:
+        process.attach(lambda why: facts.job_event(0, "warning", why))
     report = ReportWriter(config.state_dir)
     remotes = Remotes(config, facts, partial(connect, hide=redaction.hide))
     tasks = _job_tasks(config, queue, remotes, facts, redaction)
     try:
-        host = _host(config, queue, remotes, threads, report, facts, tasks)
+        host = _host(config, queue, remotes, threads, process, report, facts, tasks)
         row = this_worker()
         heartbeat = Heartbeat(queue, row, facts, time.time)
         await heartbeat.start()
@@ -310,6 +323,8 @@ async def _worker(
         async with AsyncExitStack() as ends:  # the last one first, each whatever became of those before it
             ends.push_async_callback(queue.close)
             ends.callback(threads.close)
+            if process is not None:
+                ends.callback(process.close)
             ends.callback(_close_report, report, facts)
             ends.push_async_callback(remotes.close)
             if tasks is not None:
@@ -341,6 +356,7 @@ def _host(
     queue: Queue,
     remotes: Remotes,
     threads: FileThreads,
+    process: FileProcess | None,
     report: ReportWriter,
     facts: Facts,
     tasks: "JobTasks | None",
@@ -351,6 +367,7 @@ def _host(
         queue=queue,
         remotes=remotes,
         threads=threads,
+        process=process,
         memory=MemoryBudget(config.transfer.memory),
         bandwidth=limits,
         report=report,
@@ -363,25 +380,3 @@ def _host(
 
 def _open(config: Config, *, read_only: bool = False) -> Store:
     return open_store(config.queue_url, read_only=read_only, max_attempts=config.transfer.attempts)
-
-
-@asynccontextmanager
-async def _signals(stop: asyncio.Event) -> AsyncIterator[None]:
-    """The first SIGTERM or SIGINT asks for a drain; the second one ends the process at once.
-
-    What is in flight then is safe: leases come back, and objects are only ever recorded after they are durable.
-    """
-    loop = asyncio.get_running_loop()
-
-    def asked() -> None:
-        if stop.is_set():
-            os._exit(130)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
+from headrace_daemon.apart.process import FileProcess
+from headrace_daemon.apart.tree import open_tree
 from headrace_daemon.archiving import archive_mover
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
@@ -30,7 +32,7 @@ from headrace_daemon.standing import DAEMONS, Standing, standing_of
 from headrace_daemon.transfer.abilities import for_reading, for_writing, refuse_plain_http
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.batch import BatchRun
-from headrace_daemon.transfer.download import Download, write_together
+from headrace_daemon.transfer.download import Download, landing_of
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder, Work
 from headrace_daemon.transfer.folders import Folders
 from headrace_daemon.transfer.kept import Kept
@@ -39,6 +41,7 @@ from headrace_daemon.transfer.recorder import Recorder, Report
 from headrace_daemon.transfer.relay import Relay
 from headrace_daemon.transfer.server_copy import ServerCopy
 from headrace_daemon.transfer.upload import Upload
+from headrace_daemon.transfer.writing import Writing
 from headrace_queue.config import Config
 from headrace_queue.dra_options import only_tasks
 from headrace_queue.jobs import Batch, Item, Job, Kind, Links, Options, Via
@@ -64,6 +67,7 @@ class Host:
     facts: Facts
     now: Callable[[], float]
     room: Room
+    process: FileProcess | None = None  # for small files; None where threads handle them all
     tasks: "JobTasks | None" = None  # data repository tasks; None where config.toml names no [fsx]
 
 
@@ -88,8 +92,8 @@ class Session:
         moved: the data repository tasks that had worked when it was opened."""
         self.moved = moved
         self.host = host
-        self.source = source
-        self.destination = destination
+        self.source = _apart(host, source, standing)
+        self.destination = _apart(host, destination, standing)
         self._make = make
         self._making = asyncio.Lock()
         self.scratch = host.config.state_dir
@@ -114,7 +118,7 @@ class Session:
             standing=standing,
             only_tasks=only_tasks(job.spec, host.config.fsx),
         )
-        self._mover = _mover_for(self.work, source, destination)
+        self._mover = _mover_for(self.work, self.source, self.destination)
 
     async def batch_run(self, batch: Batch) -> BatchRun:
         """What runs one batch. Each has its own mover state where something waits to be settled.
@@ -134,7 +138,8 @@ class Session:
                 assert self._make is not None, "a dry run has no batches"
                 made = await self.threads.run(self._make)
                 self.destination = made  # closed with the session, whatever comes next
-                self.destination = await _on_lustre(self.host, self.work.job, made, self.standing)
+                found = await _on_lustre(self.host, self.work.job, made, self.standing)
+                self.destination = _apart(self.host, found, self.standing)
                 self._mover = _mover_for(self.work, self.source, self.destination)
             return self.destination
 
@@ -148,10 +153,22 @@ class Session:
             return
         await self._mover().forget(items)
 
-    def close(self) -> None:
-        """Let go of directories. Synchronous: run it off the loop."""
+    async def close(self) -> None:
+        """Let go of directories."""
         for end in (self.source, self.destination):
-            _close_end(end)
+            if isinstance(end, FilesEnd) and end.tree is not None:
+                end.tree.close()
+            await self.host.threads.run(_close_end, end)
+
+
+EndT = TypeVar("EndT", bound=End | NoFolder)
+
+
+def _apart(host: Host, end: EndT, standing: Standing) -> EndT:
+    """The end as the process for small files knows it too. It acts with the daemon's own rights alone."""
+    if isinstance(end, FilesEnd) and standing.account is None:
+        return replace(end, tree=open_tree(host.process, end.root, end.landing))
+    return end
 
 
 async def _on_lustre(host: Host, job: Job, end: FilesEnd, standing: Standing) -> FilesEnd:
@@ -179,7 +196,7 @@ def _mover_for(work: Work, source: End, destination: End | NoFolder) -> Callable
     if isinstance(source, BucketEnd) and isinstance(destination, FilesEnd):
         if destination.landing is None:
             return _moves_nothing
-        writing, folders = write_together(work, destination), Folders(work, source, destination)
+        writing, folders = Writing(work, destination, landing_of(destination)), Folders(work, source, destination)
         return lambda: Download(work, source, destination, writing, folders)
     if isinstance(source, BucketEnd) and isinstance(destination, BucketEnd):
         return _between_buckets(work, source, destination)
@@ -313,7 +330,7 @@ class Sessions:
         """The job ended: let go of what it held open."""
         session = self._open.pop(job_id, None)
         if session is not None:
-            await self._host.threads.run(session.close)
+            await session.close()
 
     async def close(self) -> None:
         for job_id in list(self._open):

@@ -104,8 +104,8 @@ class Landing:
         self.room: Final = room or Room(Reserve())
         self.fsync: Final[Fsync] = fsync
         self._direct_io: Final[DirectIo] = direct_io
-        self._job_id = job_id
-        self._created = created
+        self.job_id: Final = job_id
+        self.created: Final = created
         self._folding = Folding(root, job_id)
         self._waiting: set[SharedFd] = set()
         proven = mounts.syncfs_reports_errors(mounts.file_system(root.fd), os.uname().release)
@@ -115,6 +115,11 @@ class Landing:
         if self._group is not None:
             self._group.close()
             self._group = None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether one sync makes many files durable, or nobody asks for that."""
+        return self._group is not None or self.fsync == "off"
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -239,7 +244,7 @@ class Landing:
         folder, name = split_key(key)
         if is_marker(key):
             raise NameRefused(key, "it ends with '/', which stands for a folder: a file cannot have this name")
-        return Place(key, folder, temp_name(self._job_id, key, self._created).encode(), raw_name(name))
+        return Place(key, folder, temp_name(self.job_id, key, self.created).encode(), raw_name(name))
 
     def _write_link(
         self, place: Place, target: bytes, mtime_ns: int | None, posix: Posix, *, no_clobber: bool

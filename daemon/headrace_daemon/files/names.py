@@ -33,6 +33,16 @@ class FileError(HeadraceError):
         self.key = key
         self.reason = reason
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """It travels between processes. Some leaves take other arguments, so that it is not made anew by them."""
+        return _as_it_was, (type(self), self.args, self.key, self.reason)
+
+
+def _as_it_was(leaf: type[FileError], args: tuple[object, ...], key: str, reason: str) -> FileError:
+    error = leaf.__new__(leaf, *args)
+    error.args, error.key, error.reason = args, key, reason
+    return error
+
 
 class NameRefused(FileError):
     """No file of this name can exist beneath a root: the object fails, whoever asks again."""

@@ -65,7 +65,7 @@ class Root:
         self.identity = f"{status.st_dev}:{status.st_ino}"
         self.links: Final[LinkPolicy] = links or ("follow" if follow_links else "skip")
         self.follow_links = follow_links
-        self._openat2 = openat2 and has_openat2(fd)
+        self.openat2: Final = openat2 and has_openat2(fd)
         self._cache: OrderedDict[str, SharedFd] = OrderedDict()
         self._cache_size = cache
         self._gate = threading.Lock()
@@ -117,7 +117,7 @@ class Root:
         return self._at(os.path.join(self.path, folder), fd)
 
     def _at(self, path: str, fd: int) -> "Root":
-        return Root(path, fd, follow_links=self.follow_links, links=self.links, openat2=self._openat2)
+        return Root(path, fd, follow_links=self.follow_links, links=self.links, openat2=self.openat2)
 
     def about_to_change(self, folder: str, name: bytes | None = None) -> None:
         """Called before a name in this folder is made, given to another file or taken away. Here the kernel alone
@@ -361,7 +361,7 @@ class Root:
         return None
 
     def _open_beneath(self, path: str, flags: int) -> int:
-        if not self._openat2:
+        if not self.openat2:
             return mounts.open_beneath(self.fd, raw_name(path), flags, follow=self.follow_links)
         resolve = mounts.RESOLVE_BENEATH | mounts.RESOLVE_NO_MAGICLINKS
         if not self.follow_links:

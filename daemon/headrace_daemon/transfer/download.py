@@ -5,13 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
+from headrace_daemon.apart.tree import Unnamed
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending, Write
 from headrace_daemon.files.names import AccessRefused, AlreadyThere, DurabilityLost, FileError
 from headrace_daemon.files.posix import LINK, NOTHING, Posix, from_metadata
-from headrace_daemon.flow.gathered import Gathered
 from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
@@ -22,22 +22,14 @@ from headrace_daemon.transfer.mover import Numbered, Tell, attempt
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.receive import receive_object
 from headrace_daemon.transfer.tally import Tally, new_tally
+from headrace_daemon.transfer.writing import Writing
 from headrace_queue.jobs import Item, Lease, Links
 
 T = TypeVar("T")
 
-Writing: TypeAlias = Gathered[Write, Pending | FileError]
-GROUP = 128
-"""Small files written in one step; those of a lane are fewer, and a step off the loop costs as much as four files."""
 
-
-def write_together(work: Work, target: FilesEnd) -> Writing:
-    """What writes the small files of a job: whatever its lanes have fetched while one group is written is the next."""
-    write = partial(_landing_of(target).write_many, no_clobber=work.job.spec.options.no_clobber)
-    return Gathered(lambda files: work.threads.begin(write, files), target.writers, GROUP)
-
-
-def _landing_of(target: FilesEnd) -> Landing:
+def landing_of(target: FilesEnd) -> Landing:
+    """Of an end that is written to."""
     if target.landing is None:
         raise AssertionError("a destination has a landing")
     return target.landing
@@ -55,10 +47,10 @@ class Download:
         self._source = source
         self._target = target
         self._writing = writing
-        self._landing = _landing_of(target)
+        self._landing = landing_of(target)
         self._gives = folders.wanted
         self._folders = folders.use()
-        self._written: list[tuple[int, Item, Pending, Outcome, int]] = []
+        self._written: list[tuple[int, Item, Unnamed, Outcome, int]] = []
         self._made: list[tuple[int, Item, Outcome, int]] = []  # folders
         self._settling = asyncio.Lock()
 
@@ -145,11 +137,11 @@ class Download:
             for _, item, _, info, data, _ in fetched
         ]
         await self._folders.enter(item.key for _, item, *_ in fetched)
-        written = await self._writing.do(files)
+        written = await self._writing.write(files)
         for (index, item, outcome, _, _, retries), file, first in zip(fetched, files, written, strict=True):
             result = first
             if isinstance(first, AccessRefused) and await self._folders.let_in(item.key):
-                (result,) = await self._writing.do([file])
+                (result,) = await self._writing.write([file])
             if isinstance(result, Exception):
                 await tell(index, item, await self._failed(item, result), retries)
             else:
@@ -229,11 +221,11 @@ class Download:
             if unsafe is not None:
                 raise unsafe
 
-    async def _settled(self, pendings: Sequence[Pending]) -> list[FileError | None]:
+    async def _settled(self, pendings: Sequence[Unnamed]) -> list[FileError | None]:
         if not pendings:
             return []
         started = time.monotonic()
-        results = await self._work.threads.begin(self._landing.settle, pendings)
+        results = await self._writing.settle(pendings)
         self._work.facts.synced(time.monotonic() - started, len(pendings))
         return results
 
@@ -254,6 +246,8 @@ class Download:
         """Small temporary files go; those of large objects stay for the next run, their parts are recorded."""
         small = [self._target.key(item.key) for item in items if item.size < self._work.config.multipart_threshold]
         await self._writing.rest()  # a file that is still being made would be missed
+        written, self._written = self._written, []
+        await self._writing.discard([file for _, _, file, _, _ in written])
         await self._work.threads.run(self._landing.sweep, small)
 
     async def forget(self, items: Sequence[Item]) -> None:

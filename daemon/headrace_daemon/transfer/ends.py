@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from headrace_daemon.apart.tree import Tree
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.encoding import encode_folder, encode_path, is_folder_marker
 from headrace_daemon.files.landing import Landing
@@ -81,6 +82,7 @@ class FilesEnd:
     lustre: Lustre | None = None
     restoring: Restoring | None = None
     stripe: int = 0
+    tree: Tree | None = None  # the root as the process for small files knows it
 
     def key(self, relative: str) -> str:
         """The path of the file that holds this object."""

@@ -1,19 +1,20 @@
 """File system -> bucket."""
 
-import resource
 import stat
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
+from headrace_daemon.apart.process import ProcessEnded
 from headrace_daemon.facts import Outcome
-from headrace_daemon.files.encoding import decode, encode_folder
-from headrace_daemon.files.names import FileError, SourceVanished
+from headrace_daemon.files.names import FileError
 from headrace_daemon.files.posix import LINK, Posix, to_metadata
-from headrace_daemon.files.reading import OpenSource, ReadFile, read_many
+from headrace_daemon.files.reading import OpenSource, ReadFile
 from headrace_daemon.files.released import Hollow
 from headrace_daemon.files.root import Root
-from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.types import WriteOptions
+from headrace_daemon.transfer.content_type import content_type_of
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
 from headrace_daemon.transfer.from_files import FromFiles
 from headrace_daemon.transfer.kept import Brought, Kept
@@ -21,12 +22,10 @@ from headrace_daemon.transfer.mover import Numbered, Tell, attempt
 from headrace_daemon.transfer.options import described
 from headrace_daemon.transfer.released import ReleasedFiles
 from headrace_daemon.transfer.send import send_object
+from headrace_daemon.transfer.summed import Summed, read_and_sum, read_group
 from headrace_daemon.transfer.tally import new_tally
 from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Item, Lease
-
-_Summed = tuple[ReadFile, str]
-"""A small file and the CRC64NVME of its bytes, base64."""
 
 
 class Upload(FromFiles):
@@ -38,17 +37,15 @@ class Upload(FromFiles):
     def __init__(self, work: Work, source: FilesEnd, target: BucketEnd, kept: Kept) -> None:
         super().__init__(work, target, kept)
         self._source = source
+        self._of_type: dict[str, WriteOptions] = {}
         self._released = ReleasedFiles(work, source, source.restoring) if source.restoring is not None else None
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
         # the size may have changed since the listing; what is sent is what is there now
-        keys = [(self._source.key(item.key), None) for _, item in group]
-        limit = self._work.config.multipart_threshold
         async with self._source.reading:
-            step = self._work.threads.begin(_read_group, self._source.root, keys, limit, self._released is not None)
-            reads, waited = await step
+            reads, waited = await self._read(group)
             self._source.reading.told(waited=waited)
-        found: Sequence[_Summed | HeadraceError] = reads
+        found: Sequence[Summed | HeadraceError] = reads
         if self._released is not None:
             group, found = await self._without_waiting(self._released, group, reads)
         tally = new_tally()
@@ -57,21 +54,45 @@ class Upload(FromFiles):
             outcome = await attempt(once, self._work, item.key, tally, item.size)
             await tell(index, item, outcome, tally.take())
 
+    async def _read(self, group: Sequence[Numbered]) -> tuple[Sequence[Summed | FileError], bool]:
+        """And whether a disk had to be waited for."""
+        keys = [self._source.key(item.key) for _, item in group]
+        tree, limit = self._source.tree, self._work.config.multipart_threshold
+        if tree is not None and self._released is None:
+            with suppress(ProcessEnded):
+                step = tree.begin_read(keys, [item.size for _, item in group], limit)
+                if step is not None:
+                    reads, waited = await step
+                    return await self._with_grown(keys, reads), waited
+        here = partial(read_group, not_hollow=self._released is not None)
+        return await self._work.threads.begin(here, self._source.root, keys, limit)
+
+    async def _with_grown(
+        self, keys: Sequence[str], reads: Sequence[Summed | FileError | None]
+    ) -> Sequence[Summed | FileError]:
+        """What found no room, because it grew since it was listed, is read here."""
+        grown = [key for key, read in zip(keys, reads, strict=True) if read is None]
+        if not grown:
+            return [read for read in reads if read is not None]
+        limit = self._work.config.multipart_threshold
+        late = iter(await self._work.threads.run(read_and_sum, self._source.root, grown, limit))
+        return [next(late) if read is None else read for read in reads]
+
     async def _without_waiting(
-        self, released: ReleasedFiles, group: Sequence[Numbered], reads: Sequence[_Summed | HeadraceError]
-    ) -> tuple[list[Numbered], list[_Summed | HeadraceError]]:
+        self, released: ReleasedFiles, group: Sequence[Numbered], reads: Sequence[Summed | HeadraceError]
+    ) -> tuple[list[Numbered], list[Summed | HeadraceError]]:
         """What can be told of the group now: what had no data here is asked about once for all, and read, or failed, or
         left out while it is on its way."""
         hollow = [self._source.key(item.key) for (_, item), read in zip(group, reads, strict=True) if _is_hollow(read)]
         if not hollow:
             return list(group), list(reads)
         verdicts = await released.verdicts(hollow)
-        now = [(key, None) for key, error in verdicts.items() if error is None]
+        now = [key for key, error in verdicts.items() if error is None]
         limit = self._work.config.multipart_threshold
-        texts = await self._work.threads.run(_read_and_sum, self._source.root, now, limit) if now else []
-        found: dict[str, _Summed | HeadraceError] = {key: text for (key, _), text in zip(now, texts, strict=True)}
+        texts = await self._work.threads.run(read_and_sum, self._source.root, now, limit) if now else []
+        found: dict[str, Summed | HeadraceError] = dict(zip(now, texts, strict=True))
         found |= {key: error for key, error in verdicts.items() if error is not None}
-        told: list[tuple[Numbered, _Summed | HeadraceError]] = []
+        told: list[tuple[Numbered, Summed | HeadraceError]] = []
         for one, read in zip(group, reads, strict=True):
             key = self._source.key(one[1].key)
             if not _is_hollow(read):
@@ -82,7 +103,7 @@ class Upload(FromFiles):
                 self._work.charge(-one[1].size)  # it was paid for, and does not travel now
         return [one for one, _ in told], [read for _, read in told]
 
-    def _first_then_again(self, item: Item, read: _Summed | HeadraceError) -> Callable[[], Awaitable[Outcome]]:
+    def _first_then_again(self, item: Item, read: Summed | HeadraceError) -> Callable[[], Awaitable[Outcome]]:
         """Send what was read with the group; every further try reads the file anew."""
         kept = [read]
 
@@ -91,7 +112,7 @@ class Upload(FromFiles):
                 found = kept.pop()
             else:
                 key, limit = self._source.key(item.key), self._work.config.multipart_threshold
-                (found,) = await self._work.threads.run(_read_and_sum, self._source.root, [(key, None)], limit)
+                (found,) = await self._work.threads.run(read_and_sum, self._source.root, [key], limit)
             if isinstance(found, Exception):
                 raise found
             read, crc = found
@@ -101,11 +122,22 @@ class Upload(FromFiles):
 
     def _options(self, item: Item, read: ReadFile | OpenSource) -> WriteOptions:
         options, target = self._work.job.spec.options, self._target
-        is_link = stat.S_ISLNK(read.mode)
+        key, is_link = target.key(item.key), stat.S_ISLNK(read.mode)
+        if not is_link and not options.preserve:
+            return self._plain_options(key)
         posix = to_metadata(LINK) if is_link else {}
         if options.preserve:
             posix = to_metadata(Posix(read.mode, read.uid, read.gid, read.mtime_ns, read.atime_ns))
-        return described(options, target.remote.profile, target.key(item.key), posix, is_link=is_link)
+        return described(options, target.remote.profile, key, posix, is_link=is_link)
+
+    def _plain_options(self, key: str) -> WriteOptions:
+        """Of a file of which nothing but its content is kept: the same for all of one type."""
+        media_type = content_type_of(key)
+        found = self._of_type.get(media_type)
+        if found is None:
+            found = described(self._work.job.spec.options, self._target.remote.profile, key, {}, is_link=False)
+            self._of_type[media_type] = found
+        return found
 
     async def large(self, one: Numbered, lease: Lease, tell: Tell) -> None:
         _, item = one
@@ -143,7 +175,7 @@ class Upload(FromFiles):
             self._released.wait()
 
 
-def _is_hollow(read: _Summed | HeadraceError) -> bool:
+def _is_hollow(read: Summed | HeadraceError) -> bool:
     return isinstance(read, Hollow)
 
 
@@ -155,33 +187,6 @@ def _has_no_data(root: Root, key: str) -> bool:
         return False
     source.close()
     return source.hollow
-
-
-def _read_group(
-    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int, not_hollow: bool
-) -> tuple[list[_Summed | FileError], bool]:
-    """And whether a disk had to be waited for; one that is across a network says nothing of it."""
-    before = resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
-    found = _read_and_sum(root, wanted, limit, not_hollow=not_hollow)
-    return found, resource.getrusage(resource.RUSAGE_THREAD).ru_inblock > before
-
-
-def _read_and_sum(
-    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int, *, not_hollow: bool = False
-) -> list[_Summed | FileError]:
-    """In the file thread: on the loop, each sum would let go of Python's lock, and wait to get it back."""
-    found = [
-        _or_folder(root, one) for one in zip(wanted, read_many(root, wanted, limit, not_hollow=not_hollow), strict=True)
-    ]
-    return [one if isinstance(one, FileError) else (one, to_text(crc64nvme(one.data))) for one in found]
-
-
-def _or_folder(root: Root, read: tuple[tuple[str, int | None], ReadFile | FileError]) -> ReadFile | FileError:
-    """With encoded names, the key `dir/` may be a file of its own or an empty folder: what is no file is the folder."""
-    (path, _), found = read
-    if isinstance(found, SourceVanished) and path.endswith("%x2F"):
-        (found,) = read_many(root, [(encode_folder(decode(path)), None)], 0)
-    return found
 
 
 class _FileParts:

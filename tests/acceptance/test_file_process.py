@@ -1,0 +1,87 @@
+"""The process that handles small files: it ends with its daemon, and the daemon goes on without it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace_daemon.demo.servers import SeaweedFS
+from tests.support.buckets import fresh_bucket
+from tests.support.site import Daemon, RemoteTable, Site, site_of, until
+from tests.support.trees import Tree, fill_bucket, make_tree, read_bucket, read_tree, temporary_files, write_tree
+
+pytestmark = pytest.mark.server
+
+SLOW = ['bandwidth = "300KB/s"']
+
+
+@pytest.fixture(scope="module")
+def tree() -> Tree:
+    return make_tree(seed=9, objects=400)
+
+
+def process_of(daemon: Daemon) -> int:
+    """The process id of the one that handles the daemon's small files."""
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    (found,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "headraced-files\n"]
+    return found
+
+
+def gone(pid: int) -> bool:
+    """Also where nobody has heard of its end yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.fixture
+def site(tmp_path: Path, seaweed: SeaweedFS) -> Iterator[Site]:
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, SLOW) as site:
+        yield site
+
+
+def killed_in_the_middle(site: Site, job_id: int) -> None:
+    """Some objects are done, some are not, and the process is no more; then the job may be as quick as it can."""
+    daemon = site.serve()
+    pid = process_of(daemon)
+    site.until_job(job_id, lambda job: job.counters.done > 0)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: "process for small files ended" in daemon.log())
+    assert daemon.get("/readyz") is not None
+
+
+def test_uploads_go_on_in_threads_when_it_is_killed(tmp_path: Path, seaweed: SeaweedFS, site: Site, tree: Tree) -> None:
+    bucket = fresh_bucket(seaweed)
+    write_tree(tmp_path / "source", tree)
+    job_id = site.enqueue(tmp_path / "source", f"lake://{bucket}/")
+    killed_in_the_middle(site, job_id)
+    job = site.finish(job_id)
+    assert (job.counters.done, job.counters.failed) == (len(tree), 0)
+    assert read_bucket(seaweed, bucket) == tree
+
+
+def test_downloads_go_on_in_threads_when_it_is_killed(
+    tmp_path: Path, seaweed: SeaweedFS, site: Site, tree: Tree
+) -> None:
+    """What it had written and not named yet is fetched anew; no attempt is used up."""
+    bucket, target = fresh_bucket(seaweed), tmp_path / "target"
+    fill_bucket(seaweed, bucket, tree)
+    site.configure([*SLOW, "attempts = 1"])
+    job_id = site.enqueue(f"lake://{bucket}/", target)
+    killed_in_the_middle(site, job_id)
+    job = site.finish(job_id)
+    assert (job.counters.done, job.counters.failed) == (len(tree), 0)
+    assert read_tree(target) == tree
+    assert temporary_files(target) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_its_daemon(site: Site, number: signal.Signals) -> None:
+    daemon = site.serve()
+    pid = process_of(daemon)
+    daemon.signal(number)
+    daemon.exit_code()
+    until(lambda: gone(pid))
