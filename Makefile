@@ -31,6 +31,8 @@ demo: install  ## everything at work: three directions between real servers, one
 
 test: install  ## all tests, real servers included (TESTS=… WORKERS=… to choose)
 	tools/test-packages.sh
+	@# tests start the commands a thousand times: bytecode for them, also where Python is told to write none by itself
+	$(BIN)/python -m compileall -q daemon queue
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 bench: install  ## the benchmark beside s5cmd and juicefs sync; writes docs/bench.md (BENCH=--quick for a look)

@@ -5,12 +5,14 @@ tests.support.buckets makes a bucket in it.
 """
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from headrace_daemon.demo.servers import Keys, RcloneS3, S3Server, SeaweedFS, SeaweedStorage, Tls
+from tests.support.loaded import LoadedCommand
 from tests.support.moto import MotoServer
 from tests.support.require import fail_if_required, missing_parts, require
 from tests.support.tls import make_device_tls, make_tls
@@ -92,6 +94,13 @@ def moto_s3(servers_dir: Path) -> Iterator[S3Server]:
     require("moto_server")
     with MotoServer(servers_dir / "moto", Keys("MOTOKEY0000001", "moto+secret/0001")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Iterator[LoadedCommand]:
+    """`headrace` for tests that call it often, and are about something else."""
+    with closing(LoadedCommand()) as command:
+        yield command
 
 
 @pytest.hookimpl(wrapper=True)

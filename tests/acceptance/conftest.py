@@ -9,6 +9,7 @@ import pytest
 from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS, Tls
 from tests.support.commands import Hub, remote_of
 from tests.support.fsx_site import SMALL, Fleet, LinkedSite, fleet_of, linked_site
+from tests.support.loaded import LoadedCommand
 from tests.support.outside import Outside, outside_of
 from tests.support.proxy_thread import ProxyThread
 from tests.support.site import Site, site_of
@@ -25,10 +26,11 @@ def hub(
     rclone_s3: RcloneS3,
     rclone_tls: RcloneS3,
     moto_s3: S3Server,
+    loaded: LoadedCommand,
 ) -> Iterator[Hub]:
     """weed, weedtls: one service, over HTTP with two URLs and over TLS; clone, clonetls: two; moto."""
     servers = {"weed": seaweed, "weedtls": seaweed_tls, "clone": rclone_s3, "clonetls": rclone_tls, "moto": moto_s3}
-    host = Hub(servers_dir / "hub", servers)
+    host = Hub(servers_dir / "hub", servers, loaded)
     try:
         yield host
     finally:

@@ -65,7 +65,6 @@ class Host:
     """A machine with a configuration, some data, and the command."""
 
     home: Path
-    bytecode: Path
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -84,11 +83,7 @@ class Host:
         plain = {
             name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE", "XDG", "PYTHON"))
         }
-        return plain | {
-            "HOME": str(self.home),
-            "HEADRACE_CONFIG": str(self.config),
-            "PYTHONPYCACHEPREFIX": str(self.bytecode),
-        }
+        return plain | {"HOME": str(self.home), "HEADRACE_CONFIG": str(self.config)}
 
     def run(self, *arguments: str | Path, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
         """One call to its end; its exit code is checked."""
@@ -126,14 +121,9 @@ class Host:
             stream.writelines(json.dumps(line) + "\n" for line in lines)
 
 
-@pytest.fixture(scope="session")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bytecode")
-
-
 @pytest.fixture
-def host(tmp_path: Path, bytecode: Path) -> Iterator[Host]:
-    machine = Host(tmp_path, bytecode)
+def host(tmp_path: Path) -> Iterator[Host]:
+    machine = Host(tmp_path)
     machine.data.mkdir()
     machine.config.write_text(CONFIG.format(state=machine.state, data=machine.data), encoding="utf-8")
     yield machine

@@ -15,7 +15,7 @@ from headrace_daemon.demo.servers import Keys, SeaweedFS
 from headrace_queue.jobs import Job
 from tests.support.buckets import fresh_bucket
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.site import RemoteTable, Site, ends_of, site_of, until
 from tests.support.snow import FakeSnow
 from tests.support.trees import (
     Tree,
@@ -35,6 +35,9 @@ pytestmark = pytest.mark.server
 MIB = 2**20
 PART = 5 * MIB
 PARTS = 100
+ONE_PROCESS = pytest.mark.xdist_group("large")
+"""For tests of the large file: it is made and put into a bucket once, not by every process that runs tests."""
+
 LARGE_SETTINGS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
 SLOW = 'bandwidth = "80MiB/s"'
 """What is not to be over before the kill comes, on a fast machine or while this process has to wait for its turn."""
@@ -107,6 +110,7 @@ def restart_sends_the_rest(site: Site, job_id: int, done: set[int], requests: li
     return job
 
 
+@ONE_PROCESS
 def test_an_upload_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large: Large) -> None:
     bucket = fresh_bucket(seaweed)
     source = large.linked(tmp_path / "source")
@@ -122,6 +126,7 @@ def test_an_upload_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, larg
     assert open_uploads(seaweed, bucket) == []
 
 
+@ONE_PROCESS
 def test_a_relay_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str) -> None:
     bucket = fresh_bucket(seaweed)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
@@ -134,6 +139,7 @@ def test_a_relay_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large:
     assert open_uploads(seaweed, bucket) == []
 
 
+@ONE_PROCESS
 def test_a_device_without_list_parts_gets_the_rest(
     tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
 ) -> None:
@@ -151,6 +157,7 @@ def test_a_device_without_list_parts_gets_the_rest(
         assert snow.uploads == {}
 
 
+@ONE_PROCESS
 def test_a_download_goes_on_with_what_is_on_the_disk(
     tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
 ) -> None:
@@ -200,7 +207,7 @@ def test_an_upload_that_the_service_gave_up_is_begun_anew(tmp_path: Path, seawee
 
 # -- a source that changed meanwhile ------------------------------------------------------------------------------
 
-CHANGED = 24 * PART // MIB
+CHANGED = 12 * PART // MIB
 
 
 @pytest.mark.parametrize("direction", ["upload", "relay", "download"])
@@ -210,18 +217,14 @@ def test_a_source_that_changed_meanwhile_starts_over(direction: str, tmp_path: P
     write_large(tree / "large.bin", CHANGED, seed=2)
     sha256 = write_large(new, CHANGED, seed=3)
     put_file(seaweed, source, "large.bin", tree / "large.bin")
-    ends = {
-        "upload": (tree, f"vault://{target}/"),
-        "relay": (f"lake://{source}/", f"vault://{target}/"),
-        "download": (f"lake://{source}/", back),
-    }[direction]
-    slow = [*LARGE_SETTINGS, 'bandwidth = "15MiB/s"']
+    ends = ends_of(direction, tree, source, target, back)
+    slow = [*LARGE_SETTINGS, 'bandwidth = "8MiB/s"']
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}, slow) as site:
         job_id = site.enqueue(*ends)
         daemon = site.serve()
         until(lambda: site.multipart(job_id, "large.bin"))
         if direction != "download":  # which records its parts once so many are on the disk
-            site.until_parts(job_id, "large.bin", 5)
+            site.until_parts(job_id, "large.bin", 3)
         daemon.kill()
         put_file(seaweed, source, "large.bin", new)
         os.replace(new, tree / "large.bin")
@@ -257,11 +260,7 @@ def test_many_small_objects_survive_two_kills(direction: str, tmp_path: Path, se
         if direction != "upload":
             site.run("headrace", "sync", files, f"lake://{source}/")
             site.run("headraced", "drain")
-        ends = {
-            "upload": (files, f"vault://{target}/"),
-            "relay": (f"lake://{source}/", f"vault://{target}/"),
-            "download": (f"lake://{source}/", back),
-        }[direction]
+        ends = ends_of(direction, files, source, target, back)
         job_id = site.enqueue(*ends)
         for share in (0.1, 0.4):
             daemon = site.serve()

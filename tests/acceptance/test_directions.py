@@ -37,6 +37,12 @@ def samples() -> Tree:
     return {name: noise(size) for name, size in SIZES.items()}
 
 
+@pytest.fixture
+def installed(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ways that matter most are gone by the command as it is installed."""
+    monkeypatch.setattr(hub.site, "loaded", None)
+
+
 def assert_moved(hub: Hub, job: Any, tree: Mapping[str, bytes], outcome: str = "transferred") -> None:
     """The job's end, its counters, and a line of the report for every object, with what it holds."""
     total = sum(map(len, tree.values()))
@@ -78,6 +84,7 @@ def proofs(hub: Hub, job: Any) -> dict[str, str]:
 # -- files to a bucket and back ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("remote", SERVERS)
 def test_files_go_up_and_come_back(remote: str, hub: Hub, tmp_path: Path, samples: Tree) -> None:
     files, bucket, back = Folder(tmp_path / "files"), hub.bucket(remote), Folder(tmp_path / "back")
@@ -139,6 +146,7 @@ def test_a_file_keeps_the_time_of_its_object(hub: Hub, tmp_path: Path) -> None:
 RELAYS = [("weed", "clonetls"), ("clone", "weed"), ("clonetls", "weedtls"), ("weed", "weedtls")]
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(("start", "end"), RELAYS)
 def test_objects_are_relayed(start: str, end: str, hub: Hub, samples: Tree) -> None:
     source, destination = hub.prefix(start), hub.bucket(end)
@@ -155,6 +163,7 @@ def test_objects_are_relayed(start: str, end: str, hub: Hub, samples: Tree) -> N
     assert "size" not in proofs(hub, job).values()
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(("remote", "via"), [("weed", ()), ("clone", ()), ("moto", ()), ("weed", ("--via", "server"))])
 def test_a_service_copies_within_itself(remote: str, via: tuple[str, ...], hub: Hub, samples: Tree) -> None:
     source, destination = hub.prefix(remote), hub.prefix(remote)

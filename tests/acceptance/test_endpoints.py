@@ -16,7 +16,7 @@ from headrace_queue.jobs import Job
 from tests.support.buckets import fresh_bucket
 from tests.support.faults import Direction, Fault, Kind
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import RemoteTable, Site, site_of, until
+from tests.support.site import RemoteTable, Site, ends_of, site_of, until
 from tests.support.trees import (
     fill_bucket,
     make_tree,
@@ -52,12 +52,12 @@ def endpoint_events(site: Site, name: str) -> list[str]:
 
 
 def test_an_endpoint_is_lost_and_used_again_after_its_return(tmp_path: Path, seaweed: SeaweedFS) -> None:
-    tree = make_tree(seed=1, objects=900)
+    tree = make_tree(seed=1, objects=600)
     files, bucket, second = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed), fresh_bucket(seaweed)
     with doors(seaweed, 2) as (stays, dies):
         lake = RemoteTable.of(seaweed, [stays.url, dies.url])
         with site_of(tmp_path, {"lake": lake}, ONE_ATTEMPT) as site:
-            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "200kB/s")
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "130kB/s")
             daemon = site.serve()
             site.until_job(job_id, lambda job: job.counters.done >= 100)
             dies.stop()
@@ -124,11 +124,7 @@ def test_a_bad_network_costs_no_attempt(direction: str, tmp_path: Path, seaweed:
     with doors(seaweed, 2) as (reads, writes):
         remotes = {"lake": RemoteTable.of(seaweed, [reads.url]), "vault": RemoteTable.of(seaweed, [writes.url])}
         with site_of(tmp_path, remotes, ONE_ATTEMPT) as site:
-            ends = {
-                "upload": (files, f"vault://{target}/"),
-                "relay": (f"lake://{source}/", f"vault://{target}/"),
-                "download": (f"lake://{source}/", back),
-            }[direction]
+            ends = ends_of(direction, files, source, target, back)
             job_id = site.enqueue(*ends)
             reads.add(*(fault_below(fault, source) for fault in HARM))
             writes.add(*(fault_below(fault, target) for fault in HARM_UP))
@@ -158,11 +154,7 @@ def test_bytes_that_changed_on_the_way_never_count(direction: str, tmp_path: Pat
         with site_of(tmp_path, remotes, IN_PARTS) as site:
             site.enqueue(files, f"lake://{source}/")  # with the checksums that a later reader needs
             site.run("headraced", "drain")
-            ends = {
-                "upload": (files, f"vault://{target}/"),
-                "relay": (f"lake://{source}/", f"vault://{target}/"),
-                "download": (f"lake://{source}/", back),
-            }[direction]
+            ends = ends_of(direction, files, source, target, back)
             job_id = site.enqueue(*ends)
             for name in tree:
                 reads.add(Fault(Kind.FLIP, match=f"GET /{source}/{name}", after=3000))

@@ -71,12 +71,12 @@ def test_a_full_destination_pauses_the_job(size: int, tmp_path: Path, seaweed: S
 
 
 def test_a_full_disk_below_the_queue_loses_nothing(tmp_path: Path, seaweed: SeaweedFS) -> None:
-    tree = make_tree(seed=1, objects=1500, sizes=(1, 200))
+    tree = make_tree(seed=1, objects=900, sizes=(1, 200))
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with small_disk(tmp_path / "disk", 8 * MIB) as disk:
         site = Site(tmp_path / "site", {"lake": RemoteTable.of(seaweed)}, ONE_ATTEMPT, state=disk / "state")
         try:
-            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "20kB/s")
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "12kB/s")
             daemon = site.serve()
             site.until_job(job_id, partial(has_done, 100))
             ballast = fill(disk)

@@ -15,7 +15,7 @@ from headrace_queue.jobs import Job
 from headrace_queue.states import BatchState, JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import COMMAND_SECONDS, Daemon, RemoteTable, site_of, until
+from tests.support.site import COMMAND_SECONDS, Daemon, RemoteTable, ends_of, site_of, until
 from tests.support.trees import (
     keys_of,
     make_tree,
@@ -45,13 +45,13 @@ def objects_moved(daemon: Daemon) -> int:
 
 def test_two_daemons_share_one_job(tmp_path: Path, seaweed: SeaweedFS) -> None:
     """A large object is a batch, and a daemon takes no more than eight batches at a time."""
-    tree = {f"large-{number:02}": os.urandom(5 * MIB) for number in range(30)}
+    tree = {f"large-{number:02}": os.urandom(5 * MIB) for number in range(20)}
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
         lake = RemoteTable.of(seaweed, [proxy.url])
         with site_of(tmp_path, {"lake": lake}, IN_PARTS) as site:
             daemons = [site.serve(), site.serve()]
-            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "25MiB/s")
+            job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "20MiB/s")
             job = site.finish(job_id)
             moved = [objects_moved(daemon) for daemon in daemons]
             assert all(moved), moved
@@ -125,17 +125,14 @@ def test_a_new_job_starts_at_once(tmp_path: Path, seaweed: SeaweedFS) -> None:
 def test_cancel_in_the_middle_leaves_nothing(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
     files, back = tmp_path / "files", tmp_path / "back"
     write_tree(files, make_tree(seed=4, objects=300))
-    write_large(files / "large.bin", 100, seed=1)
+    write_large(files / "large.bin", 50, seed=1)
     source, target = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target")
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed), "vault": RemoteTable.of(seaweed)}, IN_PARTS) as site:
-        site.enqueue(files, f"lake://{source}/")
-        site.run("headraced", "drain")
-        ends = {
-            "upload": (files, f"vault://{target}/"),
-            "relay": (f"lake://{source}/", f"vault://{target}/"),
-            "download": (f"lake://{source}/", back),
-        }[direction]
-        job_id = site.enqueue(*ends, "--bandwidth", "10MiB/s")
+        if direction != "upload":
+            site.enqueue(files, f"lake://{source}/")
+            site.run("headraced", "drain")
+        ends = ends_of(direction, files, source, target, back)
+        job_id = site.enqueue(*ends, "--bandwidth", "5MiB/s")
         site.serve()
         until(lambda: site.multipart(job_id, "large.bin"), what=site.logs)
         site.run("headrace", "cancel", job_id)
@@ -151,9 +148,9 @@ def test_cancel_in_the_middle_leaves_nothing(direction: str, tmp_path: Path, sea
 
 def test_cancel_while_no_daemon_runs_is_cleaned_up_by_the_next(tmp_path: Path, seaweed: SeaweedFS) -> None:
     files, bucket = tmp_path / "files", fresh_bucket(seaweed)
-    write_large(files / "large.bin", 100, seed=1)
+    write_large(files / "large.bin", 50, seed=1)
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, IN_PARTS) as site:
-        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "10MiB/s")
+        job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "5MiB/s")
         daemon = site.serve()
         site.until_parts(job_id, "large.bin", 1)
         daemon.kill()
@@ -166,7 +163,7 @@ def test_cancel_while_no_daemon_runs_is_cleaned_up_by_the_next(tmp_path: Path, s
 
 def test_pause_and_resume_in_the_middle(tmp_path: Path, seaweed: SeaweedFS) -> None:
     """What is in flight finishes, nothing new starts: the waiting batches stay where they are."""
-    tree = {f"large-{number:02}": os.urandom(5 * MIB) for number in range(30)}
+    tree = {f"large-{number:02}": os.urandom(5 * MIB) for number in range(20)}
     files, bucket = write_tree(tmp_path / "files", tree), fresh_bucket(seaweed)
     with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, IN_PARTS) as site:
         job_id = site.enqueue(files, f"lake://{bucket}/", "--bandwidth", "15MiB/s")

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.server
 
 MIB = 2**20
 IN_PARTS = ['part_size = "5MiB"', 'multipart_threshold = "5MiB"', 'memory = "32MiB"']
-SLOW = 'bandwidth = "20MiB/s"'
-HUGE_MIB = 200
+SLOW = 'bandwidth = "10MiB/s"'
+HUGE_MIB = 100
 
 
 def has_done(count: int, job: Job) -> bool:
@@ -122,7 +122,7 @@ def test_a_download_that_is_stopped_goes_on_with_what_it_fetched(tmp_path: Path,
             put_file(seaweed, bucket, files / "huge.bin")
             job_id = site.enqueue(f"lake://{bucket}/", back)
             daemon = site.serve()
-            until(lambda: fetched(proxy, bucket) >= 15)
+            until(lambda: fetched(proxy, bucket) >= 8)
             daemon.signal(signal.SIGTERM)
             assert daemon.exit_code() == 0
             record = site.multipart(job_id, "huge.bin")

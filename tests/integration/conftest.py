@@ -1,6 +1,7 @@
-"""All HTTP engines: a test that asks for one runs on each."""
+"""All HTTP engines, and all engines of the queue: a test that asks for one runs on each."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from headrace_daemon.s3.engine import Engine, EngineOptions
 from headrace_daemon.s3.engine_aiohttp import AiohttpEngine
 from headrace_daemon.s3.engine_loop import LoopEngine
 from headrace_daemon.s3.engine_pyreqwest import PyreqwestEngine
+from headrace_queue.store import Store
+from tests.support import queue
 
 ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {
     "pyreqwest": PyreqwestEngine,
@@ -42,3 +45,26 @@ def engine(make_engine: Callable[[EngineOptions], Engine]) -> Engine:
 @pytest.fixture
 def impatient(make_engine: Callable[[EngineOptions], Engine]) -> Engine:
     return make_engine(EngineOptions(connect_timeout=30.0, read_timeout=0.5))
+
+
+@pytest.fixture(params=sorted(queue.ENGINES))
+def queue_engine(request: pytest.FixtureRequest) -> queue.Engine:
+    return queue.ENGINES[request.param]
+
+
+@pytest.fixture
+def clock() -> queue.Clock:
+    """The one that `store` reads."""
+    return queue.Clock()
+
+
+@pytest.fixture
+def store(queue_engine: queue.Engine, tmp_path: Path, clock: queue.Clock) -> Iterator[Store]:
+    store = queue_engine(tmp_path, clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def bench(store: Store, clock: queue.Clock) -> queue.Bench:
+    return queue.Bench(store, clock)

@@ -25,6 +25,7 @@ from headrace_queue.config import load_config
 from headrace_queue.store import open_store
 from tests.support.buckets import fresh_bucket
 from tests.support.commands import TRANSFER, remote_of
+from tests.support.loaded import LoadedCommand
 from tests.support.site import Site, site_of
 
 pytestmark = pytest.mark.server
@@ -96,19 +97,20 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 
 @contextmanager
-def buckets_of(server: S3Server, profile: str, directory: Path) -> Iterator[Buckets]:
+def buckets_of(server: S3Server, profile: str, directory: Path, loaded: LoadedCommand) -> Iterator[Buckets]:
     """Buckets of a service that counts as of this profile; `one` and `two` are two names of it."""
     remote = remote_of(server, (), f'profile = "{profile}"')
-    with site_of(directory, {"one": remote, "two": remote}, TRANSFER) as site, closing(server.client()) as client:
+    sites = site_of(directory, {"one": remote, "two": remote}, TRANSFER, loaded=loaded)
+    with sites as site, closing(server.client()) as client:
         client.meta.events.unregister("before-call.s3", add_expect_header)
         yield Buckets(fresh_bucket(server), fresh_bucket(server), client, site)
 
 
 @pytest.fixture
-def make(moto_s3: S3Server, tmp_path: Path) -> Iterator[Callable[[str], Buckets]]:
+def make(moto_s3: S3Server, tmp_path: Path, loaded: LoadedCommand) -> Iterator[Callable[[str], Buckets]]:
     """buckets_of() moto, for a profile."""
     with ExitStack() as stack:
-        yield lambda profile: stack.enter_context(buckets_of(moto_s3, profile, tmp_path))
+        yield lambda profile: stack.enter_context(buckets_of(moto_s3, profile, tmp_path, loaded))
 
 
 # -- how many requests ---------------------------------------------------------------------------------------------
@@ -217,10 +219,10 @@ def sealed_by(path: Path) -> dict[str, Any]:
 
 
 async def test_a_copy_that_does_not_say_that_it_is_encrypted_is_tried_once(
-    seaweed: S3Server, tmp_path: Path, wire: Wire, keys: dict[str, Path]
+    seaweed: S3Server, tmp_path: Path, wire: Wire, keys: dict[str, Path], loaded: LoadedCommand
 ) -> None:
     """SeaweedFS says nothing, and encrypts: whoever comes without a key is refused."""
-    with buckets_of(seaweed, "s3", tmp_path) as buckets:
+    with buckets_of(seaweed, "s3", tmp_path, loaded) as buckets:
         for key in "abc":
             buckets.put(key, key.encode(), **sealed_by(keys["one"]))
         files = ("--source-sse-c-key-file", keys["one"], "--sse-c-key-file", keys["two"])
@@ -234,10 +236,15 @@ async def test_a_copy_that_does_not_say_that_it_is_encrypted_is_tried_once(
 
 
 async def test_a_copy_in_parts_that_a_service_refuses_for_its_keys_is_streamed_with_them(
-    seaweed: S3Server, tmp_path: Path, wire: Wire, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    seaweed: S3Server,
+    tmp_path: Path,
+    wire: Wire,
+    keys: dict[str, Path],
+    loaded: LoadedCommand,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(PROFILES, "s3", replace(PROFILES["s3"], max_copy=5 * MIB))
-    with buckets_of(seaweed, "s3", tmp_path) as buckets:
+    with buckets_of(seaweed, "s3", tmp_path, loaded) as buckets:
         buckets.put("large", LARGE, **sealed_by(keys["one"]))
         files = ("--source-sse-c-key-file", keys["one"], "--sse-c-key-file", keys["two"])
         await buckets.sync(*files, to="one")

@@ -1,8 +1,6 @@
 """Jobs that start after others, in every engine of the queue."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,19 +10,7 @@ from headrace_queue.jobs import Item, Job, JobSpec, Kind
 from headrace_queue.overlap import Services
 from headrace_queue.states import JobState
 from headrace_queue.store import Store
-from tests.support.queue import ENGINES, Bench, Clock, items
-
-
-@pytest.fixture(params=sorted(ENGINES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = ENGINES[request.param](tmp_path, Clock())
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def bench(store: Store) -> Bench:
-    return Bench(store, Clock())
+from tests.support.queue import Bench, items
 
 
 def after(bench: Bench, *others: int) -> Job:

@@ -1,6 +1,6 @@
 """What every engine of the queue has to do, method by method. test_store_model.py beside it tries all together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,21 +21,7 @@ from headrace_queue.jobs import (
     Rule,
 )
 from headrace_queue.states import FINAL, JOB_MOVES, BatchState, JobState
-from tests.support.queue import ENGINES, MAX_ATTEMPTS, Bench, Clock, Engine, items, spec, worker
-
-
-@pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
-
-
-@pytest.fixture
-def bench(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield Bench(store, clock)
-    store.close()
-
+from tests.support.queue import MAX_ATTEMPTS, Bench, Engine, items, spec, worker
 
 # -- jobs and their states ----------------------------------------------------------------------------------------
 
@@ -652,7 +638,7 @@ def test_completed_batches_leave_nothing_behind(bench: Bench) -> None:
 # -- large objects ------------------------------------------------------------------------------------------------
 
 
-def test_a_large_object_goes_on_after_a_restart(bench: Bench, engine: Engine, tmp_path: Path) -> None:
+def test_a_large_object_goes_on_after_a_restart(bench: Bench, queue_engine: Engine, tmp_path: Path) -> None:
     job = bench.plan(bench.job(), items(1, "k\udcff"))
     batch = bench.claim()
     key = batch.items[0].key
@@ -661,7 +647,7 @@ def test_a_large_object_goes_on_after_a_restart(bench: Bench, engine: Engine, tm
     parts = [PartRecord(number, 2**30, f"e{number}", "AAAAAAAAAAA=") for number in (3, 1, 10_001)]
     bench.store.add_parts(batch.lease, key, parts)
     bench.store.add_parts(batch.lease, key, [parts[0]._replace(etag="sent again")])
-    other = engine(tmp_path, bench.clock)
+    other = queue_engine(tmp_path, bench.clock)
     found = other.multipart(job.id, key)
     assert found is not None
     assert [part.number for part in found.parts] == [1, 3, 10_001]
@@ -693,8 +679,8 @@ def test_a_lease_opens_large_objects_of_its_own_job_only(bench: Bench) -> None:
 # -- transactions -------------------------------------------------------------------------------------------------
 
 
-def test_a_group_is_one_commit(bench: Bench, engine: Engine, tmp_path: Path) -> None:
-    other = engine(tmp_path, bench.clock, read_only=True)
+def test_a_group_is_one_commit(bench: Bench, queue_engine: Engine, tmp_path: Path) -> None:
+    other = queue_engine(tmp_path, bench.clock, read_only=True)
     with bench.store.group():
         bench.job()
         bench.job()
@@ -727,8 +713,8 @@ def test_a_group_that_raises_leaves_nothing(bench: Bench) -> None:
     assert bench.job().state is JobState.QUEUED
 
 
-def test_the_version_tells_of_commits_of_others(bench: Bench, engine: Engine, tmp_path: Path) -> None:
-    other = engine(tmp_path, bench.clock)
+def test_the_version_tells_of_commits_of_others(bench: Bench, queue_engine: Engine, tmp_path: Path) -> None:
+    other = queue_engine(tmp_path, bench.clock)
     before = other.version()
     assert other.version() == before
     bench.job()

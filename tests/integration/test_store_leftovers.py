@@ -1,24 +1,13 @@
 """What every engine has to pass: plans that start over with a sorted listing, and jobs that left something behind."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Counters, Failure, Item, Job, Multipart, PlanStep
 from headrace_queue.states import JobState
-from tests.support.queue import ENGINES, Bench, Clock, Engine, items
-
-
-@pytest.fixture(params=list(ENGINES))
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    engine: Engine = ENGINES[request.param]
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield Bench(store, clock)
-    store.close()
+from tests.support.queue import Bench, items
 
 
 def test_a_plan_that_starts_over_drops_what_waits_and_its_counts(bench: Bench) -> None:

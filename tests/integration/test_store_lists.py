@@ -1,24 +1,11 @@
 """What every engine has to pass: a retry leaves what only a listing can tell, and tells how many."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from headrace_queue.jobs import Counters, Failure, Item, Options, PlanStep
 from headrace_queue.name_list import MISSING
 from headrace_queue.states import JobState
-from tests.support.queue import ENGINES, Bench, Clock, Engine, items
-
-
-@pytest.fixture(params=list(ENGINES))
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    engine: Engine = ENGINES[request.param]
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield Bench(store, clock)
-    store.close()
-
+from tests.support.queue import Bench, items
 
 ABSENT = Failure(Item("none", 0, 0), MISSING, "it is not at the source", attempts=0)
 DENIED = Failure(Item("closed", 7, 1), "access_denied", "no")

@@ -1,23 +1,11 @@
 """What every engine has to pass: what people who watch are told of a job beside its row."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from headrace_queue.errors import UnknownJob
 from headrace_queue.jobs import Counters, Failure, Item, Multipart, PartRecord
 from headrace_queue.situation import Situation
-from tests.support.queue import ENGINES, Bench, Clock, Engine, items
-
-
-@pytest.fixture(params=list(ENGINES))
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    engine: Engine = ENGINES[request.param]
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield Bench(store, clock)
-    store.close()
+from tests.support.queue import Bench, items
 
 
 def test_a_job_that_was_just_enqueued_holds_nothing(bench: Bench) -> None:

@@ -1,6 +1,5 @@
 """What every engine has to pass: notices, method by method."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -21,22 +20,9 @@ from headrace_queue.notices import (
     NoticeState,
 )
 from headrace_queue.states import JobState
-from tests.support.queue import ENGINES, Bench, Clock, Engine, items
+from tests.support.queue import Bench, Engine, items
 
 HOLD = 60.0
-
-
-@pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
-
-
-@pytest.fixture
-def bench(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield Bench(store, clock)
-    store.close()
 
 
 def notice(name: str = "ops", token: str = "t1", event: NoticeEvent = NoticeEvent.DONE) -> NoticeSpec:
@@ -72,11 +58,11 @@ def test_who_comes_second_changes_nothing(bench: Bench) -> None:
     assert not bench.store.tell(999, ENDED_TOLD, [notice(token="fourth")])
 
 
-def test_of_two_at_once_one_tells(engine: Engine, tmp_path: Path, bench: Bench) -> None:
+def test_of_two_at_once_one_tells(queue_engine: Engine, tmp_path: Path, bench: Bench) -> None:
     job, barrier = ended(bench), Barrier(2)
 
     def tell(token: str) -> bool:
-        with closing(engine(tmp_path, bench.clock)) as store:
+        with closing(queue_engine(tmp_path, bench.clock)) as store:
             barrier.wait(60)
             return store.tell(job.id, ENDED_TOLD, [notice(token=token)])
 

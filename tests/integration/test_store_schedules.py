@@ -1,6 +1,5 @@
 """Schedules in every engine of the queue, and one firing of them: whole or not at all, and once."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from headrace_queue.schedules import (
 )
 from headrace_queue.states import JobState
 from headrace_queue.store import Store
-from tests.support.queue import ENGINES, Bench, Clock, Engine, worker
+from tests.support.queue import Bench, Clock, Engine, worker
 
 NIGHTLY = ScheduleSpec(
     "nightly",
@@ -36,28 +35,6 @@ NIGHTLY = ScheduleSpec(
 )
 NEXT = ScheduleSpec("next", Trigger.AFTER, Rule(after="sentinel2"), ("run", "landsat"), "/")
 HERE = Services({})
-
-
-@pytest.fixture(params=sorted(ENGINES))
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(engine: Engine, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = engine(tmp_path, clock)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def bench(store: Store, clock: Clock) -> Bench:
-    return Bench(store, clock)
 
 
 def spec_of(destination: str = "/fsx/a", **labels: str) -> JobSpec:
@@ -166,9 +143,9 @@ def test_a_firing_is_its_jobs_and_what_is_known_of_it(store: Store) -> None:
     assert after == replace(new, fired=7.0, jobs=(jobs[0].id, jobs[1].id), error=None)
 
 
-def test_of_two_daemons_one_fires(engine: Engine, store: Store, tmp_path: Path, clock: Clock) -> None:
+def test_of_two_daemons_one_fires(queue_engine: Engine, store: Store, tmp_path: Path, clock: Clock) -> None:
     seen = store.add_schedule(NIGHTLY)
-    with closing(engine(tmp_path, clock)) as other:
+    with closing(queue_engine(tmp_path, clock)) as other:
         same = other.schedule("nightly")
         assert fire(other, same, same.standing, [spec_of()], HERE, instant="i", now=1.0) is not None
     assert fire(store, seen, seen.standing, [spec_of()], HERE, instant="i", now=1.0) is None

@@ -1,6 +1,5 @@
 """What every engine has to pass: data repository tasks, method by method, and jobs that wait for them."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 from headrace_queue.errors import IllegalTransition, LeaseLost, NotYourTurn, QueueError, UnknownTask, UsageError
 from headrace_queue.jobs import Action, Counters, Failure, PlanStep
 from headrace_queue.states import JobState
+from headrace_queue.store import Store
 from headrace_queue.tasks import (
     NO_TASK_CHANGES,
     TASK_ENDED,
@@ -22,24 +22,16 @@ from headrace_queue.tasks import (
     TaskSpec,
     TaskState,
 )
-from tests.support.queue import ENGINES, Clock, Engine, items
+from tests.support.queue import Clock, Engine, items
 from tests.support.task_rows import TaskBench
 
 EVENTS = sorted({event for moves in TASK_MOVES.values() for event in moves})
 HOLD = 60.0
 
 
-@pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
-
-
 @pytest.fixture
-def bench(engine: Engine, tmp_path: Path) -> Iterator[TaskBench]:
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield TaskBench(store, clock)
-    store.close()
+def bench(store: Store, clock: Clock) -> TaskBench:
+    return TaskBench(store, clock)
 
 
 # -- begin and read -----------------------------------------------------------------------------------------------
@@ -242,12 +234,12 @@ def test_a_task_that_was_put_off_is_asked_again(bench: TaskBench) -> None:
     assert bench.move(first, "ask").state is TaskState.ASKED
 
 
-def test_one_keeper_of_several_may_ask(bench: TaskBench, engine: Engine, tmp_path: Path) -> None:
+def test_one_keeper_of_several_may_ask(bench: TaskBench, queue_engine: Engine, tmp_path: Path) -> None:
     (task,) = bench.tasks()
     start = Barrier(4)
 
     def ask(_: int) -> int:
-        with closing(engine(tmp_path, bench.clock)) as store:
+        with closing(queue_engine(tmp_path, bench.clock)) as store:
             start.wait()
             try:
                 store.move_task(task.id, "ask")

@@ -1,7 +1,6 @@
 """What every engine has to pass: objects that wait to be restored from an archive class, and the limits of a job."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
@@ -9,22 +8,9 @@ from headrace_queue.errors import LeaseLost, UnknownThaw
 from headrace_queue.jobs import Counters, Failure, Item, Job, Options, PlanStep
 from headrace_queue.states import JobState
 from headrace_queue.thaw import Thaw, ThawChanges, waiting_text
-from tests.support.queue import ENGINES, Bench, Clock, Engine, items
+from tests.support.queue import Bench, items
 
 HOLD = 30.0
-
-
-@pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
-
-
-@pytest.fixture
-def bench(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield Bench(store, clock)
-    store.close()
 
 
 def parked(bench: Bench, count: int = 3, options: Options | None = None) -> tuple[Job, list[Thaw]]:

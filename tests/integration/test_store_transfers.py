@@ -1,7 +1,6 @@
 """What every engine has to pass: transfers, method by method, and jobs that have an owner."""
 
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +12,7 @@ import pytest
 from headrace_queue.errors import IllegalTransition, TooManyTransfers, UnknownTransfer, UsageError
 from headrace_queue.jobs import JobSpec, Kind, Owner
 from headrace_queue.states import JobState
+from headrace_queue.store import Store
 from headrace_queue.transfers import (
     ENDED,
     NO_CHANGES,
@@ -24,7 +24,7 @@ from headrace_queue.transfers import (
     TransferSpec,
     TransferState,
 )
-from tests.support.queue import ENGINES, Bench, Clock, Engine, items
+from tests.support.queue import Bench, Clock, Engine, items
 from tests.support.transfers import TransferBench, owner, transfer_spec
 
 EVENTS = sorted({event for moves in TRANSFER_MOVES.values() for event in moves})
@@ -32,17 +32,9 @@ UNDER_WAY = (TransferState.WAITING, TransferState.MOVING)
 HOLD = 60.0
 
 
-@pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
-
-
 @pytest.fixture
-def bench(engine: Engine, tmp_path: Path) -> Iterator[TransferBench]:
-    clock = Clock()
-    store = engine(tmp_path, clock)
-    yield TransferBench(store, clock)
-    store.close()
+def bench(store: Store, clock: Clock) -> TransferBench:
+    return TransferBench(store, clock)
 
 
 # -- adding and reading -------------------------------------------------------------------------------------------
@@ -154,11 +146,11 @@ def test_only_so_many_of_a_user_are_under_way(bench: TransferBench) -> None:
     assert len(bench.store.transfers("ann", UNDER_WAY)) == 3
 
 
-def test_the_limit_holds_for_all_who_ask_at_once(bench: TransferBench, engine: Engine, tmp_path: Path) -> None:
+def test_the_limit_holds_for_all_who_ask_at_once(bench: TransferBench, queue_engine: Engine, tmp_path: Path) -> None:
     start = Barrier(4)
 
     def ask(number: int) -> int:
-        with closing(engine(tmp_path, bench.clock)) as store:
+        with closing(queue_engine(tmp_path, bench.clock)) as store:
             asking = TransferBench(store, bench.clock, made=100 * number)
             start.wait()
             taken = 0
@@ -282,13 +274,13 @@ def test_what_is_due_is_handed_out_once(bench: TransferBench) -> None:
     assert bench.store.due_transfers(1e9, HOLD, limit=0) == []
 
 
-def test_two_keepers_never_get_the_same_transfer(bench: TransferBench, engine: Engine, tmp_path: Path) -> None:
+def test_two_keepers_never_get_the_same_transfer(bench: TransferBench, queue_engine: Engine, tmp_path: Path) -> None:
     with bench.store.group():
         made = {bench.upload().id for _ in range(40)}
     start = Barrier(3)
 
     def keep(_: int) -> list[int]:
-        with closing(engine(tmp_path, bench.clock)) as store:
+        with closing(queue_engine(tmp_path, bench.clock)) as store:
             start.wait()
             got: list[int] = []
             while found := store.due_transfers(bench.clock.now, HOLD, 3):

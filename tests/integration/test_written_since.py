@@ -16,6 +16,7 @@ from headrace_queue.config import load_config
 from headrace_queue.states import JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.commands import Bucket, Folder, remote_of
+from tests.support.loaded import LoadedCommand
 from tests.support.site import Site, site_of
 
 pytestmark = pytest.mark.server
@@ -24,9 +25,9 @@ LARGE = bytes(range(256)) * (6 * 4096)
 
 
 @pytest.fixture
-def site(moto_s3: S3Server, seaweed: S3Server, tmp_path: Any) -> Iterator[Site]:
+def site(moto_s3: S3Server, seaweed: S3Server, tmp_path: Any, loaded: LoadedCommand) -> Iterator[Site]:
     remotes = {"moto": remote_of(moto_s3), "weed": remote_of(seaweed)}
-    with site_of(tmp_path, remotes, ['multipart_threshold = "5MiB"']) as site:
+    with site_of(tmp_path, remotes, ['multipart_threshold = "5MiB"'], loaded=loaded) as site:
         yield site
 
 

@@ -17,6 +17,7 @@ from botocore.handlers import add_expect_header
 from headrace_daemon.demo.servers import S3Server
 from headrace_queue.report_file import ReportEntry
 from tests.support.buckets import fresh_bucket
+from tests.support.loaded import LoadedCommand
 from tests.support.site import COMMAND_SECONDS, Daemon, RemoteTable, Site
 from tests.support.trees import Tree, keys_of, read_tree, write_tree
 
@@ -127,9 +128,10 @@ class Bucket:
 class Hub:
     """A site whose daemon serves every test of a process. servers: by the name of their remote."""
 
-    def __init__(self, directory: Path, servers: Mapping[str, S3Server]) -> None:
+    def __init__(self, directory: Path, servers: Mapping[str, S3Server], loaded: LoadedCommand) -> None:
         self.servers = servers
-        self.site = Site(directory, {name: remote_of(server) for name, server in servers.items()}, TRANSFER)
+        remotes = {name: remote_of(server) for name, server in servers.items()}
+        self.site = Site(directory, remotes, TRANSFER, loaded=loaded)
         self.daemon: Daemon = self.site.serve()
         self._shared: dict[str, str] = {}
 

@@ -18,6 +18,7 @@ from headrace_queue.jobs import Job, Multipart
 from headrace_queue.report_file import ReportEntry, parse_line, report_path
 from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import Store, open_store
+from tests.support.loaded import Ended, LoadedCommand
 
 T = TypeVar("T")
 
@@ -116,7 +117,10 @@ class Daemon:
 
 @dataclass
 class Site:
-    """directory: holds everything. transfer, daemon: lines of those sections of config.toml; more: whole sections."""
+    """directory: holds everything. transfer, daemon: lines of those sections of config.toml; more: whole sections.
+
+    loaded: runs `headrace` in the place of the installed command, but for `popen`.
+    """
 
     directory: Path
     remotes: Mapping[str, RemoteTable]
@@ -124,6 +128,7 @@ class Site:
     daemon_lines: Sequence[str] = ()
     state: Path = Path()
     more: Sequence[str] = ()
+    loaded: LoadedCommand | None = None
     _daemons: list[Daemon] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -178,15 +183,22 @@ class Site:
         )
 
     def run(self, name: str, *arguments: object, code: int = 0) -> str:
-        """One call of an installed command to its end; its standard output. The exit code is checked."""
+        """One call of a command to its end; its standard output. The exit code is checked."""
+        if self.loaded is not None and name == "headrace":
+            ended = self.loaded.run(list(map(str, arguments)), self.environment(), self.directory, COMMAND_SECONDS)
+        else:
+            ended = self._run_installed(name, *arguments)
+        assert ended.code == code, f"{name} {arguments}: exit code {ended.code}\n{ended.output}\n{ended.errors}"
+        return ended.output
+
+    def _run_installed(self, name: str, *arguments: object) -> Ended:
         with self.popen(name, *arguments) as process:
             try:
                 output, errors = process.communicate(timeout=COMMAND_SECONDS)
             except BaseException:
                 process.kill()
                 raise
-        assert process.returncode == code, f"{name} {arguments}: exit code {process.returncode}\n{output}\n{errors}"
-        return output
+        return Ended(process.returncode, output, errors)
 
     def headrace(self, *arguments: object, code: int = 0) -> Any:
         """What `headrace … --json` prints."""
@@ -273,11 +285,25 @@ class Site:
 
 @contextmanager
 def site_of(
-    directory: Path, remotes: Mapping[str, RemoteTable], transfer: Sequence[str] = (), daemon: Sequence[str] = ()
+    directory: Path,
+    remotes: Mapping[str, RemoteTable],
+    transfer: Sequence[str] = (),
+    daemon: Sequence[str] = (),
+    loaded: LoadedCommand | None = None,
 ) -> Iterator[Site]:
     """A site in a folder of its own that ends with the block."""
-    site = Site(directory / "site", remotes, transfer, daemon)
+    site = Site(directory / "site", remotes, transfer, daemon, loaded=loaded)
     try:
         yield site
     finally:
         site.close()
+
+
+def ends_of(direction: str, files: Path, source: str, target: str, back: Path) -> tuple[object, object]:
+    """Source and destination of an upload, a relay or a download: `source` is a bucket of the remote lake, `target`
+    one of vault."""
+    return {
+        "upload": (files, f"vault://{target}/"),
+        "relay": (f"lake://{source}/", f"vault://{target}/"),
+        "download": (f"lake://{source}/", back),
+    }[direction]
