@@ -75,7 +75,13 @@ def build_server(folder: Path) -> Path:
     go = Path(sys.executable).parent / "go"
     # under its own name first: two runs that build at once must not start half a file
     fresh = folder / f"nulls3.{os.getpid()}"
-    local = {"GOCACHE": str(folder / "go-cache"), "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
+    local = {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(folder / "go-cache"),
+        "GOFLAGS": "-mod=mod",
+        "GOPROXY": "off",
+        "GOTOOLCHAIN": "local",
+    }
     subprocess.run([go, "build", "-o", fresh, "."], cwd=SOURCE, env=os.environ | local, check=True)
     fresh.replace(binary)
     return binary
