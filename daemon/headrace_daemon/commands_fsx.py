@@ -9,6 +9,7 @@ app = typer.Typer(
     help="FSx for Lustre: plan file systems, link them to buckets, look at them.",
     invoke_without_command=True,
     rich_markup_mode=None,
+    add_completion=False,  # the whole command has its own
     pretty_exceptions_enable=False,
 )
 

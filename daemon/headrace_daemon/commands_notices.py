@@ -24,6 +24,7 @@ app = typer.Typer(
     help="Notices of jobs: try a receiver, look at what was sent.",
     invoke_without_command=True,
     rich_markup_mode=None,
+    add_completion=False,  # the whole command has its own
 )
 
 _COLUMNS: Final = ("JOB", "EVENT", "TO", "STATE", "SINCE", "TRIES", "LAST ERROR")

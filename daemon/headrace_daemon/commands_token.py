@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Tokens for the HTTP API: make, show, revoke. A running daemon sees the change within a second.",
     invoke_without_command=True,
     rich_markup_mode=None,
+    add_completion=False,  # the whole command has its own
 )
 
 _COLUMNS: Final = ("NAME", "USER", "KIND", "EXPIRES")

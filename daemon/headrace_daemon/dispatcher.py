@@ -33,6 +33,10 @@ FULL = 5.0
 AGAIN = 10.0
 """Seconds until a batch is tried again whose source or destination could not be opened."""
 
+STUCK = 5.0
+"""Seconds in which what was stopped has to let go. Then the process for small files is ended: it waits for a disk that
+does not answer, or was stopped itself."""
+
 MAX_PLANS = 4
 MAX_BATCHES = 8
 MAX_BUSY = 32
@@ -111,7 +115,11 @@ class Dispatcher:
         tasks = [one.task for one in self._tasks]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
-        await self._cancel(list(self._tasks))
+        late = asyncio.get_running_loop().call_later(STUCK, self._sessions.end_process)
+        try:
+            await self._cancel(list(self._tasks))
+        finally:
+            late.cancel()
         await self._sessions.close()
 
     async def idle(self) -> bool:

@@ -332,6 +332,11 @@ class Sessions:
         if session is not None:
             await session.close()
 
+    def end_process(self) -> None:
+        """Whoever waits for the process for small files waits no longer."""
+        if self._host.process is not None:
+            self._host.process.close()
+
     async def close(self) -> None:
         for job_id in list(self._open):
             await self.end(job_id)

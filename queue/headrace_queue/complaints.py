@@ -11,6 +11,7 @@ from headrace_queue.telling import Complaint, program, tell
 
 USAGE_EXIT: Final = 2
 _PASSING_ERRNO: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_SUGGESTION: Final = re.compile(r" \(?Did you mean")
 _UNKNOWN_COMMAND: Final = re.compile(r"No such command '([^']*)'")
 
 # The base of all errors of the command line. Typer brought its own copy of click at some version, so the class is taken
@@ -67,9 +68,9 @@ def _of_command_line(error: Any) -> Complaint:
         return Complaint(command, f"it takes a command: {names}", f"`{command} --help` tells of each.")
     why = " ".join(error.format_message().split())  # click puts what one may choose of into lines
     why = why.replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
-    # typer and newer versions of click each suggest a command, the latter in parentheses
-    said, *suggested = why.split(" (Did you mean" if ". Did you mean" in why else " Did you mean")
-    why = said if ". Did you mean" in said else " Did you mean".join([said, *suggested[:1]])
+    # typer and newer versions of click each suggest a command, the latter perhaps in parentheses
+    for second in [found.start() for found in _SUGGESTION.finditer(why)][1:2]:
+        why = why[:second]
     helped = command
     if (unknown := _UNKNOWN_COMMAND.match(why)) is not None:
         command = f"{command} {unknown[1]}"

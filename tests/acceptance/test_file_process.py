@@ -29,6 +29,12 @@ def process_of(daemon: Daemon) -> int:
     return found
 
 
+def requests_of(daemon: Daemon) -> float:
+    """How many requests it has sent to services."""
+    page = daemon.get("/metrics") or ""
+    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith("headrace_requests_total{"))
+
+
 def gone(pid: int) -> bool:
     """Also where nobody has heard of its end yet."""
     try:
@@ -76,6 +82,22 @@ def test_downloads_go_on_in_threads_when_it_is_killed(
     assert (job.counters.done, job.counters.failed) == (len(tree), 0)
     assert read_tree(target) == tree
     assert temporary_files(target) == []
+
+
+def test_a_daemon_whose_process_does_not_answer_ends_all_the_same(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    bucket = fresh_bucket(seaweed)
+    fill_bucket(seaweed, bucket, make_tree(seed=3, objects=50))
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, daemon=['drain_seconds = "0.1s"']) as site:
+        daemon = site.serve()
+        pid = process_of(daemon)
+        os.kill(pid, signal.SIGSTOP)
+        job_id = site.enqueue(f"lake://{bucket}/", tmp_path / "target")
+        until(lambda: requests_of(daemon) > 50)  # what was fetched waits to be written
+        daemon.signal(signal.SIGTERM)
+        assert daemon.exit_code() == 0
+        until(lambda: gone(pid))
+        site.serve()
+        assert site.finish(job_id).counters.done == 50
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,21 @@ def test_a_name_that_is_no_key_is_not_vanished_for_a_retry(options: tuple[str, .
     assert sorted(outcomes(hub.lines(job)).values()) == ["failed", "transferred"]
 
 
-@pytest.mark.parametrize("nested", ["", "deep/folder/"])
-def test_a_destination_that_is_removed_ends_the_job(nested: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+def remove(target: Path) -> None:
+    while target.exists():
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def replace(target: Path) -> None:
+    """What arrives goes on arriving in a folder that is found elsewhere."""
+    target.rename(target.with_name("moved"))
+    target.mkdir()
+
+
+@pytest.mark.parametrize(("nested", "take"), [("", remove), ("deep/folder/", remove), ("", replace)])
+def test_a_destination_that_is_removed_ends_the_job(
+    nested: str, take: Callable[[Path], None], tmp_path: Path, seaweed: SeaweedFS
+) -> None:
     """Its files have nowhere to go. They are all still at the source, and none of them vanished."""
     bucket, target = fresh_bucket(seaweed), tmp_path / "target"
     tree = {f"{nested}f{number:03}": os.urandom(32 << 10) for number in range(96)}
@@ -48,12 +62,11 @@ def test_a_destination_that_is_removed_ends_the_job(nested: str, tmp_path: Path,
         job = site.enqueue(f"lake://{bucket}/", target)
         daemon = site.serve()
         until(lambda: any(target.rglob("*")), what=site.logs)
-        while target.exists():
-            shutil.rmtree(target, ignore_errors=True)
+        take(target)
         ended = site.until_job(job, lambda row: row.state is JobState.FAILED)
         assert ended.counters.vanished == 0
         assert f"{target}: it was removed while the job wrote to it" in str(ended.error)
-        assert not target.exists()
+        assert not target.exists() or not any(target.iterdir())
         daemon.stop()
         site.configure(TRANSFER)
         site.serve()

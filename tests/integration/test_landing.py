@@ -25,6 +25,7 @@ from headrace_daemon.files.names import (
     FileError,
     FileFault,
     NameRefused,
+    RootRemoved,
     is_temp_name,
     temp_name,
 )
@@ -542,3 +543,14 @@ def test_an_error_seen_by_one_group_is_not_missed_by_another(root: Root) -> None
     assert [type(outcome).__name__ for outcome in outcomes] == ["DurabilityLost", "DurabilityLost", "NoneType"]
     assert _files(root) == {"late": b"3"}
     landing.close()
+
+
+def test_nothing_counts_as_arrived_in_a_root_that_is_not_under_its_path_any_more(
+    root: Root, landing: Landing, tmp_path: Path
+) -> None:
+    pending = landing.write_whole("a", b"1", None)
+    Path(root.path).rename(tmp_path / "elsewhere")
+    Path(root.path).mkdir()
+    (error,) = landing.settle([pending])
+    assert isinstance(error, RootRemoved)
+    assert "another directory is there now" in error.reason

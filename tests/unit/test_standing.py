@@ -10,7 +10,7 @@ import pytest
 from headrace_daemon.files.account import Account
 from headrace_daemon.files.guarded import GuardedRoot
 from headrace_daemon.files.landing import Landing
-from headrace_daemon.files.names import AccessRefused, FileError
+from headrace_daemon.files.names import AccessRefused, FileError, RootRemoved
 from headrace_daemon.files.putting_aside import put_aside
 from headrace_daemon.files.reading import read_whole
 from headrace_daemon.files.root import Root
@@ -78,7 +78,8 @@ def test_what_was_opened_stays_that_folder_whatever_takes_its_name(top: Path) ->
         (top / "data").rename(top / "moved")
         (top / "data").symlink_to(top.parent / "outside")
         landing = Landing(root, 1)
-        assert landing.settle([landing.write_whole("folder/file", b"1", None)]) == [None]
+        (told,) = landing.settle([landing.write_whole("folder/file", b"1", None)])
+        assert isinstance(told, RootRemoved)
         landing.close()
     assert (top / "moved/folder/file").read_bytes() == b"1"
     assert list((top.parent / "outside").iterdir()) == []

@@ -128,11 +128,8 @@ class FileProcess:
             self._waiting.pop(number)(value, error)
 
     def _lost(self) -> None:
-        self._leave()
         self._told("the process for small files ended; they are handled in threads until the daemon starts again")
-        waiting, self._waiting = self._waiting, {}
-        for answered in waiting.values():
-            answered(None, ProcessEnded("the process for small files ended"))
+        self._leave()
 
     def _leave(self) -> None:
         """Ends it, whatever it has under way."""
@@ -145,6 +142,9 @@ class FileProcess:
             os.kill(self.pid, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)  # one that hangs in the kernel is left to whoever reaps orphans
+        waiting, self._waiting = self._waiting, {}
+        for answered in waiting.values():
+            answered(None, ProcessEnded("the process for small files ended"))
 
     def close(self) -> None:
         """Ends it; nothing that it has under way counts any more. Returns at once."""

@@ -197,7 +197,9 @@ class Landing:
                 for index in folders[folder]:
                     results[index] = results[index] or sync_error(lost, pendings[index].key)
         self.discard(pending for pending, error in zip(pendings, results, strict=True) if error is not None)
-        return results
+        # after the renames: what was moved away with the root must not count as arrived
+        removed = self.root.removed()
+        return results if removed is None else [removed] * len(results)
 
     def discard(self, pendings: Iterable[Pending]) -> None:
         """Throws temporary files away."""

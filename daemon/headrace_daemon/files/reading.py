@@ -190,6 +190,8 @@ def _reason(root: Root, key: str, error: OSError) -> FileError:
     """Raises RootLost: where the whole source went away, its files must not count as gone one by one."""
     if error.errno == errno.ENOENT:
         root.check()
+    if error.errno == errno.EXDEV:
+        return Blocked(key, "it is a symbolic link that leads outside, or lies behind one")
     return file_error(error, key)
 
 

@@ -137,12 +137,20 @@ class Root:
         it need not be moved any more; one that is written has nowhere to go."""
         if error.errno != errno.ENOENT:
             return file_error(error, key)
+        return self.removed() or FileFault(key, "its folder was removed while it was written")
+
+    def removed(self) -> RootRemoved | None:
+        """Where what is written here is no longer found under `path`: the directory was removed, moved away, or another
+        one stands in its place. None where it is there, or where nobody may look."""
         try:
             self.check()
         except RootLost as lost:
+            if isinstance(lost.__cause__, PermissionError):
+                return None
             why = f"it was removed while the job wrote to it ({lost.reason})"
-            return RootRemoved(self.path, with_advice(why, "What had arrived is gone: enqueue the sync anew."))
-        return FileFault(key, "its folder was removed while it was written")
+            advice = "What had arrived went with it: enqueue the sync anew."
+            return RootRemoved(self.path, with_advice(why, advice))
+        return None
 
     def close(self) -> None:
         """Closes everything; steps under way end first."""

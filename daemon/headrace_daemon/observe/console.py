@@ -23,7 +23,7 @@ class ConsoleFacts(Facts):
             self._said[job] = detail
             self._write(f"job {job} waits: {shown(detail)}")
         elif event == "warning":
-            self._write(f"job {job}: warning: {shown(detail)}")
+            self._write(f"job {job}: warning: {shown(detail)}" if job else f"warning: {shown(detail)}")
         elif event == "failed":
             why, remedy = split_advice(detail)
             self._write(f"job {job} failed: {shown(why)}")

@@ -32,6 +32,7 @@ class _Page(NamedTuple):
     body: str | bytes
     content_type: str = _TEXT
     status: HTTPStatus = HTTPStatus.OK
+    header: str = ""
 
 
 class _Asked(NamedTuple):
@@ -170,14 +171,14 @@ class _Exchange(asyncio.Protocol):
 
     def _page(self, asked: _Asked) -> _Page:
         if asked.method not in (b"GET", b"HEAD"):
-            return _error(HTTPStatus.METHOD_NOT_ALLOWED)
+            return _error(HTTPStatus.METHOD_NOT_ALLOWED)._replace(header="allow: GET, HEAD\r\n")
         return self._show(asked.path, asked.accept)
 
     def _answer(self, page: _Page, *, body: bool = True) -> None:
         content = page.body.encode() if isinstance(page.body, str) else page.body
         head = (
             f"HTTP/1.1 {page.status} {page.status.phrase}\r\n"
-            f"content-type: {page.content_type}\r\n"
+            f"content-type: {page.content_type}\r\n{page.header}"
             f"content-length: {len(content)}\r\n"
             "connection: close\r\n\r\n"
         )

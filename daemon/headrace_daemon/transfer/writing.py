@@ -3,6 +3,7 @@ cannot, in threads."""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from headrace_daemon.apart.process import ProcessEnded
@@ -56,7 +57,8 @@ class Writing:
         """What the process for small files knows of these is forgotten."""
         there = [file for file in files if isinstance(file, Written)]
         if self._tree is not None and there:
-            await self._tree.discard(there)
+            with suppress(ProcessEnded):  # and all that it knew with it
+                await self._tree.discard(there)
 
     async def rest(self) -> None:
         """Returns when what runs now has ended."""
