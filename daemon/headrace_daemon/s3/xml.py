@@ -82,10 +82,12 @@ _MILLISECOND = 1_000_000
 
 @functools.lru_cache(maxsize=8192)
 def _minute(text: str) -> int:
-    """`2026-01-01T12:34:` as nanoseconds since the epoch; neighbours in a listing were often written together."""
+    """`2026-01-01T12:34:` as nanoseconds since the epoch."""
     return _nanoseconds(datetime.fromisoformat(f"{text}00+00:00"))
 
 
+# neighbours in a listing were often written together, and S3 tells whole seconds
+@functools.lru_cache(maxsize=8192)
 def parse_time(text: str) -> int:
     """LastModified of a listing, `2026-01-01T12:34:56.789Z`, as nanoseconds since the epoch. Raises ValueError."""
     if len(text) == 24 and text[16] == ":" and text[19] == "." and text[23] == "Z":
