@@ -69,8 +69,9 @@ def _of_command_line(error: Any) -> Complaint:
     why = " ".join(error.format_message().split())  # click puts what one may choose of into lines
     why = why.replace("Value error, ", "").replace("valid integer range", "whole number").rstrip(".")
     # typer and newer versions of click each suggest a command, the latter perhaps in parentheses
-    for second in [found.start() for found in _SUGGESTION.finditer(why)][1:2]:
-        why = why[:second]
+    suggestions = list(_SUGGESTION.finditer(why))
+    if len(suggestions) > 1:
+        why = why[: suggestions[1].start()]
     helped = command
     if (unknown := _UNKNOWN_COMMAND.match(why)) is not None:
         command = f"{command} {unknown[1]}"

@@ -5,12 +5,14 @@ A rename that was under way then is as safe as one of a worker that lost its lea
 """
 
 import ctypes
+import errno
 import gc
 import os
 import pickle
 import signal
 import socket
 import threading
+import traceback
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, NoReturn
@@ -22,11 +24,11 @@ from headrace_daemon.files.names import FileError
 from headrace_daemon.files.posix import NOTHING
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import DaemonPool
+from headrace_daemon.orphan import end_with
 from headrace_daemon.transfer.summed import Summed, read_group
 
 _THREADS: Final = 8
 _PR_SET_NAME: Final = 15
-_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -47,11 +49,15 @@ class _Tree:
 
 def run(requests: socket.socket, answers: socket.socket, arena: Arena, parent: int) -> NoReturn:
     """Until the other end of `requests` is closed. parent: the daemon's process id."""
+    code = 1
     try:
         _prepare(parent)
         _Child(requests, answers, arena).serve()
+        code = 0
+    except Exception:  # noqa: BLE001 - there is nobody above: what went wrong is shown, and the daemon hears of the end
+        traceback.print_exc()
     finally:
-        os._exit(0)  # nothing of the daemon's, whose copy this is, may be tidied up twice
+        os._exit(code)  # nothing of the daemon's, whose copy this is, may be tidied up twice
 
 
 def _prepare(parent: int) -> None:
@@ -59,11 +65,8 @@ def _prepare(parent: int) -> None:
     gc.freeze()  # what is shared with the daemon stays shared: a look for cycles would touch every page of it
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_NAME, b"headraced-files", 0, 0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel was told
-        os._exit(0)
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, b"headraced-files", 0, 0, 0)
+    end_with(parent, signal.SIGKILL)
 
 
 class _Child:
@@ -84,13 +87,16 @@ class _Child:
                 return
             number, request = pickle.loads(data)
             if isinstance(request, Open):
-                self._open(request, fds[0])
+                self._open(request, fds)
             elif isinstance(request, Close):
                 self._trees.pop(request.tree).close()
             else:
                 self._pool.submit(self._answer, number, request)
 
-    def _open(self, asked: Open, fd: int) -> None:
+    def _open(self, asked: Open, fds: list[int]) -> None:
+        if not fds:
+            raise OSError(errno.EMFILE, "no descriptor came along")
+        (fd,) = fds
         root = Root(asked.path, fd, follow_links=asked.follow_links, links=asked.links, openat2=asked.openat2)
         landing = None
         if (wanted := asked.landing) is not None:

@@ -25,8 +25,8 @@ ARENA: Final = 16 << 20
 LARGEST: Final = 64 << 10
 """Bytes of a file above which two copies cost more than the lock."""
 
-
 _AT_ONCE: Final = 256 << 10
+"""Bytes of answers that are read at once."""
 
 
 class ProcessEnded(HeadraceError):

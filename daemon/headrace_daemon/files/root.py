@@ -141,11 +141,12 @@ class Root:
 
     def removed(self) -> RootRemoved | None:
         """Where what is written here is no longer found under `path`: the directory was removed, moved away, or another
-        one stands in its place. None where it is there, or where nobody may look."""
+        one stands in its place. None where it is there, or where nobody can tell."""
         try:
             self.check()
         except RootLost as lost:
-            if isinstance(lost.__cause__, PermissionError):
+            # a file server that does not answer, or rights, say nothing of the kind
+            if isinstance(lost.__cause__, OSError) and lost.__cause__.errno not in (errno.ENOENT, errno.ENOTDIR):
                 return None
             why = f"it was removed while the job wrote to it ({lost.reason})"
             advice = "What had arrived went with it: enqueue the sync anew."
