@@ -7,8 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# two cores are a third idle with two: many tests wait for a disk or a clock
-WORKERS ?= 3
+# more than cores: many tests wait for a disk or a clock, and with three two cores are a third idle
+WORKERS ?= 5
 TESTS ?= tests
 BENCH ?=
 CHAOS ?=

@@ -41,8 +41,7 @@ def examples(text: str) -> list[Example]:
 
 def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
     """In their order, in one folder, as one person."""
-    for program in NEEDS:
-        require(program)
+    folders = {str(Path(require(program)).parent): None for program in NEEDS}
     person = outside.person("page")
     (tmp_path / ".wgetrc").write_text(f"ca_certificate = {outside.tls.ca_file}\n")
     original = write_large(tmp_path / "big.bin", 2 * PART // 2**20 + 1, seed=4)
@@ -51,7 +50,7 @@ def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
         (tmp_path / f"{way}.sh").write_text(script)
     environment = {
         **person.environment(),
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PATH": ":".join((str(Path(sys.executable).parent), "/usr/bin", "/bin", *folders)),
         "HOME": str(tmp_path),
         "API": outside.url,
         "SYSTEM": SYSTEM,

@@ -433,10 +433,12 @@ async def test_who_waits_for_an_endpoint_gets_it_when_it_is_back() -> None:
 async def test_no_more_than_the_limit_is_in_flight_and_cancelling_loses_no_slot() -> None:
     class Most(Heard):
         most = 0
+        begun = asyncio.Event()
 
         def inflight(self, remote: str, endpoint: str, requests: int, limit: int) -> None:
             super().inflight(remote, endpoint, requests, limit)
             self.most = max(self.most, requests)
+            self.begun.set()
 
     heard = Most()
     async with scripted(in_turn(STORED)) as server, remote_to([server.url], heard, max_requests=4) as remote:
@@ -445,10 +447,11 @@ async def test_no_more_than_the_limit_is_in_flight_and_cancelling_loses_no_slot(
                 asyncio.create_task(remote.put("b", "k", b"x", size=1, crc64nvme="", options=WriteOptions()))
                 for _ in range(20)
             ]
-            await eventually(lambda: bool(heard.inflight_now.get(server.url)))
+            await heard.begun.wait()
             for task in tasks[:cancelled]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            heard.begun.clear()
         assert heard.most == 4
 
 
