@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from headrace_daemon.s3.customer_key import CustomerKey, read_key_file
-from headrace_daemon.s3.engine import Buffer, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Response
 from headrace_daemon.s3.request import Request, Signatory, Trace
 from headrace_daemon.s3.sealed import Sealed
 from headrace_daemon.transfer.abilities import refuse_plain_http
@@ -94,7 +94,7 @@ class Recorder:
         self.requests.append(request)
         raise EOFError
 
-    async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
+    async def stream(self, request: Request, consume: Callable[[Arriving, Trace], Awaitable[T]]) -> T:
         self.requests.append(request)
         raise EOFError
 

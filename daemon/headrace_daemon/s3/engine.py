@@ -65,6 +65,17 @@ class Response(Protocol):
         ...
 
 
+class Arriving(Response, Protocol):
+    """An answer whose body is still coming."""
+
+    async def into(self, buffer: memoryview) -> int:
+        """The next bytes of the body, as many as the buffer holds, fewer only at the body's end; how many.
+
+        Raises TransportError. What was begun may still be written to until stream() has ended.
+        """
+        ...
+
+
 class Whole(Response, Protocol):
     """An answer that was read to its end."""
 
@@ -96,7 +107,7 @@ class Engine(Protocol):
         url: str,
         headers: Mapping[str, str],
         body: Body,
-        consume: Callable[[Response], Awaitable[T]],
+        consume: Callable[[Arriving], Awaitable[T]],
     ) -> T:
         """Sends, hands the open response to `consume`, and closes it whatever happens.
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import aiohttp
 from yarl import URL
 
-from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response, Whole
+from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Whole
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 from headrace_daemon.s3.pinning import authority_context, certificates_of, pinning_context
@@ -71,7 +71,7 @@ class AiohttpEngine:
         url: str,
         headers: Mapping[str, str],
         body: Body,
-        consume: Callable[[Response], Awaitable[T]],
+        consume: Callable[[Arriving], Awaitable[T]],
     ) -> T:
         """See Engine.stream."""
         response = await self._send(method, URL(url, encoded=True), headers, body)
@@ -188,6 +188,13 @@ class _Open:
                     yield end.partial
                 return
             yield piece
+
+    async def into(self, buffer: memoryview) -> int:
+        filled = 0
+        while filled < len(buffer) and (piece := await _body(self._response.content.read(len(buffer) - filled))):
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
 
 
 def _session(options: EngineOptions) -> aiohttp.ClientSession:

@@ -29,7 +29,7 @@ from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response as LibraryResponse
 from pyreqwest.runtime import runtime_worker_threads
 
-from headrace_daemon.s3.engine import Body, Buffer, EngineOptions, Response, Whole
+from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Whole
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 
@@ -89,7 +89,7 @@ class PyreqwestEngine:
         url: str,
         headers: Mapping[str, str],
         body: Body,
-        consume: Callable[[Response], Awaitable[T]],
+        consume: Callable[[Arriving], Awaitable[T]],
     ) -> T:
         """See Engine.stream."""
         upload: Pieces | Source | None = None
@@ -207,6 +207,16 @@ class _Open(_Answer):
         reader = self._response.body_reader
         while (piece := await _read(reader.read(size))) is not None:
             yield piece
+
+    async def into(self, buffer: memoryview) -> int:
+        reader, filled = self._response.body_reader, 0
+        while filled < len(buffer):
+            piece = await _read(reader.read(min(_READ_AHEAD, len(buffer) - filled)))
+            if piece is None:
+                break
+            buffer[filled : filled + len(piece)] = memoryview(piece)
+            filled += len(piece)
+        return filled
 
 
 async def _read(piece: Awaitable[Bytes | None]) -> Bytes | None:

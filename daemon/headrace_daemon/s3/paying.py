@@ -7,7 +7,7 @@ S3 API reference says of each (`x-amz-request-payer`).
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from headrace_daemon.s3.engine import Buffer, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Response
 from headrace_daemon.s3.request import Request, Sending, Signatory, Trace
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Paying:
     def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> Awaitable[T]:
         return self._sending.small(_paid(request), interpret)
 
-    def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> Awaitable[T]:
+    def stream(self, request: Request, consume: Callable[[Arriving, Trace], Awaitable[T]]) -> Awaitable[T]:
         return self._sending.stream(_paid(request), consume)
 
     async def signatory(self, bucket: str) -> Signatory:

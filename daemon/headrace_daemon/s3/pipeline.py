@@ -13,7 +13,7 @@ from headrace_daemon.s3.carried import explain
 from headrace_daemon.s3.classify import classify
 from headrace_daemon.s3.credentials import CredentialSource
 from headrace_daemon.s3.endpoints import Ending, Endpoint
-from headrace_daemon.s3.engine import Buffer, Engine, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Engine, Response
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.errors import (
     CredentialsExpired,
@@ -75,11 +75,11 @@ class Pipeline:
 
         return self._persist(request, exchange)
 
-    def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> Awaitable[T]:
+    def stream(self, request: Request, consume: Callable[[Arriving, Trace], Awaitable[T]]) -> Awaitable[T]:
         """Sends, and gives the answer to `consume` while its body arrives; again from the start after a failure."""
 
         async def exchange(engine: Engine, url: str, headers: Mapping[str, str], trace: Trace) -> T:
-            async def judged(response: Response) -> T:
+            async def judged(response: Arriving) -> T:
                 body = await response.read() if response.status >= 300 else b""
                 self._check(request, response, body, trace)
                 return await consume(response, trace)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from headrace_daemon.s3.describe import content_range, object_info
-from headrace_daemon.s3.engine import Buffer, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Response
 from headrace_daemon.s3.errors import (
     AccessDenied,
     NotSupported,
@@ -30,11 +30,15 @@ class _CallerFailed(Exception):
         self.error = error
 
 
-class _Counted:
-    """The chunks of a range: counted against what was asked for. failure: why the service broke them off."""
+class RangeBody:
+    """The bytes of a range, counted against what was asked for: taken in chunks by iterating, or by into().
 
-    def __init__(self, chunks: AsyncIterator[Buffer], size: int, trace: Trace) -> None:
-        self._chunks = chunks
+    failure: why the service broke them off.
+    """
+
+    def __init__(self, response: Arriving, size: int, chunk: int, trace: Trace) -> None:
+        self._response = response
+        self._chunks = response.chunks(chunk)
         self._left = size
         self._trace = trace
         self.failure: S3Error | None = None
@@ -45,10 +49,7 @@ class _Counted:
     async def __anext__(self) -> Buffer:
         try:
             chunk = await anext(self._chunks)
-            self._left -= len(chunk)
-            self._trace.received += len(chunk)
-            if self._left < 0:
-                raise TransportError("too_long", f"{-self._left} bytes more than the range holds")
+            self._count(len(chunk))
         except StopAsyncIteration:
             self.check()
             raise
@@ -57,11 +58,34 @@ class _Counted:
             raise
         return chunk
 
+    async def into(self, buffer: memoryview) -> int:
+        """The next bytes, as many as the buffer holds, fewer only at the range's end; how many."""
+        try:
+            count = await self._response.into(buffer)
+            self._count(count)
+        except S3Error as error:
+            self.failure = error
+            raise
+        if count < len(buffer):
+            self.check()
+        return count
+
+    async def check_end(self) -> None:
+        """Raises TransportError where more or fewer bytes came than were asked for."""
+        self.check()
+        await self.into(memoryview(bytearray(1)))
+
     def check(self) -> None:
         """Raises TransportError unless every byte came by."""
         if self._left:
             self.failure = TransportError("truncated", f"{self._left} bytes of the range did not come")
             raise self.failure
+
+    def _count(self, received: int) -> None:
+        self._left -= received
+        self._trace.received += received
+        if self._left < 0:
+            raise TransportError("too_long", f"{-self._left} bytes more than the range holds")
 
 
 class Reading(Operations):
@@ -123,12 +147,12 @@ class Reading(Operations):
         *,
         if_match: str,
         total: int,
-        consume: Callable[[AsyncIterator[Buffer], str], Awaitable[T]],
+        consume: Callable[[RangeBody, str], Awaitable[T]],
         chunk: int = 1 << 20,
         version: str = "",
     ) -> T:
-        """Bytes `start` to `end` (exclusive) of an object of `total` bytes, handed to `consume` with the endpoint's URL
-        as chunks of `chunk` bytes, and again from the first one after a failure on the wire.
+        """Bytes `start` to `end` (exclusive) of an object of `total` bytes, handed to `consume` with the endpoint's
+        URL, in chunks of `chunk` bytes where it iterates, and again from the first one after a failure on the wire.
 
         Believed only with exactly this Content-Range, this ETag (if_match, without quotes) and this many bytes; a
         status 200 counts as check_range says. Raises PreconditionFailed where the object is another by now,
@@ -138,17 +162,17 @@ class Reading(Operations):
             raise ValueError(f"no range: {start} to {end} of {total}")
         headers = {"range": f"bytes={start}-{end - 1}", "if-match": quoted_etag(if_match)}
 
-        async def receive(response: Response, trace: Trace) -> T:
+        async def receive(response: Arriving, trace: Trace) -> T:
             check_range(response, start, end, total, if_match)
             check_version(response, version)
-            counted = _Counted(response.chunks(chunk), end - start, trace)
+            body = RangeBody(response, end - start, chunk, trace)
             try:
-                result = await consume(counted, trace.endpoint.url)
+                result = await consume(body, trace.endpoint.url)
             except Exception as error:
-                if counted.failure is not None:
-                    raise counted.failure from error
+                if body.failure is not None:
+                    raise body.failure from error
                 raise _CallerFailed(error) from error
-            counted.check()
+            await body.check_end()
             return result
 
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from headrace_daemon.s3.endpoints import Endpoint
-from headrace_daemon.s3.engine import Body, Buffer, Engine, Response
+from headrace_daemon.s3.engine import Arriving, Body, Buffer, Engine, Response
 from headrace_daemon.s3.places import Place
 from headrace_daemon.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials
 
@@ -78,7 +78,7 @@ class Sending(Protocol):
 
     def small(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> Awaitable[T]: ...
 
-    def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> Awaitable[T]: ...
+    def stream(self, request: Request, consume: Callable[[Arriving, Trace], Awaitable[T]]) -> Awaitable[T]: ...
 
     def prepare(self) -> Awaitable[None]: ...
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from headrace_daemon.s3.customer_key import CustomerKey
-from headrace_daemon.s3.engine import Buffer, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Response
 from headrace_daemon.s3.errors import AccessDenied, NotEncrypted, NotSupported, Rejected, S3Error
 from headrace_daemon.s3.request import Request, Sending, Signatory, Trace
 
@@ -96,7 +96,7 @@ class Sealed:
             pass  # which says nothing of keys
         return False
 
-    async def stream(self, request: Request, consume: Callable[[Response, Trace], Awaitable[T]]) -> T:
+    async def stream(self, request: Request, consume: Callable[[Arriving, Trace], Awaitable[T]]) -> T:
         return await self._sending.stream(self._with_keys(request), consume)
 
     async def signatory(self, bucket: str) -> Signatory:

@@ -5,15 +5,15 @@ goes on with exactly what is on the disk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending
 from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.posix import Posix
 from headrace_daemon.s3.checksum import EMPTY, crc64nvme, to_text
-from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import IntegrityError, S3Error
+from headrace_daemon.s3.reading import RangeBody
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.lanes import in_lanes
@@ -22,9 +22,6 @@ from headrace_daemon.transfer.parts import choose_part_size
 from headrace_daemon.transfer.proof import agree, is_md5
 from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
-
-CHUNK = 2**18
-"""Bytes read at a time; larger ones only make the engine hold more."""
 
 WRITE = 4 * 2**20
 """Bytes written in one step: some Lustre stripes, and enough for a disk that is written past the page cache."""
@@ -171,8 +168,8 @@ class _Receiver:
 
         async with self.work.memory.buffer(min(WRITE, end - start), READ_AHEAD) as block:
 
-            async def write(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
-                crc = await self._fill_and_write(chunks, block, file, start)
+            async def write(body: RangeBody, endpoint: str) -> str:
+                crc = await self._fill_and_write(body, block, file, start)
                 self.endpoints.add(endpoint)
                 return crc
 
@@ -184,37 +181,21 @@ class _Receiver:
                 if_match=self.info.etag,
                 total=self.info.size,
                 consume=write,
-                chunk=CHUNK,
                 version=self.source.version_of(self.item),
             )
         self._unsynced.append(PartRecord(number, end - start, "", crc))
         if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
             await self._sync(ledger, file)
 
-    async def _fill_and_write(
-        self, chunks: AsyncIterator[Buffer], block: memoryview, file: LargeFile, offset: int
-    ) -> str:
+    async def _fill_and_write(self, body: RangeBody, block: memoryview, file: LargeFile, offset: int) -> str:
         """The range's CRC64NVME as text. Block by block: few large writes from aligned memory cost the disk least."""
-        total, filled = EMPTY, 0
-
-        async def flush() -> None:
-            nonlocal total, filled, offset
-            data = block[:filled]
+        total = EMPTY
+        while count := await body.into(block):
+            data = block[:count]
             total = crc64nvme(data, total)
             async with self._turn:
                 await self.work.threads.run(file.pwrite_at, offset, data)
-            offset, filled = offset + filled, 0
-
-        async for chunk in chunks:
-            rest = memoryview(chunk)
-            while rest:
-                count = min(len(rest), len(block) - filled)
-                block[filled : filled + count] = rest[:count]
-                rest, filled = rest[count:], filled + count
-                if filled == len(block):
-                    await flush()
-        if filled:
-            await flush()
+            offset += count
         return to_text(total)
 
     async def _sync(self, ledger: Ledger, file: LargeFile) -> None:

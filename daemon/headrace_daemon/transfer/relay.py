@@ -1,13 +1,14 @@
 """Bucket -> bucket through this host's memory, never its disk."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.checksum import crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import PreconditionFailed
+from headrace_daemon.s3.reading import RangeBody
 from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.ends import BucketEnd, Work
@@ -18,9 +19,6 @@ from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
 from headrace_queue.jobs import Item, Lease
-
-CHUNK = 2**18
-"""Bytes read at a time into the part's buffer; larger ones only make the engine hold more."""
 
 
 class Relay(IntoBucket):
@@ -134,11 +132,8 @@ class _ObjectParts:
     async def part(self, start: int, buffer: memoryview) -> str:
         source, size = self._source, len(buffer)
 
-        async def gather(chunks: AsyncIterator[Buffer], endpoint: str) -> str:
-            filled = 0
-            async for chunk in chunks:
-                buffer[filled : filled + len(chunk)] = memoryview(chunk)  # the remote lets no byte too many through
-                filled += len(chunk)
+        async def fill(body: RangeBody, endpoint: str) -> str:
+            await body.into(buffer)
             return endpoint
 
         return await source.remote.get_range(
@@ -148,8 +143,7 @@ class _ObjectParts:
             start + size,
             if_match=self._etag,
             total=self.size,
-            consume=gather,
-            chunk=CHUNK,
+            consume=fill,
             version=self._version,
         )
 
