@@ -3,9 +3,10 @@
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from headrace_daemon.files.direct import writers
 from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import (
     Blocked,
@@ -22,6 +23,10 @@ from headrace_daemon.files.threads import SharedFd
 
 # O_NONBLOCK: opening a pipe that nobody writes to would hold the thread for ever
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK
+_STEP: Final = 2**19
+"""Bytes of a large local file that are read at once: what sums them finds them in the processor's cache."""
+_WHOLE: Final = 2**30
+"""The same across a network: from one large read such a file system sees best how much to fetch."""
 
 
 class ReadFile(NamedTuple):
@@ -128,6 +133,7 @@ class OpenSource:
             os.close(fd)
             raise
         self._shared = SharedFd(fd)
+        self._step = _STEP if writers(fd) == 1 else _WHOLE
         self.key = key
         self.size = self._status.st_size
         self.mtime_ns = self._status.st_mtime_ns
@@ -157,14 +163,16 @@ class OpenSource:
             except OSError as error:
                 raise file_error(error, self.key) from error
 
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fills the buffer. Raises SourceChanged where the file is shorter now, FileFault."""
+    def read_into(self, offset: int, buffer: memoryview, seen: Callable[[memoryview], None]) -> None:
+        """Fills the buffer. seen: is called with each piece of it in its order, as soon as it is filled. Raises
+        SourceChanged where the file is shorter now, FileFault."""
         with self._shared as fd:
             try:
                 while buffer:
-                    count = os.preadv(fd, [buffer], offset)
+                    count = os.preadv(fd, [buffer[: self._step]], offset)
                     if not count:
                         raise SourceChanged(self.key, f"it ended at {offset} bytes, {len(buffer)} more were expected")
+                    seen(buffer[:count])
                     buffer, offset = buffer[count:], offset + count
             except OSError as error:
                 raise file_error(error, self.key) from error

@@ -32,6 +32,19 @@ def crc64nvme(buffer: Buffer, previous: int = EMPTY) -> int:
     return crc
 
 
+class RunningSum:
+    """The CRC64NVME of pieces in their order, taken while they still lie in the processor's cache: what was read into a
+    part of 16 MiB and is summed at the end has to come from memory once more, three times as slow."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = EMPTY
+
+    def add(self, piece: Buffer) -> None:
+        self.value = crc64nvme(piece, self.value)
+
+
 def combine(first: int, second: int, second_size: int) -> int:
     """The CRC64NVME of two neighbouring byte ranges from the CRC of each; second_size in bytes."""
     crc: int = checksums.combine_crc64nvme(first, second, second_size)

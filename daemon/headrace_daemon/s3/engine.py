@@ -40,6 +40,14 @@ class EngineOptions:
     threads: int = 1
 
 
+Seen: TypeAlias = Callable[[memoryview], None]
+"""Looks at a piece of a buffer that was just filled, and does not keep it."""
+
+
+def unseen(_piece: memoryview) -> None:
+    """The Seen that does not look."""
+
+
 class Response(Protocol):
     """An answer whose head is here. Header names are looked up in lower case."""
 
@@ -68,10 +76,11 @@ class Response(Protocol):
 class Arriving(Response, Protocol):
     """An answer whose body is still coming."""
 
-    async def into(self, buffer: memoryview) -> int:
+    async def into(self, buffer: memoryview, seen: Seen = unseen) -> int:
         """The next bytes of the body, as many as the buffer holds, fewer only at the body's end; how many.
 
-        Raises TransportError. What was begun may still be written to until stream() has ended.
+        seen: is called with each piece of the buffer in its order, as soon as it is filled. Raises
+        TransportError. What was begun may still be written to until stream() has ended.
         """
         ...
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import aiohttp
 from yarl import URL
 
-from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Whole
+from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Seen, Whole, unseen
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 from headrace_daemon.s3.pinning import authority_context, certificates_of, pinning_context
@@ -189,10 +189,12 @@ class _Open:
                 return
             yield piece
 
-    async def into(self, buffer: memoryview) -> int:
+    async def into(self, buffer: memoryview, seen: Seen = unseen) -> int:
         filled = 0
         while filled < len(buffer) and (piece := await _body(self._response.content.read(len(buffer) - filled))):
-            buffer[filled : filled + len(piece)] = piece
+            place = buffer[filled : filled + len(piece)]
+            place[:] = piece
+            seen(place)
             filled += len(piece)
         return filled
 

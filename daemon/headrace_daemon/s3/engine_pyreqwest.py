@@ -29,7 +29,7 @@ from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response as LibraryResponse
 from pyreqwest.runtime import runtime_worker_threads
 
-from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Whole
+from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Seen, Whole, unseen
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
 
@@ -208,13 +208,15 @@ class _Open(_Answer):
         while (piece := await _read(reader.read(size))) is not None:
             yield piece
 
-    async def into(self, buffer: memoryview) -> int:
+    async def into(self, buffer: memoryview, seen: Seen = unseen) -> int:
         reader, filled = self._response.body_reader, 0
         while filled < len(buffer):
             piece = await _read(reader.read(min(_READ_AHEAD, len(buffer) - filled)))
             if piece is None:
                 break
-            buffer[filled : filled + len(piece)] = memoryview(piece)
+            place = buffer[filled : filled + len(piece)]
+            place[:] = memoryview(piece)
+            seen(place)
             filled += len(piece)
         return filled
 

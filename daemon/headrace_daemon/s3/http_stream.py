@@ -7,7 +7,7 @@ memory fills.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from headrace_daemon.s3.engine import Buffer
+from headrace_daemon.s3.engine import Buffer, Seen, unseen
 from headrace_daemon.s3.errors import TransportError
 
 
@@ -23,6 +23,7 @@ class Stream:
         self._pieces: list[memoryview] = []
         self._left: int | None = None  # bytes that are still to come, where that is known
         self._room: memoryview | None = None
+        self._seen: Seen = unseen
         self._wanted: asyncio.Future[None] | None = None
         self._broken: TransportError | None = None
         self.complete = False
@@ -51,6 +52,7 @@ class Stream:
         assert self._room is not None
         assert self._left is not None
         self._left -= count
+        self._seen(self._room[:count])
         self._room = self._room[count:]
         if not self._left:
             self.complete = True
@@ -83,8 +85,9 @@ class Stream:
 
     # -- for the one who takes ----------------------------------------------------------------------------------------
 
-    async def into(self, buffer: memoryview) -> int:
+    async def into(self, buffer: memoryview, seen: Seen = unseen) -> int:
         """See Arriving.into."""
+        self._seen = seen
         filled = self._take(buffer)
         while filled < len(buffer) and not self.complete:
             rest = buffer[filled:]
@@ -111,7 +114,9 @@ class Stream:
         while self._pieces and filled < len(buffer):
             piece = self._pieces[0]
             count = min(len(piece), len(buffer) - filled)
-            buffer[filled : filled + count] = piece[:count]
+            place = buffer[filled : filled + count]
+            place[:] = piece[:count]
+            self._seen(place)
             filled += count
             if count == len(piece):
                 self._pieces.pop(0)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from headrace_daemon.s3.describe import content_range, object_info
-from headrace_daemon.s3.engine import Arriving, Buffer, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Response, Seen, unseen
 from headrace_daemon.s3.errors import (
     AccessDenied,
     NotSupported,
@@ -58,10 +58,11 @@ class RangeBody:
             raise
         return chunk
 
-    async def into(self, buffer: memoryview) -> int:
-        """The next bytes, as many as the buffer holds, fewer only at the range's end; how many."""
+    async def into(self, buffer: memoryview, seen: Seen = unseen) -> int:
+        """The next bytes, as many as the buffer holds, fewer only at the range's end; how many. seen: as Arriving.into
+        has it."""
         try:
-            count = await self._response.into(buffer)
+            count = await self._response.into(buffer, seen)
             self._count(count)
         except S3Error as error:
             self.failure = error

@@ -213,11 +213,11 @@ class _TarParts:
         self.size = layout.size
         self.fingerprint = layout.fingerprint
 
-    async def part(self, start: int, buffer: memoryview) -> str:
+    async def part(self, start: int, buffer: memoryview) -> tuple[str, int]:
         async with self._reading:
             waited = await self._filling.fill(self._layout, start, buffer)
             self._reading.told(waited=waited)
-        return ""
+        return "", crc64nvme(buffer)
 
     async def check(self) -> None:
         """Every range was compared with the walk when it was read. Raises RootLost."""

@@ -11,7 +11,7 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending
 from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.posix import Posix
-from headrace_daemon.s3.checksum import EMPTY, crc64nvme, to_text
+from headrace_daemon.s3.checksum import RunningSum, to_text
 from headrace_daemon.s3.errors import IntegrityError, S3Error
 from headrace_daemon.s3.reading import RangeBody
 from headrace_daemon.s3.types import ObjectInfo
@@ -189,14 +189,12 @@ class _Receiver:
 
     async def _fill_and_write(self, body: RangeBody, block: memoryview, file: LargeFile, offset: int) -> str:
         """The range's CRC64NVME as text. Block by block: few large writes from aligned memory cost the disk least."""
-        total = EMPTY
-        while count := await body.into(block):
-            data = block[:count]
-            total = crc64nvme(data, total)
+        total = RunningSum()
+        while count := await body.into(block, total.add):
             async with self._turn:
-                await self.work.threads.run(file.pwrite_at, offset, data)
+                await self.work.threads.run(file.pwrite_at, offset, block[:count])
             offset += count
-        return to_text(total)
+        return to_text(total.value)
 
     async def _sync(self, ledger: Ledger, file: LargeFile) -> None:
         async with self._syncing:

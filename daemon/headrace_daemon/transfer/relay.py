@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.archived import refuse_archived
-from headrace_daemon.s3.checksum import crc64nvme, to_text
+from headrace_daemon.s3.checksum import RunningSum, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.reading import RangeBody
@@ -129,12 +129,13 @@ class _ObjectParts:
         self.fingerprint = f"{info.etag} {info.size}"
         self.stored_crc = info.checksums.get("crc64nvme", "")
 
-    async def part(self, start: int, buffer: memoryview) -> str:
+    async def part(self, start: int, buffer: memoryview) -> tuple[str, int]:
         source, size = self._source, len(buffer)
 
-        async def fill(body: RangeBody, endpoint: str) -> str:
-            await body.into(buffer)
-            return endpoint
+        async def fill(body: RangeBody, endpoint: str) -> tuple[str, int]:
+            total = RunningSum()
+            await body.into(buffer, total.add)
+            return endpoint, total.value
 
         return await source.remote.get_range(
             source.bucket,

@@ -1,7 +1,7 @@
 """Sends one large object to a bucket in parts: of a file (upload) or of another bucket's object (relay).
 
-The source is read once. Each part's CRC64NVME is computed on the buffer that is sent, confirmed by the service, and
-combined into the whole object's, which Complete carries and its answer is compared with.
+The source is read once. Each part's CRC64NVME is computed on the buffer that is sent, while it is filled, confirmed by
+the service, and combined into the whole object's, which Complete carries and its answer is compared with.
 """
 
 import secrets
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from headrace_daemon.facts import Outcome
-from headrace_daemon.s3.checksum import crc64nvme, md5_hex, to_text
+from headrace_daemon.s3.checksum import md5_hex, to_text
 from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import IntegrityError, NoSuchBucket, NotFound, NotSupported, UploadLost
 from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
@@ -40,8 +40,9 @@ class PartSource(Protocol):
     stored_crc: str  # base64 CRC64NVME that the source already has, or ''
     overhead: int  # bytes of memory that reading a part takes beside its buffer
 
-    async def part(self, start: int, buffer: memoryview) -> str:
-        """Fill the buffer from `start` on; the endpoint it came from ('' for a file). Raises what `judge` knows."""
+    async def part(self, start: int, buffer: memoryview) -> tuple[str, int]:
+        """Fill the buffer from `start` on; the endpoint it came from ('' for a file), and the CRC64NVME of what lies in
+        the buffer. Raises what `judge` knows."""
         ...
 
     async def check(self) -> None:
@@ -170,8 +171,9 @@ class _Sender:
         start, end = ledger.range_of(number)
         await self.work.pace(end - start)
         async with self.work.memory.buffer(end - start, self.source.overhead) as data:
-            self.sources.add(await self.source.part(start, data))
-            crc = to_text(crc64nvme(data))
+            endpoint, total = await self.source.part(start, data)
+            self.sources.add(endpoint)
+            crc = to_text(total)
             result = await at_destination(
                 self.remote.upload_part(
                     self.bucket, self.key, ledger.token, number, data, size=end - start, crc64nvme=crc

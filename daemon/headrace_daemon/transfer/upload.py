@@ -13,6 +13,7 @@ from headrace_daemon.files.posix import LINK, Posix, to_metadata
 from headrace_daemon.files.reading import OpenSource, ReadFile
 from headrace_daemon.files.released import Hollow
 from headrace_daemon.files.root import Root
+from headrace_daemon.s3.checksum import RunningSum
 from headrace_daemon.s3.types import WriteOptions
 from headrace_daemon.transfer.content_type import content_type_of
 from headrace_daemon.transfer.ends import BucketEnd, FilesEnd, Work
@@ -201,9 +202,10 @@ class _FileParts:
         self.size = source.size
         self.fingerprint = source.fingerprint
 
-    async def part(self, start: int, buffer: memoryview) -> str:
-        await self._work.threads.run(self._source.read_into, start, buffer)
-        return ""
+    async def part(self, start: int, buffer: memoryview) -> tuple[str, int]:
+        total = RunningSum()
+        await self._work.threads.run(self._source.read_into, start, buffer, total.add)
+        return "", total.value
 
     async def check(self) -> None:
         await self._work.threads.run(self._source.check)
