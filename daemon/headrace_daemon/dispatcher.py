@@ -105,6 +105,12 @@ class Dispatcher:
             pass
         self._wake.clear()
 
+    def written(self) -> None:
+        """Somebody wrote to the queue. While nothing is in flight here it was not this worker, and may be a new job;
+        otherwise the next look is soon enough, for most of what is written then is its own."""
+        if not self._tasks:
+            self._wake.set()
+
     def stop(self) -> None:
         """Claim nothing more."""
         self._stopping = True
@@ -179,7 +185,7 @@ class Dispatcher:
             lease = await self._queue.write(lambda store: store.claim_plan(worker, MAX_WAITING, only))
             if lease is None:
                 break
-            plan = run_plan(lease, self._sessions, self._queue, self._facts, self._now)
+            plan = run_plan(lease, self._sessions, self._queue, self._facts, self._now, self._look_again)
             self._start(_Task(lease.job.id, plans=True, priority=lease.job.spec.priority), plan)
         busy = [one.priority for one in self._tasks if not one.plans]
         free = MAX_BATCHES - len(busy)
@@ -194,6 +200,11 @@ class Dispatcher:
             one = _Task(batch.job.id, plans=False, priority=batch.job.spec.priority)
             self._start(one, self._batch(batch, one))
 
+    def _look_again(self) -> None:
+        """At once, whatever the queue's version says."""
+        self._version = -1
+        self._wake.set()
+
     def _start(self, one: _Task, work: Coroutine[None, None, None]) -> None:
         self.touched.add(one.job_id)
         one.task = asyncio.create_task(work, name=f"job {one.job_id}")
@@ -201,8 +212,7 @@ class Dispatcher:
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(one)
-            self._wake.set()
-            self._version = -1
+            self._look_again()
             if not task.cancelled() and (error := task.exception()) is not None:
                 self._facts.job_event(one.job_id, "worker_fault", f"{type(error).__name__}: {error}")
 

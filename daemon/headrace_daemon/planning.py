@@ -57,15 +57,22 @@ ROOM_SECONDS = 0.2
 AGAIN_SECONDS = 5.0
 
 
-async def run_plan(lease: PlanLease, sessions: Sessions, queue: Queue, facts: Facts, now: Callable[[], float]) -> None:
+async def run_plan(
+    lease: PlanLease,
+    sessions: Sessions,
+    queue: Queue,
+    facts: Facts,
+    now: Callable[[], float],
+    ready: Callable[[], None],
+) -> None:
     """Plan until the phase is over, until enough waits, or until it cannot go on: then the job waits or fails, and says
-    why."""
+    why. ready: is called when there are new batches to be claimed."""
     job_id = lease.job.id
     try:
         session = await sessions.open_anew(lease.job)
         # asks the file system, which may hang: off the loop
         route = await session.threads.run(lambda: Route(side_of(session.source), side_of(session.destination)))
-        await _Planning(session, sessions, lease, queue, route).run()
+        await _Planning(session, sessions, lease, queue, route, ready).run()
     except LeaseLost:
         facts.lease_lost(job_id)
     except asyncio.CancelledError:
@@ -118,13 +125,22 @@ async def fail_job(job_id: int, reason: str, queue: Queue, facts: Facts) -> None
 class _Planning:
     """The ports of one planner run."""
 
-    def __init__(self, session: Session, sessions: Sessions, lease: PlanLease, queue: Queue, route: Route) -> None:
+    def __init__(
+        self,
+        session: Session,
+        sessions: Sessions,
+        lease: PlanLease,
+        queue: Queue,
+        route: Route,
+        ready: Callable[[], None],
+    ) -> None:
         self._session = session
         self._sessions = sessions
         self._lease = lease
         self._queue = queue
         self._cursor = lease.cursor
         self._route = route
+        self._ready = ready
         options, threads = lease.job.spec.options, session.threads
         self._looking = Looking(
             session.source, session.destination, self._route, options.compare, threads, folder_times=options.preserve
@@ -271,7 +287,10 @@ class _Planning:
             host.report.write(job_id, failure.item, outcome)
         host.report.flush(job_id)
         self._cursor = step.cursor
-        return await self._queue.write(lambda store: store.commit_plan(self._lease, step))
+        waiting = await self._queue.write(lambda store: store.commit_plan(self._lease, step))
+        if step.batches:
+            self._ready()
+        return waiting
 
     async def _room(self, waiting: int) -> bool:
         """Wait with both listings open until half of what waits is done; an empty step tells how much that is, and

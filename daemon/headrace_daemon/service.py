@@ -21,6 +21,7 @@ from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.switching import BandwidthLimits
+from headrace_daemon.hearing import hearing_of_writes
 from headrace_daemon.heartbeat import Heartbeat, this_worker
 from headrace_daemon.janitor import Janitor
 from headrace_daemon.notices.build import Notices
@@ -315,7 +316,8 @@ async def _worker(
         janitor = Janitor(queue, Sessions(host), facts, time.time)
         notices = Notices(config, queue, facts, redaction)
         try:
-            yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts, remotes, host, notices)
+            with hearing_of_writes(config.queue_url, dispatcher.written):
+                yield Worker(config, queue, dispatcher, heartbeat, janitor, metrics, facts, remotes, host, notices)
         finally:
             await notices.close()
             await dispatcher.finish(0.0)  # nothing may be in flight when its tools are put away

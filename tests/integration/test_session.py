@@ -147,7 +147,7 @@ async def test_a_fault_of_the_planner_leaves_no_lease_behind_and_is_told(host: H
 
     plan = await host.queue.write(lease)
     assert plan is not None
-    await run_plan(plan, _Broken(host), host.queue, host.facts, lambda: 0.0)
+    await run_plan(plan, _Broken(host), host.queue, host.facts, lambda: 0.0, lambda: None)
     job = await host.queue.read(lambda store: store.job(plan.job.id))
     assert job.state is JobState.RUNNING
     assert "ZeroDivisionError: ours" in str(job.waiting)
