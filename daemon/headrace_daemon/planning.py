@@ -1,13 +1,10 @@
 """Runs one plan: opens the ends of its job, hands the planner its ports, and says what became of it."""
 
 import asyncio
-import errno
-import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +12,17 @@ from headrace_daemon.archiving import measure_of
 from headrace_daemon.as_of import note_of_versions
 from headrace_daemon.changed import by_name
 from headrace_daemon.facts import Facts, Outcome
-from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.walk import Manner
 from headrace_daemon.inventory import inventory_of
 from headrace_daemon.looking import Looking, side_of
 from headrace_daemon.named import names_of
+from headrace_daemon.one_object import look_at_one, place_of
 from headrace_daemon.planner.archive import plan_archive
 from headrace_daemon.planner.batches import BatchLimits
 from headrace_daemon.planner.compare import Decision, Route
 from headrace_daemon.planner.deletion import DeletePlan
-from headrace_daemon.planner.entries import Entry, Lister, Problem
-from headrace_daemon.planner.errors import JobFailure, ListingDisorder
+from headrace_daemon.planner.entries import Lister, Problem
+from headrace_daemon.planner.errors import ListingDisorder
 from headrace_daemon.planner.extras import refuse_another_root
 from headrace_daemon.planner.files_from import only_named
 from headrace_daemon.planner.hiding import without_reports
@@ -35,15 +32,13 @@ from headrace_daemon.planner.listing_versions import list_as_of
 from headrace_daemon.planner.plan import CopyPlan
 from headrace_daemon.planner.single import plan_one
 from headrace_daemon.planner.task import NOTHING_BEFORE, AfterTasks, PlanEnd, PlanLimits, PlanPorts, PlanTask
-from headrace_daemon.s3.errors import NoSuchBucket, NotFound, NotSupported
 from headrace_daemon.session import Session, Sessions
 from headrace_daemon.transfer.ends import BucketEnd, End, FilesEnd, NoFolder
 from headrace_daemon.transfer.judge import ending_text, passing_reason
 from headrace_daemon.trash import check_trash, trash_below
-from headrace_queue.advice import for_job, with_advice
+from headrace_queue.advice import for_job
 from headrace_queue.errors import HeadraceError, IllegalTransition, LeaseLost, QueueFull
 from headrace_queue.jobs import Action, Counters, Item, Kind, Phase, PlanLease, PlanStep
-from headrace_queue.one_file import LINK_LEADS_OUT, copy_what_it_leads_to
 from headrace_queue.report_file import read_report, report_path
 from headrace_queue.store import Store
 from headrace_queue.tasks import TaskSpec
@@ -174,13 +169,13 @@ class _Planning:
         session = self._session
         if self._lease.job.spec.kind is Kind.ARCHIVE:
             measure = measure_of(session.work, session.source)
-            there = partial(_look, session, session.destination)
+            there = partial(look_at_one, session, session.destination)
             return await plan_archive(self._lease, measure, there, self._route, ports)
         if self._lease.job.spec.kind is Kind.COPY:
             return await plan_one(
                 self._lease,
-                lambda: _look(session, session.source),
-                lambda: _look(session, session.destination),
+                lambda: look_at_one(session, session.source),
+                lambda: look_at_one(session, session.destination),
                 self._route,
                 ports,
             )
@@ -269,8 +264,8 @@ class _Planning:
         """A service that does not list in key order: plan anew, with its listing sorted here. Nothing was lost, for
         whatever is at its destination by now counts as unchanged. The queue remembers it for the job."""
         session, where = self._session, disorder.where
-        source = _where(session.source) == where and not self._lease.sort_source
-        destination = _where(session.destination) == where and not self._lease.sort_destination
+        source = place_of(session.source) == where and not self._lease.sort_source
+        destination = place_of(session.destination) == where and not self._lease.sort_destination
         if not source and not destination:
             raise disorder  # it is sorted already: this cannot be
         session.host.facts.job_event(self._lease.job.id, "sorting", f"{where} does not list in key order")
@@ -311,7 +306,7 @@ class _Planning:
         first = await self._queue.write(lambda store: store.pin_roots(lease.job.id, *now))
         if lease.phase is Phase.DELETE:
             for (side, end), one, other in zip(sides, first, now, strict=True):
-                refuse_another_root(side, _where(end), one, other)
+                refuse_another_root(side, place_of(end), one, other)
 
     def _tell(self, item: Item, reason: str) -> None:
         state = "would_transfer"
@@ -346,13 +341,6 @@ def _restores_since(session: Session, linked: "Linked | None") -> int | None:
     return None if linked is None else linked.after.imported_since
 
 
-def _where(end: End | NoFolder) -> str:
-    """How a listing names itself in its errors."""
-    if isinstance(end, BucketEnd):
-        return f"{end.remote.name}://{end.bucket}/{end.prefix}"
-    return end.root.path if isinstance(end, FilesEnd) else end.path
-
-
 def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
     if isinstance(end, NoFolder):
         return list_nothing
@@ -370,41 +358,3 @@ def _lister(session: Session, end: End | NoFolder, *, sort: bool) -> Lister:
 def missed_keys(path: Path) -> frozenset[str]:
     """The keys of which the report says that a data repository task could not move them."""
     return frozenset(entry.key for entry in read_report(path) if entry.outcome == "task_failed")
-
-
-async def _look(session: Session, end: End | NoFolder) -> Entry | None:
-    """The one object or file that a copy is about."""
-    if isinstance(end, NoFolder):
-        return None
-    if isinstance(end, FilesEnd):
-        return await session.threads.run(_look_at_file, end)
-    try:
-        info = await end.remote.head(end.bucket, end.prefix, version=end.version)
-    except NoSuchBucket:
-        raise
-    except NotFound:
-        return None
-    except NotSupported as error:
-        # S3 answers so to a HEAD of a delete marker (API reference, HeadObject)
-        if not end.version or error.status != HTTPStatus.METHOD_NOT_ALLOWED:
-            raise
-        why = f"version {end.version} of {_where(end)} is a delete marker: there is nothing to copy"
-        raise JobFailure(with_advice(why, "Name an earlier version.")) from error
-    return Entry("", info.size, info.mtime_ns, info.etag)
-
-
-def _look_at_file(end: FilesEnd) -> Entry | None:
-    path = Path(end.root.path) / end.prefix
-    try:
-        status = end.root.status(end.prefix)
-        if stat.S_ISLNK(status.st_mode):
-            status = end.root.status_beyond(end.prefix)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno != errno.EXDEV or not end.root.follow_links:
-            raise
-        raise JobFailure(with_advice(f"{path}: {LINK_LEADS_OUT}", copy_what_it_leads_to(path))) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise JobFailure(with_advice(f"{path}: it is no regular file", "Use `headrace sync` for a folder."))
-    return Entry("", status.st_size, status.st_mtime_ns, hollow=is_hollow(status))
