@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from headrace_daemon.doctor.check import Check, Status, ok
 from headrace_daemon.files import mounts
+from headrace_daemon.open_files import connections, descriptors_needed, suffices
 from headrace_queue.client import process_started
 from headrace_queue.config import Config
 from headrace_queue.units import format_bytes
@@ -17,30 +18,18 @@ MIB: Final = 2**20
 PROC_SYS: Final = Path("/proc/sys")
 CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
-_FOLDERS_KEPT_OPEN: Final = 256  # of one job's tree, see files.root
-_BASE: Final = 128  # interpreter, event loop, queue, reports, status port
 _BASE_MEMORY: Final = 512 * MIB  # interpreter, libraries, engine's streams, SQLite's cache
 
 
-def descriptors_needed(config: Config) -> int:
-    """How many descriptors a busy daemon holds: its connections, files under way, folders kept open."""
-    return _BASE + _FOLDERS_KEPT_OPEN + 2 * config.transfer.objects + connections(config)
-
-
-def connections(config: Config) -> int:
-    """How many a busy daemon has open at most."""
-    return sum(max(1, len(remote.endpoint_urls)) * remote.max_requests for remote in config.remotes.values())
-
-
-def file_limit(needed: int, soft: int, hard: int) -> Check:
-    """soft, hard: RLIMIT_NOFILE of this process; a daemon under systemd has that of its unit."""
+def file_limit(needed: int, hard: int) -> Check:
+    """hard: RLIMIT_NOFILE of this process, up to which a daemon lifts its own; one under systemd has that of its
+    unit."""
     name = "file limit"
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return ok(name, f"{_limit_text(soft)} open files, about {needed:,} needed")
-    enough = hard == resource.RLIM_INFINITY or hard >= needed
-    by_hand = f"`ulimit -n {needed}` before it is started" if enough else "raise nofile in /etc/security/limits.conf"
-    remedy = f"LimitNOFILE=65536 in headraced.service, or {by_hand}; or lower max_requests of the remotes."
-    return Check(name, Status.WARN, f"{_limit_text(soft)} open files, about {needed:,} needed when busy", remedy)
+    if suffices(needed, hard):
+        return ok(name, f"{_limit_text(hard)} open files, about {needed:,} needed")
+    remedy = "LimitNOFILE=65536 in headraced.service, or raise nofile in /etc/security/limits.conf; "
+    remedy += "or lower max_requests of the remotes."
+    return Check(name, Status.WARN, f"{_limit_text(hard)} open files, about {needed:,} needed when busy", remedy)
 
 
 def _limit_text(limit: int) -> str:
@@ -191,7 +180,7 @@ def _has_openat2() -> bool:
 def kernel_checks(config: Config) -> list[Check]:
     """All of them."""
     return [
-        file_limit(descriptors_needed(config), *resource.getrlimit(resource.RLIMIT_NOFILE)),
+        file_limit(descriptors_needed(config), resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         other_limits(lambda kind: resource.getrlimit(kind)[0]),
         memory(config, memory_of_host(), memory_of_group()),
         system_calls(),
