@@ -21,7 +21,7 @@ HEADRACED = Path(sys.executable).parent / "headraced"
 def test_a_low_limit_is_lifted_or_told(tmp_path: Path, limit: str, told: str) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f'state_dir = "{tmp_path / "state"}"\n')
-    drain = ["/bin/sh", "-euc", f'{limit}; exec "$0" drain --config "$1"', HEADRACED, config]
+    drain = ["/bin/sh", "-euc", f'{limit}; exec "$0" drain --config "$1"', str(HEADRACED), str(config)]
     ended = subprocess.run(drain, capture_output=True, text=True, timeout=COMMAND_SECONDS)
     assert ended.returncode == 0
     warnings = [line for line in ended.stderr.splitlines() if "warning" in line]
