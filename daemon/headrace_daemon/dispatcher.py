@@ -24,6 +24,9 @@ from headrace_queue.writer import Queue
 POLL = 0.1
 """Seconds between looks at the queue's version: a new job starts within half a second."""
 
+QUIET = 0.1
+"""Seconds without a change after which a write to the queue is looked at when it is heard of."""
+
 SWEEP = 1.0
 """Seconds between claims without any change: batches also become ready by time alone."""
 
@@ -79,6 +82,7 @@ class Dispatcher:
         self._stopping = False
         self._version = -1
         self._swept = 0.0
+        self._changed = 0.0  # when the queue was last seen to be another
         self.turns = 0  # for the watchdog: grows with every turn
         self.touched: set[int] = set()  # jobs that this worker planned or moved anything of
 
@@ -106,9 +110,10 @@ class Dispatcher:
         self._wake.clear()
 
     def written(self) -> None:
-        """Somebody wrote to the queue. While nothing is in flight here it was not this worker, and may be a new job;
-        otherwise the next look is soon enough, for most of what is written then is its own."""
-        if not self._tasks:
+        """Somebody wrote to the queue. Where it was quiet until now that may be a new job, and is looked at at once.
+        While something is in flight, here or at another worker, the next look is soon enough: most of what is written
+        then is progress, and to look for work asks for the queue's one lock."""
+        if not self._tasks and abs(self._now() - self._changed) >= QUIET:
             self._wake.set()
 
     def stop(self) -> None:
@@ -149,6 +154,8 @@ class Dispatcher:
         now = self._now()
         if version == self._version and abs(now - self._swept) < SWEEP:
             return
+        if version != self._version:
+            self._changed = now
         self._version, self._swept = version, now
         await self._keep_deadlines()
         await self._follow_jobs()

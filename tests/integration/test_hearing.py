@@ -48,10 +48,13 @@ class Ended(Facts):
 
 
 @asynccontextmanager
-async def working(state: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Ended, Dispatcher]]:
+async def working(
+    state: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Ended, Queue, Dispatcher]]:
     """A worker that looks at its queue once an hour, unless it is told to look; its remote `there` is at `url`."""
     for name in ("POLL", "SWEEP"):
         monkeypatch.setattr(dispatching, name, HOUR)
+    monkeypatch.setattr(dispatching, "QUIET", 0.0)
     remote = RemoteConfig(endpoint_urls=(url,), credentials=CredentialsConfig(anonymous=True))
     config = Config(state_dir=state, remotes={"there": remote})
     facts = Ended()
@@ -67,7 +70,7 @@ async def working(state: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Asy
     running = asyncio.create_task(dispatcher.run())
     try:
         await until(lambda: dispatcher.turns > 0)
-        yield facts, dispatcher
+        yield facts, queue, dispatcher
     finally:
         dispatcher.stop()
         await running
@@ -111,7 +114,10 @@ async def test_a_job_begins_when_another_process_enqueues_it_and_its_transfers_b
     (tmp_path / "data").mkdir()
     for number in range(3):
         (tmp_path / "data" / f"file-{number}").write_text("content")
-    async with serving(script) as server, working(tmp_path / "state", server.url, monkeypatch) as (facts, dispatcher):
+    async with (
+        serving(script) as server,
+        working(tmp_path / "state", server.url, monkeypatch) as (facts, _, dispatcher),
+    ):
         with hearing_of_writes(f"sqlite://{tmp_path / 'state' / 'queue.db'}", dispatcher.written):
             before = dispatcher.turns
             enqueue(tmp_path / "state", tmp_path / "data")
@@ -119,6 +125,22 @@ async def test_a_job_begins_when_another_process_enqueues_it_and_its_transfers_b
             claimed.set()
             assert await facts.state == JobState.DONE
         assert sum(head.startswith(b"PUT") for head in server.heads) == 3
+
+
+async def test_an_idle_worker_does_not_follow_every_commit_of_a_busy_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(tmp_path / "state", "http://127.0.0.1:9", monkeypatch) as (_, queue, dispatcher):
+        monkeypatch.setattr(dispatching, "QUIET", HOUR)  # it has just seen its own registration
+        before = dispatcher.turns
+        dispatcher.written()
+        for _ in range(5):  # longer than a look takes
+            await queue.read(lambda store: store.version())
+            await queue.write(lambda store: store.version())
+        assert dispatcher.turns == before
+        monkeypatch.setattr(dispatching, "QUIET", 0.0)
+        dispatcher.written()
+        await until(lambda: dispatcher.turns > before)
 
 
 async def test_only_commits_are_told_of(tmp_path: Path) -> None:
