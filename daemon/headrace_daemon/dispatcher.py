@@ -37,8 +37,11 @@ AGAIN = 10.0
 """Seconds until a batch is tried again whose source or destination could not be opened."""
 
 STUCK = 5.0
-"""Seconds in which what was stopped has to let go. Then the process for small files is ended: it waits for a disk that
-does not answer, or was stopped itself."""
+"""Seconds in which what is stopped when the worker ends has to let go. Then the process for small files is ended: it
+waits for a disk that does not answer, or was stopped itself."""
+
+LONG_STUCK = 20.0
+"""The same where a job was cancelled: others go on, and without that process they are slower until the next start."""
 
 MAX_PLANS = 4
 MAX_BATCHES = 8
@@ -126,11 +129,7 @@ class Dispatcher:
         tasks = [one.task for one in self._tasks]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
-        late = asyncio.get_running_loop().call_later(STUCK, self._sessions.end_process)
-        try:
-            await self._cancel(list(self._tasks))
-        finally:
-            late.cancel()
+        await self._cancel(list(self._tasks), patience=STUCK)
         await self._sessions.close()
 
     async def idle(self) -> bool:
@@ -263,13 +262,19 @@ class Dispatcher:
                 continue
             return
 
-    async def _cancel(self, tasks: list[_Task], *, by_user: bool = False) -> None:
+    async def _cancel(self, tasks: list[_Task], *, by_user: bool = False, patience: float = LONG_STUCK) -> None:
+        """patience: seconds after which the process for small files is ended, where it still holds on to them."""
         for one in tasks:
             if one.run is not None:
                 one.run.cancelled_by_user = by_user
             one.task.cancel()
-        if tasks:
+        if not tasks:
+            return
+        late = asyncio.get_running_loop().call_later(patience, self._sessions.end_process)
+        try:
             await asyncio.wait([one.task for one in tasks])
+        finally:
+            late.cancel()
 
 
 def _find(store: Store, ids: set[int]) -> dict[int, Job | None]:

@@ -92,8 +92,12 @@ def _read(file: Path) -> dict[str, Any]:
         with file.open("rb") as stream:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
             values = tomllib.load(stream)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"configuration {file}", f"it is not TOML: {error}", "Correct that line.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        why = f"it is not UTF-8, as TOML has to be: line {line} holds the byte 0x{error.object[error.start]:02x}"
+        raise UsageError(f"configuration {file}", why, "Correct that line, or convert the file with iconv.") from None
     except (
         ValueError,
         RecursionError,

@@ -7,6 +7,7 @@ they also go on working while another section of the file is wrong. The models u
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,7 @@ from headrace_queue.errors import UsageError
 from headrace_queue.refusals import refused
 
 _QUEUE_SCHEMES: Final = ("sqlite:///", "postgresql://")
+_SETTINGS: Final = ("state_dir", "queue")
 T = TypeVar("T")
 
 
@@ -27,9 +29,14 @@ class Whereabouts:
 
 
 def whereabouts(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Whereabouts:
-    """As load_config() would find them. Raises UsageError where these two, or the file as a whole, are wrong."""
+    """As load_config() would find them. Raises UsageError where these two, or the file as a whole, are wrong, and
+    for a key that is nearly one of them."""
     surroundings = os.environ if environ is None else environ
     source = read_source(path, surroundings)
+    for key in source.values:
+        if key not in _SETTINGS and (near := get_close_matches(key, _SETTINGS, n=1, cutoff=0.7)):
+            # passed over, it would show another queue
+            raise UsageError(source.name_of_unknown((key,)), "there is no such key", f"Did you mean {near[0]}?")
     default = os.fspath(default_state_dir(surroundings))
     state_dir = _setting(source, "state_dir", default, lambda text: absolute_path(Path(text)))
     return Whereabouts(state_dir, _setting(source, "queue", "", known_queue) or default_queue(state_dir))

@@ -56,6 +56,8 @@ def killed_in_the_middle(site: Site, job_id: int) -> None:
     site.until_job(job_id, lambda job: job.counters.done > 0)
     os.kill(pid, signal.SIGKILL)
     until(lambda: "process for small files ended" in daemon.log())
+    assert '"level": "warning"' in next(line for line in daemon.log().splitlines() if "small files ended" in line)
+    until(lambda: not Path(f"/proc/{pid}").exists())  # no zombie either
     assert daemon.get("/readyz") is not None
 
 

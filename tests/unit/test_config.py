@@ -327,7 +327,10 @@ def test_the_light_reading_agrees_with_the_models(load: Load, tmp_path: Path) ->
         assert whereabouts(tmp_path / "given.toml", environ) == expected
 
 
-@pytest.mark.parametrize("text", ["state_dir = 'x'", "state_dir = 3", "queue = 'mysql://h'"])
+@pytest.mark.parametrize(
+    "text",
+    ["state_dir = 'x'", "state_dir = 3", "queue = 'mysql://h'", "state_dr = '/x'", "quue = 'sqlite:///q'"],
+)
 def test_the_light_reading_refuses_as_the_models_do(load: Load, tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError) as heavy:
         load(text)

@@ -25,6 +25,9 @@ ARENA: Final = 16 << 20
 LARGEST: Final = 64 << 10
 """Bytes of a file above which two copies cost more than the lock."""
 
+REAP_SECONDS: Final = 0.1
+"""Between looks whether the process is gone that was ended."""
+
 _AT_ONCE: Final = 256 << 10
 """Bytes of answers that are read at once."""
 
@@ -133,18 +136,25 @@ class FileProcess:
 
     def _leave(self) -> None:
         """Ends it, whatever it has under way."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._answers.fileno())
-            self._loop = None
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.remove_reader(self._answers.fileno())
         self._requests.close()
         self._answers.close()
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WNOHANG)  # one that hangs in the kernel is left to whoever reaps orphans
+        self._reap(loop)
         waiting, self._waiting = self._waiting, {}
         for answered in waiting.values():
             answered(None, ProcessEnded("the process for small files ended"))
+
+    def _reap(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """It is not gone yet when its socket closes. One that hangs in the kernel when this process ends is left to
+        whoever reaps orphans."""
+        with suppress(ChildProcessError):
+            pid, _ = os.waitpid(self.pid, os.WNOHANG)
+            if not pid and loop is not None:
+                loop.call_later(REAP_SECONDS, self._reap, loop)
 
     def close(self) -> None:
         """Ends it; nothing that it has under way counts any more. Returns at once."""

@@ -204,6 +204,7 @@ class _TarParts:
 
     stored_crc = ""
     overhead = OVERHEAD
+    proven = True
 
     def __init__(self, work: Work, filling: Filling, layout: Layout, reading: Turns) -> None:
         self._work = work

@@ -128,6 +128,7 @@ class _ObjectParts:
         self.size = info.size
         self.fingerprint = f"{info.etag} {info.size}"
         self.stored_crc = info.checksums.get("crc64nvme", "")
+        self.proven = bool(self.stored_crc)
 
     async def part(self, start: int, buffer: memoryview) -> tuple[str, int]:
         source, size = self._source, len(buffer)

@@ -39,6 +39,7 @@ class PartSource(Protocol):
     fingerprint: str
     stored_crc: str  # base64 CRC64NVME that the source already has, or ''
     overhead: int  # bytes of memory that reading a part takes beside its buffer
+    proven: bool  # whether what is read lies on this host, or is compared with what the source stores of it
 
     async def part(self, start: int, buffer: memoryview) -> tuple[str, int]:
         """Fill the buffer from `start` on; the endpoint it came from ('' for a file), and the CRC64NVME of what lies in
@@ -228,9 +229,11 @@ class _Sender:
         return info if ours else None
 
     def _proof(self, crc: str, result: PutResult) -> str:
-        if result.crc64nvme:
-            return agree(self.item.key, crc, result.crc64nvme)
-        return "parts" if self.confirmed else "size"
+        """The weaker of both sides: what arrived whole may have been read wrong."""
+        written = agree(self.item.key, crc, result.crc64nvme) if result.crc64nvme else ""
+        if not self.source.proven:
+            return "size"
+        return written or ("parts" if self.confirmed else "size")
 
 
 def _is_kms(options: WriteOptions) -> bool:

@@ -195,6 +195,7 @@ class _FileParts:
 
     stored_crc = ""
     overhead = 0
+    proven = True
 
     def __init__(self, work: Work, source: OpenSource) -> None:
         self._work = work
