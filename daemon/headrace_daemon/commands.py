@@ -22,6 +22,7 @@ from headrace_queue.units import parse_duration
 
 if TYPE_CHECKING:
     from headrace_daemon.apart.process import FileProcess
+    from headrace_queue.config import Config
 
 _GROUPS: Final = ("token", "notices", "fsx")
 """The commands that have commands of their own, each in a module `commands_NAME`."""
@@ -82,11 +83,13 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     return uvloop.run(work())
 
 
-def _file_process() -> "FileProcess | None":
-    """Before there are threads, and before most is loaded: it is a copy of this process. None where the host grants no
-    more processes; threads do its work then."""
+def _file_process(config: "Config") -> "FileProcess | None":
+    """Before there are threads, and before most is loaded: it is a copy of this process, with the same limits. None
+    where the host grants no more processes; threads do its work then."""
     from headrace_daemon.apart.process import FileProcess
+    from headrace_daemon.open_files import descriptors_needed, raise_limit
 
+    raise_limit(descriptors_needed(config))
     try:
         return FileProcess.start()
     except OSError:
@@ -97,7 +100,7 @@ def _file_process() -> "FileProcess | None":
 def serve(context: typer.Context, config: ConfigFile = None) -> int:
     """Work through the queue until SIGTERM, then finish what is in flight."""
     loaded = config_of(context, config)
-    process = _file_process()
+    process = _file_process(loaded)
     from headrace_daemon.service import serve as work
 
     return _run(lambda: work(loaded, config or context.obj, process))
@@ -127,7 +130,7 @@ def drain(
         end_with(parent)
     loaded = config_of(context, config)
     seconds = _seconds(give_up_after, "--give-up-after")
-    process = _file_process()
+    process = _file_process(loaded)
     from headrace_daemon.service import drain as work
 
     return _run(lambda: work(loaded, job, seconds, process))

@@ -37,11 +37,14 @@ AGAIN = 10.0
 """Seconds until a batch is tried again whose source or destination could not be opened."""
 
 STUCK = 5.0
-"""Seconds in which what is stopped when the worker ends has to let go. Then the process for small files is ended: it
-waits for a disk that does not answer, or was stopped itself."""
+"""Seconds for which the process for small files may keep the end of this worker waiting for one answer. Then it is
+ended: it waits for a disk that does not answer, or was stopped itself."""
 
 LONG_STUCK = 20.0
 """The same where a job was cancelled: others go on, and without that process they are slower until the next start."""
+
+SILENT = 300.0
+"""The same where nobody wants to stop anything: a job must not stand still for ever."""
 
 MAX_PLANS = 4
 MAX_BATCHES = 8
@@ -60,6 +63,7 @@ class _Task:
     priority: int
     task: asyncio.Task[None] = field(init=False)
     run: BatchRun | None = None  # of a batch, once the ends of its job are open
+    stopped: bool = False  # asked to end, once: to ask again would break off what it does on its way out
 
 
 class Dispatcher:
@@ -129,7 +133,10 @@ class Dispatcher:
         tasks = [one.task for one in self._tasks]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
-        await self._cancel(list(self._tasks), patience=STUCK)
+        left = self._cancel(list(self._tasks))
+        while left:
+            _, left = await asyncio.wait(left, timeout=STUCK)
+            self._sessions.end_process(STUCK)
         await self._sessions.close()
 
     async def idle(self) -> bool:
@@ -149,6 +156,7 @@ class Dispatcher:
     # -- one turn -------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
+        self._sessions.end_process(LONG_STUCK if any(one.stopped for one in self._tasks) else SILENT)
         version = await self._queue.read(lambda store: store.version())
         now = self._now()
         if version == self._version and abs(now - self._swept) < SWEEP:
@@ -172,10 +180,10 @@ class Dispatcher:
         for job_id, job in (await self._queue.read(lambda store: _find(store, ids))).items():
             busy = [one for one in self._tasks if one.job_id == job_id]
             if job is None or job.state in (JobState.CANCELLING, JobState.CANCELLED):
-                await self._cancel(busy, by_user=True)
+                self._cancel(busy, by_user=True)
             elif job.state is JobState.FAILED:
                 # what is half done stays for a retry; what is on its way out by itself goes on with that
-                await self._cancel([one for one in busy if one.run is not None and one.run.moving])
+                self._cancel([one for one in busy if one.run is not None and one.run.moving])
             if not busy and (job is None or job.state in FINAL):
                 await self._sessions.end(job_id)
                 if job is not None:
@@ -262,19 +270,15 @@ class Dispatcher:
                 continue
             return
 
-    async def _cancel(self, tasks: list[_Task], *, by_user: bool = False, patience: float = LONG_STUCK) -> None:
-        """patience: seconds after which the process for small files is ended, where it still holds on to them."""
+    def _cancel(self, tasks: list[_Task], *, by_user: bool = False) -> set[asyncio.Task[None]]:
+        """They end in their own time, while other jobs go on."""
         for one in tasks:
-            if one.run is not None:
-                one.run.cancelled_by_user = by_user
-            one.task.cancel()
-        if not tasks:
-            return
-        late = asyncio.get_running_loop().call_later(patience, self._sessions.end_process)
-        try:
-            await asyncio.wait([one.task for one in tasks])
-        finally:
-            late.cancel()
+            if not one.stopped:
+                one.stopped = True
+                if one.run is not None:
+                    one.run.cancelled_by_user = by_user
+                one.task.cancel()
+        return {one.task for one in tasks}
 
 
 def _find(store: Store, ids: set[int]) -> dict[int, Job | None]:

@@ -19,20 +19,21 @@ def connections(config: Config) -> int:
     return sum(max(1, len(remote.endpoint_urls)) * remote.max_requests for remote in config.remotes.values())
 
 
-def raise_limit(needed: int) -> str | None:
-    """Lifts this process's own limit to what it needs, or as far as it may; where that is too little, a warning.
-
-    A limit that is hit looks like an endpoint that refuses connections, or a disk that refuses files.
-    """
+def raise_limit(needed: int) -> None:
+    """Lifts this process's own limit to what it needs, or as far as it may. What it forks afterwards has it too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if suffices(needed, soft):
-        return None
-    possible = needed if suffices(needed, hard) else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
-    if possible == needed:
+    if not suffices(needed, soft):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed if suffices(needed, hard) else hard, hard))
+
+
+def too_few(needed: int) -> str | None:
+    """A warning where the limit is too low: one that is hit looks like an endpoint that refuses connections, or a disk
+    that refuses files."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if suffices(needed, limit):
         return None
     return (
-        f"this process may have {hard:,} files and connections open, and needs about {needed:,} when it is busy: "
+        f"this process may have {limit:,} files and connections open, and needs about {needed:,} when it is busy: "
         f"raise LimitNOFILE= of its unit, or nofile in /etc/security/limits.conf"
     )
 

@@ -31,7 +31,7 @@ from headrace_daemon.observe.log import LogFacts, Redaction, set_up
 from headrace_daemon.observe.metrics import Metrics
 from headrace_daemon.observe.notify import Notifier
 from headrace_daemon.observe.report import ReportWriter
-from headrace_daemon.open_files import descriptors_needed, raise_limit
+from headrace_daemon.open_files import descriptors_needed, too_few
 from headrace_daemon.s3.connect import Remotes, connect
 from headrace_daemon.session import Host, Sessions
 from headrace_daemon.standstill import Answers, Standstill
@@ -303,7 +303,7 @@ async def _worker(
     queue = Queue(lambda: _open(config), lambda: _open(config, read_only=True), facts.committed)
     await queue.start()
     threads = FileThreads(FILE_THREADS)
-    if (warning := raise_limit(descriptors_needed(config))) is not None:
+    if (warning := too_few(descriptors_needed(config))) is not None:
         facts.job_event(0, "warning", warning)
     if process is not None:
         process.attach(lambda why: facts.job_event(0, "warning", why))

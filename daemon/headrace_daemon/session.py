@@ -332,10 +332,10 @@ class Sessions:
         if session is not None:
             await session.close()
 
-    def end_process(self) -> None:
-        """Whoever waits for the process for small files waits no longer."""
+    def end_process(self, patience: float) -> None:
+        """Whoever waits for the process for small files waits no longer than so many seconds."""
         if self._host.process is not None:
-            self._host.process.close()
+            self._host.process.end_if_silent(patience)
 
     async def close(self) -> None:
         for job_id in list(self._open):

@@ -1,6 +1,7 @@
 """The process that handles small files: it ends with its daemon, and the daemon goes on without it."""
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace_daemon.demo.servers import SeaweedFS
+from headrace_queue.states import JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.site import Daemon, RemoteTable, Site, site_of, until
 from tests.support.trees import Tree, fill_bucket, make_tree, read_bucket, read_tree, temporary_files, write_tree
@@ -100,6 +102,41 @@ def test_a_daemon_whose_process_does_not_answer_ends_all_the_same(tmp_path: Path
         until(lambda: gone(pid))
         site.serve()
         assert site.finish(job_id).counters.done == 50
+
+
+def test_a_cancel_gets_through_to_a_job_whose_process_does_not_answer(
+    tmp_path: Path, seaweed: SeaweedFS, site: Site, tree: Tree
+) -> None:
+    """And other jobs go on until then, and afterwards."""
+    first, second = fresh_bucket(seaweed), fresh_bucket(seaweed)
+    fill_bucket(seaweed, first, tree)
+    site.configure([])
+    daemon = site.serve()
+    os.kill(process_of(daemon), signal.SIGSTOP)
+    stuck = site.enqueue(f"lake://{first}/", tmp_path / "target")
+    until(lambda: requests_of(daemon) > 50)
+    site.headrace("cancel", stuck)
+    relayed = site.enqueue(f"lake://{first}/", f"lake://{second}/")
+    site.finish(relayed)
+    assert site.job(stuck).state is JobState.CANCELLING, "it is still waited for"
+    site.until_job(stuck, lambda job: job.state is JobState.CANCELLED)
+    assert "has not answered for 20 s" in daemon.log()
+    again = site.enqueue(f"lake://{first}/", tmp_path / "target")
+    assert site.finish(again).counters.done == len(tree)
+    assert read_tree(tmp_path / "target") == tree
+
+
+def test_it_may_open_as_many_files_as_its_daemon(site: Site) -> None:
+    """The limit is lifted before it is made."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+    try:
+        daemon = site.serve()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    own, of_process = (resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in (daemon.pid, process_of(daemon)))
+    assert of_process == own
+    assert own[0] > 300
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -269,6 +269,29 @@ async def test_its_end_is_told_once_and_fails_what_was_under_way(source: Root) -
     assert len(told) == 1
 
 
+async def test_one_that_does_not_answer_is_ended_by_the_age_of_what_was_asked(source: Root) -> None:
+    told: list[str] = []
+    process = FileProcess.start()
+    process.attach(told.append)
+    tree = opened(process, source)
+    process.end_if_silent(0.0)
+    assert told == [], "nothing was asked of it"
+    os.kill(process.pid, signal.SIGSTOP)
+    step = tree.begin_read(["a"], [1], LIMIT)
+    assert step is not None
+    process.end_if_silent(3600.0)
+    assert told == []
+    process.end_if_silent(0.0)
+    with pytest.raises(ProcessEnded):
+        await step
+    assert not process.alive
+    assert len(told) == 1
+    assert "has not answered" in told[0]
+    process.end_if_silent(0.0)
+    process.close()
+    assert len(told) == 1
+
+
 async def test_a_full_socket_hands_nothing_over_and_comes_back(process: FileProcess, source: Root) -> None:
     (Path(source.path) / "a").write_bytes(b"abc")
     tree = opened(process, source)

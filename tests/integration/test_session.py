@@ -1,6 +1,8 @@
 """Opening a job's two ends: what is missing is said before any object is tried, and nothing stays open behind it."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -8,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from headrace_daemon.apart.process import FileProcess, ProcessEnded
+from headrace_daemon.apart.tree import open_tree
 from headrace_daemon.dispatcher import Dispatcher
 from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
+from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.switching import BandwidthLimits
@@ -254,6 +259,30 @@ async def test_a_worker_that_stops_while_a_session_opens_lets_go_of_the_batch(ho
     await dispatcher.finish(0.0)
     (batch,) = await host.queue.write(lambda store: store.claim("w", 10))
     assert batch.lease.attempt == 2, "its lease had come back"
+
+
+async def test_nobody_waits_for_ever_for_a_process_that_hangs(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nobody cancels anything."""
+    monkeypatch.setattr("headrace_daemon.dispatcher.SILENT", 0.0)
+    process = FileProcess.start()
+    process.attach(lambda _: None)
+    root = Root.source(str(tmp_path))
+    tree = open_tree(process, root)
+    assert tree is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    step = tree.begin_read(["a"], [1], 1)
+    assert step is not None
+    host = replace(host, process=process)
+    dispatcher = Dispatcher(host.queue, "w", Sessions(host), host.facts, time.time)
+    working = asyncio.create_task(dispatcher.run())
+    with pytest.raises(ProcessEnded):
+        await asyncio.wait_for(step, 60)
+    dispatcher.stop()
+    await working
+    await dispatcher.finish(0.0)
+    root.close()
 
 
 def test_a_job_without_credentials_fails_as_a_whole_and_says_which(tmp_path: Path) -> None:

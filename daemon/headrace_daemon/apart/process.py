@@ -55,7 +55,7 @@ class FileProcess:
         self._answers = answers
         self._received = bytearray()
         self._numbers = count()
-        self._waiting: dict[int, Answered] = {}
+        self._waiting: dict[int, tuple[Answered, float]] = {}  # since when, by the clock of the loop; the oldest first
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: Callable[[str], None] = lambda _: None
 
@@ -97,7 +97,7 @@ class FileProcess:
         number = next(self._numbers)
         if not self._send(number, request, ()):
             return False
-        self._waiting[number] = answered
+        self._waiting[number] = answered, asyncio.get_running_loop().time()
         return True
 
     def _send(self, number: int, request: Request, fds: Sequence[int]) -> bool:
@@ -128,10 +128,21 @@ class FileProcess:
         while len(received) >= (end := _end_of_first(received)):
             number, value, error = pickle.loads(received[LENGTH.size : end])
             del received[:end]
-            self._waiting.pop(number)(value, error)
+            answered, _ = self._waiting.pop(number)
+            answered(value, error)
 
-    def _lost(self) -> None:
-        self._told("the process for small files ended; they are handled in threads until the daemon starts again")
+    def end_if_silent(self, patience: float) -> None:
+        """Ends it, and tells of that, where something asked of it has had no answer for so many seconds: it hangs in a
+        disk that does not answer, or was stopped. Its last request may be seen as late while the loop itself stood
+        still; then small files are slower, and nothing is lost."""
+        if self._loop is None or not self._waiting:
+            return
+        _, since = next(iter(self._waiting.values()))
+        if self._loop.time() - since >= patience:
+            self._lost(f"has not answered for {patience:.0f} s and was ended")
+
+    def _lost(self, why: str = "ended") -> None:
+        self._told(f"the process for small files {why}; they are handled in threads until the daemon starts again")
         self._leave()
 
     def _leave(self) -> None:
@@ -145,7 +156,7 @@ class FileProcess:
             os.kill(self.pid, signal.SIGKILL)
         self._reap(loop)
         waiting, self._waiting = self._waiting, {}
-        for answered in waiting.values():
+        for answered, _ in waiting.values():
             answered(None, ProcessEnded("the process for small files ended"))
 
     def _reap(self, loop: asyncio.AbstractEventLoop | None) -> None:
