@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
@@ -15,9 +15,11 @@ from headrace_daemon.facts import Facts
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
+from headrace_daemon.flow.load import LoadMeter
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.switching import BandwidthLimits
+from headrace_daemon.flow.width import PartTurns, Width
 from headrace_daemon.opening import (
     check_mounted,
     files_looked_at,
@@ -67,6 +69,7 @@ class Host:
     facts: Facts
     now: Callable[[], float]
     room: Room
+    width: Width = field(default_factory=lambda: Width(LoadMeter().look))
     process: FileProcess | None = None  # for small files; None where threads handle them all
     tasks: "JobTasks | None" = None  # data repository tasks; None where config.toml names no [fsx]
 
@@ -112,6 +115,7 @@ class Session:
             threads=self.threads,
             memory=host.memory,
             slots=Slots(host.config.transfer.objects),
+            parts=PartTurns(host.width),
             bandwidth=limits,
             facts=host.facts,
             scratch=self.scratch,

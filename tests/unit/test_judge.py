@@ -11,8 +11,10 @@ from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files import names
 from headrace_daemon.files.names import FileError
 from headrace_daemon.files.threads import FileThreads
+from headrace_daemon.flow.load import Load
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
+from headrace_daemon.flow.width import PartTurns, Width
 from headrace_daemon.s3 import errors
 from headrace_daemon.s3.errors import NoSuchBucket, NotFound, S3Error, UploadLost
 from headrace_daemon.standing import DAEMONS
@@ -213,7 +215,8 @@ async def work(tmp_path: Path) -> AsyncIterator[Work]:
     job, _ = await queue.write(lambda store: store.enqueue(JobSpec(Kind.SYNC, "/fsx/a", "s3://bucket/a/")))
     config = TransferConfig(attempts=2)
     try:
-        yield Work(job, config, queue, threads, MemoryBudget(2**20), Slots(4), [], facts, tmp_path, DAEMONS)
+        parts = PartTurns(Width(lambda: Load(0.0, 0.0, 0.0)))
+        yield Work(job, config, queue, threads, MemoryBudget(2**20), Slots(4), parts, [], facts, tmp_path, DAEMONS)
     finally:
         threads.close()
         await queue.close()

@@ -17,6 +17,7 @@ from headrace_daemon.flow.bandwidth import Bandwidth, take_all
 from headrace_daemon.flow.memory import MemoryBudget
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
+from headrace_daemon.flow.width import PartTurns
 from headrace_daemon.s3.errors import NotFound
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.standing import Standing
@@ -117,6 +118,7 @@ class Work:
     threads: FileThreads
     memory: MemoryBudget
     slots: Slots  # objects of this job under way at once
+    parts: PartTurns  # parts of its large objects
     bandwidth: Sequence[Bandwidth]
     facts: Facts
     scratch: Path  # for temporary files, on a local disk

@@ -166,7 +166,7 @@ class _Receiver:
         start, end = ledger.range_of(number)
         await self.work.pace(end - start)
 
-        async with self.work.memory.buffer(min(WRITE, end - start), READ_AHEAD) as block:
+        async with self.work.parts, self.work.memory.buffer(min(WRITE, end - start), READ_AHEAD) as block:
 
             async def write(body: RangeBody, endpoint: str) -> str:
                 crc = await self._fill_and_write(body, block, file, start)

@@ -171,7 +171,7 @@ class _Sender:
     async def _part(self, ledger: Ledger, number: int) -> None:
         start, end = ledger.range_of(number)
         await self.work.pace(end - start)
-        async with self.work.memory.buffer(end - start, self.source.overhead) as data:
+        async with self.work.parts, self.work.memory.buffer(end - start, self.source.overhead) as data:
             endpoint, total = await self.source.part(start, data)
             self.sources.add(endpoint)
             crc = to_text(total)
