@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace_daemon.s3.profiles import PROFILES, Profile
-from headrace_daemon.transfer.parts import MIB, choose_part_size, part_count, part_range
+from headrace_daemon.transfer.parts import MIB, choose_part_size, choose_range_size, part_count, part_range
 
 TB = 10**12
 WANTED = st.integers(4096, 5 * 2**30)  # as config.toml allows
@@ -36,6 +36,23 @@ def test_the_wanted_size_is_taken_where_it_does(wanted: int, size: int) -> None:
     asked = max(wanted, profile.min_part)
     part = choose_part_size(size, wanted, profile)
     assert part == asked if part_count(size, asked) <= profile.max_parts else part > asked
+
+
+@pytest.mark.parametrize(
+    ("size", "ranges"),
+    [(1023 * MIB, 8 * MIB), (1024 * MIB, 16 * MIB), (1536 * MIB, 24 * MIB), (2048 * MIB, 32 * MIB), (TB, 96 * MIB)],
+)
+def test_large_objects_are_read_in_longer_ranges(size: int, ranges: int) -> None:
+    assert choose_range_size(size, 8 * MIB, PROFILES["aws"]) == ranges
+
+
+@given(PROFILE, WANTED, st.integers(0, 50 * TB))
+def test_ranges_are_no_shorter_than_parts_and_no_more(profile: Profile, wanted: int, size: int) -> None:
+    size = min(size, profile.max_object)
+    part, ranges = choose_part_size(size, wanted, profile), choose_range_size(size, wanted, profile)
+    assert part <= ranges <= max(part, 4 * wanted)
+    assert ranges == part or part_count(size, ranges) >= 64
+    assert part_count(size, ranges) <= profile.max_parts
 
 
 @given(st.integers(0, 100_000), st.integers(1, 2_000))

@@ -4,6 +4,9 @@ from headrace_daemon.s3.profiles import Profile
 
 MIB = 2**20
 
+_LEAST_RANGES = 64
+_LONGEST_RANGE = 4
+
 
 def choose_part_size(size: int, wanted: int, profile: Profile, stripe: int = 0) -> int:
     """The part size for an object of `size` bytes: `wanted`, or the next whole MiB that needs no more parts than the
@@ -16,6 +19,13 @@ def choose_part_size(size: int, wanted: int, profile: Profile, stripe: int = 0) 
         part = -(-needed // MIB) * MIB
     part = min(part, profile.max_part)
     return _whole_stripes(part, stripe, max(needed, profile.min_part), profile.max_part) if stripe else part
+
+
+def choose_range_size(size: int, wanted: int, profile: Profile, stripe: int = 0) -> int:
+    """The same for an object that is read: a range takes no memory of its size, and each costs a request. Up to four
+    times `wanted`, as long as enough ranges are left for many connections to end at about the same time."""
+    times = min(_LONGEST_RANGE, max(1, size // (_LEAST_RANGES * wanted)))
+    return choose_part_size(size, times * wanted, profile, stripe)
 
 
 def _whole_stripes(part: int, stripe: int, least: int, most: int) -> int:

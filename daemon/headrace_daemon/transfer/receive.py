@@ -18,7 +18,7 @@ from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.ledger import Ledger, open_ledger
-from headrace_daemon.transfer.parts import choose_part_size
+from headrace_daemon.transfer.parts import choose_range_size
 from headrace_daemon.transfer.proof import agree, is_md5
 from headrace_queue.errors import HeadraceError
 from headrace_queue.jobs import Item, Lease, Multipart, PartRecord
@@ -50,7 +50,7 @@ async def receive_object(
     stripe: int = 0,
 ) -> tuple[Outcome, Pending]:
     """The object in its temporary file, closed, not yet durable under its own name. stripe: of that file, see
-    `choose_part_size`. Raises what `judge` knows."""
+    `choose_range_size`. Raises what `judge` knows."""
     receiver = _Receiver(work, lease, item, info, source, landing, target_key, stripe)
     return await receiver.run(attributes)
 
@@ -143,7 +143,7 @@ class _Receiver:
 
     async def _open(self) -> Ledger:
         size = self.info.size
-        part_size = choose_part_size(size, self.work.config.part_size, self.source.remote.profile, self.stripe)
+        part_size = choose_range_size(size, self.work.config.part_size, self.source.remote.profile, self.stripe)
         fingerprint = f"{self.info.etag} {size}"
         plan = Multipart(self.work.job.id, self.item.key, "", size, part_size, fingerprint, "")
 
