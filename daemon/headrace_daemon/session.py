@@ -113,7 +113,7 @@ class Session:
             config=host.config.transfer,
             queue=host.queue,
             threads=self.threads,
-            memory=host.memory,
+            memory=host.memory.share(),
             slots=Slots(host.config.transfer.objects),
             parts=PartTurns(host.width),
             bandwidth=limits,

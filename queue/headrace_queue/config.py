@@ -157,7 +157,7 @@ class TransferConfig(Section):
 
     part_size: Size = Field(default=8 * 2**20, ge=4096, le=5 * 2**30)
     multipart_threshold: Size = Field(default=16 * 2**20, ge=4096, le=5 * 2**30)
-    memory: Size = Field(default=128 * 2**20, le=16 * 2**40)  # of parts in flight
+    memory: Size = Field(default=160 * 2**20, le=16 * 2**40)  # of parts in flight
     objects: int = Field(default=64, ge=1, le=4096)  # of one job under way at once
     fsync: Literal["batch", "file", "off"] = "batch"
     direct_io: Literal["auto", "on", "off"] = "auto"  # large files are written past the page cache

@@ -216,7 +216,9 @@ async def work(tmp_path: Path) -> AsyncIterator[Work]:
     config = TransferConfig(attempts=2)
     try:
         parts = PartTurns(Width(lambda: Load(0.0, 0.0, 0.0)))
-        yield Work(job, config, queue, threads, MemoryBudget(2**20), Slots(4), parts, [], facts, tmp_path, DAEMONS)
+        yield Work(
+            job, config, queue, threads, MemoryBudget(2**20).share(), Slots(4), parts, [], facts, tmp_path, DAEMONS
+        )
     finally:
         threads.close()
         await queue.close()

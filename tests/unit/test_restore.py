@@ -104,7 +104,7 @@ class Bench:
         )
         config = TransferConfig(multipart_threshold=THRESHOLD, objects=4)
         work = SimpleNamespace(
-            job=batch.job, config=config, threads=self._threads, memory=MemoryBudget(2**20), slots=Slots(4)
+            job=batch.job, config=config, threads=self._threads, memory=MemoryBudget(2**20).share(), slots=Slots(4)
         )
         work.only_tasks = self.options.via is Via.DRA
         work.pace, work.queue = self._pace, SimpleNamespace(write=self._write)

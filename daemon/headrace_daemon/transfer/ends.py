@@ -14,7 +14,7 @@ from headrace_daemon.files.released import Restoring
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth, take_all
-from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.memory import MemoryShare
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.flow.width import PartTurns
@@ -116,7 +116,7 @@ class Work:
     config: TransferConfig
     queue: Queue
     threads: FileThreads
-    memory: MemoryBudget
+    memory: MemoryShare
     slots: Slots  # objects of this job under way at once
     parts: PartTurns  # parts of its large objects
     bandwidth: Sequence[Bandwidth]
