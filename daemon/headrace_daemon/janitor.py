@@ -13,7 +13,7 @@ EVERY = 10.0
 KEEP_FAILED = 24 * 3600.0
 """Seconds for which a failed job keeps its parts: a retry within a day goes on with them."""
 
-AGAIN = 600.0
+AGAIN = 60.0
 """Seconds until a job is tried again whose destination could not be reached."""
 
 

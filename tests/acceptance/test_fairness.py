@@ -53,14 +53,15 @@ def in_flight(daemon: Daemon, remote: str) -> float:
 
 
 def test_a_job_whose_endpoint_hangs_leaves_memory_to_the_others(tmp_path: Path, seaweed: SeaweedFS) -> None:
-    """Its parts come back after minutes."""
+    """Its parts come back after minutes. It is cancelled all the same."""
     transfer = [f'part_size = "{PART}"', f'multipart_threshold = "{PART}"', 'memory = "22MiB"']
     hung_files = write_tree(tmp_path / "hung", dict(list(LARGE.items())[:2]))
     quick_files = write_tree(tmp_path / "quick", QUICK)
     hung_bucket, quick_bucket = fresh_bucket(seaweed), fresh_bucket(seaweed)
     with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
-        remotes = {"lake": RemoteTable.of(seaweed), "far": RemoteTable.of(seaweed, [proxy.url])}
+        remotes = {"lake": RemoteTable.of(seaweed), "far": RemoteTable.of(seaweed, [proxy.url], 'read_timeout = "1h"')}
         proxy.add(Fault(Kind.STALL, match="partNumber=", times=100, direction=Direction.UP))
+        proxy.add(Fault(Kind.SWALLOW, match="DELETE ", times=100))
         with site_of(tmp_path / "site", remotes, transfer) as site:
             daemon = site.serve()
             hung = site.enqueue(hung_files, f"far://{hung_bucket}/")
@@ -69,6 +70,7 @@ def test_a_job_whose_endpoint_hangs_leaves_memory_to_the_others(tmp_path: Path, 
             site.finish(quick)
             assert site.job(hung).counters.done == 0
             assert read_bucket(seaweed, quick_bucket) == QUICK
+            end(site, hung)
 
 
 def end(site: Site, job_id: int) -> None:

@@ -1,12 +1,18 @@
-"""The limit of open files: a daemon lifts its own as far as it may, and says where that is too little."""
+"""The limit of open files: a daemon lifts its own as far as it may, and says where that is too little. One that is hit
+fails no object."""
 
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.site import COMMAND_SECONDS
+from headrace_daemon.demo.servers import SeaweedFS
+from tests.support.buckets import fresh_bucket
+from tests.support.site import COMMAND_SECONDS, Daemon, RemoteTable, site_of, until
+from tests.support.trees import fill_bucket, make_tree, read_tree, write_tree
 
 HEADRACED = Path(sys.executable).parent / "headraced"
 
@@ -28,3 +34,40 @@ def test_a_low_limit_is_lifted_or_told(tmp_path: Path, limit: str, told: str) ->
     assert len(warnings) == bool(told), ended.stderr
     assert told in "".join(warnings)
     assert "LimitNOFILE=" in "".join(warnings) or not told
+
+
+def processes(daemon: Daemon) -> list[int]:
+    """Its own id and that of the one for small files."""
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    return [daemon.pid, *map(int, children)]
+
+
+def limit_all(daemon: Daemon, spare: int | None) -> None:
+    """Each may open so many files more than it has now; None: as many as before."""
+    for pid in processes(daemon):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        soft = hard if spare is None else len(os.listdir(f"/proc/{pid}/fd")) + spare
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("spare", [2, 12])
+@pytest.mark.parametrize("upload", [True, False], ids=["upload", "download"])
+def test_a_limit_that_is_hit_is_waited_for(tmp_path: Path, seaweed: SeaweedFS, upload: bool, spare: int) -> None:
+    tree = make_tree(seed=5, objects=150)
+    bucket, folder = fresh_bucket(seaweed), tmp_path / "folder"
+    if upload:
+        write_tree(folder, tree)
+    else:
+        fill_bucket(seaweed, bucket, tree)
+    with site_of(tmp_path / "site", {"lake": RemoteTable.of(seaweed)}) as site:
+        daemon = site.serve()
+        limit_all(daemon, spare)
+        ends = (folder, f"lake://{bucket}/") if upload else (f"lake://{bucket}/", folder)
+        job_id = site.enqueue(*ends)
+        until(lambda: "Too many open files" in daemon.log(), what=daemon.log)
+        limit_all(daemon, None)
+        job = site.finish(job_id)
+        assert (job.counters.done, job.counters.failed) == (len(tree), 0)
+        assert not upload or site.report(job_id)
+        assert upload or read_tree(folder) == tree

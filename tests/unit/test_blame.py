@@ -179,6 +179,7 @@ PASSES = {
     errors.RemoteDown,
     names.RootLost,
     names.DestinationFull,
+    names.TooManyOpen,
 }
 
 

@@ -72,6 +72,7 @@ OF_FILES: dict[type[FileError], Verdict | str] = {
     names.SourceChanged: Again("source_unstable"),
     names.DestinationFull: PAUSES,
     names.FileFault: Failed("file_fault"),
+    names.TooManyOpen: PAUSES,
     names.DurabilityLost: Again("not_durable"),
     names.RootLost: PAUSES,
     names.RootRemoved: ENDS_JOB,

@@ -15,6 +15,7 @@ from headrace_daemon.files.names import (
     DurabilityLost,
     FileFault,
     NameRefused,
+    TooManyOpen,
     check_key,
     file_error,
     is_temp_name,
@@ -111,7 +112,8 @@ def test_shows_any_name_in_printable_form() -> None:
         (errno.EIO, FileFault),
         (errno.ESTALE, FileFault),
         (errno.ENOTCONN, FileFault),
-        (errno.EMFILE, FileFault),
+        (errno.EMFILE, TooManyOpen),
+        (errno.ENFILE, TooManyOpen),
     ],
 )
 def test_errors_of_the_kernel_become_what_to_do(number: int, leaf: type[names.FileError]) -> None:

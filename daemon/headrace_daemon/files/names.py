@@ -86,6 +86,12 @@ class DestinationFull(FileError):
     code = "destination_full"
 
 
+class TooManyOpen(FileError):
+    """This process, or the host, may open no more files: no fault of this one, and it passes."""
+
+    code = "too_many_open_files"
+
+
 class FileFault(FileError):
     """The file system failed (EIO, ESTALE, ENOTCONN, …): discard, and start the object anew."""
 
@@ -118,6 +124,8 @@ _LEAVES: Final[dict[int, type[FileError]]] = {
     errno.EROFS: AccessRefused,
     errno.ENOSPC: DestinationFull,
     errno.EDQUOT: DestinationFull,
+    errno.EMFILE: TooManyOpen,
+    errno.ENFILE: TooManyOpen,
     errno.ENAMETOOLONG: NameRefused,
     errno.EILSEQ: NameRefused,
     errno.ELOOP: Blocked,

@@ -26,6 +26,8 @@ DELETE_GROUP = 1000
 CRASH_PAUSE = 5.0
 FULL_PAUSE = 5.0
 PARKED_PAUSE = 60.0
+FORGET_SECONDS = 10.0
+"""In which uploads of a cancelled job are aborted; where the service does not answer, the janitor goes on with that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ class BatchRun:
         goes on with it."""
         if self.cancelled_by_user:
             await self._quietly(self._mover.abandon(self._untold()))
-            await self._quietly(self._mover.forget(self._untold()))
+            await self._quietly(asyncio.wait_for(self._mover.forget(self._untold()), FORGET_SECONDS))
             await self._quietly(self._recorder.flush())
             await self._release("cancelled")
             return

@@ -18,6 +18,8 @@ from headrace_daemon.files.names import (
     RootRemoved,
     SourceChanged,
     SourceVanished,
+    TooManyOpen,
+    file_error,
 )
 from headrace_daemon.files.released import Released, RestoreFailed
 from headrace_daemon.fsx.api import FsxBusy, FsxUnreachable
@@ -111,6 +113,7 @@ _PAUSE: dict[type[Exception], tuple[str, float]] = {
     Throttled: ("the service asks to slow down", 5.0),
     DestinationFull: ("the destination is full", 10.0),
     RootLost: ("the file system is not there", 30.0),
+    TooManyOpen: ("the daemon may open no more files; raise LimitNOFILE= of its unit and start it again", 10.0),
 }
 _JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion, RootRemoved)
 """What holds for every object of the bucket or tree, and does not pass by itself."""
@@ -119,6 +122,7 @@ _OURS = (LeaseLost, QueueError)
 """Of the queue, and so of no object: what an object has at the destination belongs to whoever goes on with it."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
 _LOST_MOUNT = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN})
 
 
@@ -172,6 +176,8 @@ def passing_reason(error: Exception) -> str | None:
         return f"the disk of queue and reports is full ({error})"
     if isinstance(error, NotYet):
         return str(error)
+    if isinstance(error, OSError) and error.errno in _NONE_LEFT:
+        error = file_error(error, error.filename or "a file")
     if isinstance(error, FsxBusy | FsxUnreachable):
         return f"FSx does not say now what it can do ({error})"
     if isinstance(error, TransportError | ServerFault):
@@ -206,6 +212,8 @@ def disk_full(error: BaseException) -> bool:
 
 
 def _judge_os(error: OSError) -> Verdict:
+    if error.errno in _NONE_LEFT:
+        return judge(file_error(error, error.filename or "a file"))
     if error.errno in _LOST_MOUNT:
         raise Pause(f"the file system is not there ({error})", 30.0) from error
     if disk_full(error):
