@@ -1,5 +1,6 @@
 """Whose fault an error is, what people read of it, and what they are told to do."""
 
+import errno
 import re
 
 import pytest
@@ -195,4 +196,5 @@ def test_a_listing_waits_for_what_passes_and_fails_the_job_for_the_rest(kind: ty
 
 def test_a_full_disk_passes_and_wrong_use_does_not() -> None:
     assert "full" in str(passing_reason(QueueFull("the text")))
+    assert "LimitNOFILE" in str(passing_reason(OSError(errno.EMFILE, "the text")))
     assert passing_reason(UsageError("x", "y", "z")) is None

@@ -8,7 +8,7 @@ from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.names import DestinationFull
 from headrace_daemon.files.room import need_of
 from headrace_daemon.transfer.ends import End, FilesEnd, Work
-from headrace_daemon.transfer.judge import ARCHIVED, JobFailed, Pause, disk_full, judge
+from headrace_daemon.transfer.judge import ARCHIVED, JobFailed, Pause, judge, lacks
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.mover import Mover, Numbered
 from headrace_daemon.transfer.recorder import Recorder
@@ -119,8 +119,8 @@ class BatchRun:
         except JobFailed as failure:
             await self._job_failed(failure)
         except Exception as error:  # noqa: BLE001 - a failing batch never stops the daemon
-            if disk_full(error):
-                await self._paused(Pause(f"the disk of queue and reports is full ({error})", FULL_PAUSE))
+            if (lacking := lacks(error)) is not None:
+                await self._paused(Pause(lacking, FULL_PAUSE))
             else:
                 await self._crashed(error)
         return None
@@ -259,13 +259,13 @@ class BatchRun:
             await asyncio.sleep(FULL_PAUSE)
 
     async def _quietly(self, step: Awaitable[object]) -> bool:
-        """A step on the way out: what fails here is told, and must not hide why the batch ended. Whether a full disk
-        kept it from being done."""
+        """A step on the way out: what fails here is told, and must not hide why the batch ended. Whether the
+        host lacked something that it needs."""
         try:
             await step
         except LeaseLost:
             self._facts.lease_lost(self._batch.job.id)
         except Exception as error:  # noqa: BLE001 - told, and must not hide why the batch ended
             self._facts.job_event(self._batch.job.id, "cleanup_failed", f"{type(error).__name__}: {error}")
-            return disk_full(error)
+            return lacks(error) is not None
         return False

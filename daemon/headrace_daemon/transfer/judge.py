@@ -107,13 +107,14 @@ _FAILED: dict[type[Exception], str] = {
     RestoreFailed: "restore_failed",
     LustreError: "lustre",
 }
+_NO_MORE_FILES: Final = "the daemon may open no more files; raise LimitNOFILE= of its unit and start it again"
 _PAUSE: dict[type[Exception], tuple[str, float]] = {
     RemoteDown: ("no endpoint answers", 5.0),
     CredentialsExpired: ("credentials are not accepted", 30.0),
     Throttled: ("the service asks to slow down", 5.0),
     DestinationFull: ("the destination is full", 10.0),
     RootLost: ("the file system is not there", 30.0),
-    TooManyOpen: ("the daemon may open no more files; raise LimitNOFILE= of its unit and start it again", 10.0),
+    TooManyOpen: (_NO_MORE_FILES, 10.0),
 }
 _JOB_FAILS = (NoSuchBucket, CredentialsRefused, NotEncrypted, WrongRegion, RootRemoved)
 """What holds for every object of the bucket or tree, and does not pass by itself."""
@@ -161,7 +162,7 @@ def waiting_text(error: Exception, text: str) -> str:
     if isinstance(error, RemoteDown):
         return error.message
     until = "; it goes on once they are renewed" if isinstance(error, CredentialsExpired) else ""
-    return f"{text} ({error}){until}"
+    return f"{text} ({str(error).removeprefix(': ')}){until}"  # the root itself has no name
 
 
 def ending_text(error: Exception) -> str:
@@ -172,12 +173,10 @@ def ending_text(error: Exception) -> str:
 def passing_reason(error: Exception) -> str | None:
     """What a job waits for whose source or destination gave this error as a whole, when it was opened or listed; None
     where waiting helps nothing."""
-    if disk_full(error):
-        return f"the disk of queue and reports is full ({error})"
+    if (lacking := lacks(error)) is not None:
+        return lacking
     if isinstance(error, NotYet):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _NONE_LEFT:
-        error = file_error(error, error.filename or "a file")
     if isinstance(error, FsxBusy | FsxUnreachable):
         return f"FSx does not say now what it can do ({error})"
     if isinstance(error, TransportError | ServerFault):
@@ -209,6 +208,16 @@ def _plain(word: str) -> str:
 def disk_full(error: BaseException) -> bool:
     """No space, or no quota, for the queue, a report or a scratch file: it passes once somebody frees some."""
     return isinstance(error, QueueFull) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+def lacks(error: BaseException) -> str | None:
+    """What the host lacks for queue, reports and scratch files, which passes once somebody sees to it; None where that
+    is not what is wrong."""
+    if disk_full(error):
+        return f"the disk of queue and reports is full ({error})"
+    if isinstance(error, OSError) and error.errno in _NONE_LEFT:
+        return f"{_NO_MORE_FILES} ({error})"
+    return None
 
 
 def _judge_os(error: OSError) -> Verdict:
