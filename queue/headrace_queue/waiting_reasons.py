@@ -36,6 +36,11 @@ REASONS: Final = (
         "Free some space in state_dir; then everything goes on. `headrace purge` drops old jobs and reports.",
     ),
     (
+        "the daemon may open no more files",
+        "The daemon may open no more files and connections.",
+        "Raise LimitNOFILE= of its unit and start it again: `headraced doctor` says how many it needs.",
+    ),
+    (
         "the file system is not there",
         "A folder of it is not there.",
         "Mount the file system; it goes on by itself.",
