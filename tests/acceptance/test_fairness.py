@@ -9,7 +9,7 @@ from headrace_queue.states import BatchState, JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.faults import Direction, Fault, Kind
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import Daemon, RemoteTable, Site, site_of, until
+from tests.support.site import RemoteTable, Site, site_of, until
 from tests.support.trees import read_bucket, write_tree
 
 pytestmark = pytest.mark.server
@@ -45,13 +45,6 @@ def test_the_limit_of_a_job_slows_no_other(
         end(site, slow)
 
 
-def in_flight(daemon: Daemon, remote: str) -> float:
-    page = daemon.get("/metrics") or ""
-    begin = "headrace_endpoint_inflight{"
-    lines = (line for line in page.splitlines() if line.startswith(begin) and f'remote="{remote}"' in line)
-    return sum(float(line.split()[-1]) for line in lines)
-
-
 def test_a_job_whose_endpoint_hangs_leaves_memory_to_the_others(tmp_path: Path, seaweed: SeaweedFS) -> None:
     """Its parts come back after minutes. It is cancelled all the same."""
     transfer = [f'part_size = "{PART}"', f'multipart_threshold = "{PART}"', 'memory = "22MiB"']
@@ -65,7 +58,7 @@ def test_a_job_whose_endpoint_hangs_leaves_memory_to_the_others(tmp_path: Path, 
         with site_of(tmp_path / "site", remotes, transfer) as site:
             daemon = site.serve()
             hung = site.enqueue(hung_files, f"far://{hung_bucket}/")
-            until(lambda: in_flight(daemon, "far") >= 3, what=site.logs)
+            until(lambda: daemon.metric("headrace_endpoint_inflight", remote="far") >= 3, what=site.logs)
             quick = site.enqueue(quick_files, f"lake://{quick_bucket}/")
             site.finish(quick)
             assert site.job(hung).counters.done == 0

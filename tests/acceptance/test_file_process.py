@@ -26,15 +26,8 @@ def tree() -> Tree:
 
 def process_of(daemon: Daemon) -> int:
     """The process id of the one that handles the daemon's small files."""
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    (found,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "headraced-files\n"]
+    (found,) = [pid for pid in daemon.children() if Path(f"/proc/{pid}/comm").read_text() == "headraced-files\n"]
     return found
-
-
-def requests_of(daemon: Daemon) -> float:
-    """How many requests it has sent to services."""
-    page = daemon.get("/metrics") or ""
-    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith("headrace_requests_total{"))
 
 
 def gone(pid: int) -> bool:
@@ -96,7 +89,7 @@ def test_a_daemon_whose_process_does_not_answer_ends_all_the_same(tmp_path: Path
         pid = process_of(daemon)
         os.kill(pid, signal.SIGSTOP)
         job_id = site.enqueue(f"lake://{bucket}/", tmp_path / "target")
-        until(lambda: requests_of(daemon) > 50)  # what was fetched waits to be written
+        until(lambda: daemon.metric("headrace_requests_total") > 50)  # what was fetched waits to be written
         daemon.signal(signal.SIGTERM)
         assert daemon.exit_code() == 0
         until(lambda: gone(pid))
@@ -114,7 +107,7 @@ def test_a_cancel_gets_through_to_a_job_whose_process_does_not_answer(
     daemon = site.serve()
     os.kill(process_of(daemon), signal.SIGSTOP)
     stuck = site.enqueue(f"lake://{first}/", tmp_path / "target")
-    until(lambda: requests_of(daemon) > 50)
+    until(lambda: daemon.metric("headrace_requests_total") > 50)
     site.headrace("cancel", stuck)
     relayed = site.enqueue(f"lake://{first}/", f"lake://{second}/")
     site.finish(relayed)

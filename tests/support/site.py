@@ -85,6 +85,17 @@ class Daemon:
         finally:
             connection.close()
 
+    def children(self) -> list[int]:
+        """The process ids of what it started."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of its series with these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        lines = (self.get("/metrics") or "").splitlines()
+        of_name = (line for line in lines if line.startswith(f"{name}{{") and all(one in line for one in wanted))
+        return sum(float(line.split()[-1]) for line in of_name)
+
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
         self.process.stop(grace=0)

@@ -196,5 +196,12 @@ def test_a_listing_waits_for_what_passes_and_fails_the_job_for_the_rest(kind: ty
 
 def test_a_full_disk_passes_and_wrong_use_does_not() -> None:
     assert "full" in str(passing_reason(QueueFull("the text")))
-    assert "LimitNOFILE" in str(passing_reason(OSError(errno.EMFILE, "the text")))
     assert passing_reason(UsageError("x", "y", "z")) is None
+
+
+def test_a_root_waits_for_descriptors_and_for_nothing_else() -> None:
+    for number, waits in ((errno.EMFILE, True), (errno.ENFILE, True), (errno.ENOENT, False)):
+        root = UsageError("/fsx", "cannot be opened", "Name an existing directory.")
+        root.__cause__ = OSError(number, "the text")
+        for error in (root, root.__cause__):
+            assert ("LimitNOFILE" in str(passing_reason(error))) == waits

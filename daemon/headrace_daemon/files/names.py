@@ -29,7 +29,7 @@ class FileError(HeadraceError):
     code = "file_error"
 
     def __init__(self, key: str, reason: str) -> None:
-        super().__init__(f"{shown(key)}: {reason}")
+        super().__init__(f"{shown(key)}: {reason}" if key else reason)  # the root itself has no key
         self.key = key
         self.reason = reason
 

@@ -6,19 +6,16 @@ from typing import Final
 
 from headrace_daemon.files import mounts
 from headrace_daemon.files.making import AS_ANY, Making
-from headrace_daemon.files.names import TooManyOpen, file_error
 from headrace_queue.errors import UsageError
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_root(path: str) -> int:
-    """Raises UsageError where there is no such directory, TooManyOpen."""
+    """Raises UsageError where there is no such directory."""
     try:
         return os.open(path, FOLDER)
     except OSError as error:
-        if isinstance(trouble := file_error(error, path), TooManyOpen):
-            raise trouble from error
         reason = error.strerror or "cannot be opened"
         raise UsageError(path, reason, "Name an existing directory; is its file system mounted?") from error
 

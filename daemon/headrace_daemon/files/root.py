@@ -21,7 +21,6 @@ from headrace_daemon.files.names import (
     FileFault,
     RootLost,
     RootRemoved,
-    TooManyOpen,
     check_key,
     file_error,
     is_marker,
@@ -85,14 +84,12 @@ class Root:
         """create: make it with its parents where it is missing. links: `store` shows them as objects. making: what it
         and whatever is made beneath it gets.
 
-        Raises UsageError, TooManyOpen.
+        Raises UsageError.
         """
         if create:
             try:
                 make_durably(path, making)
             except OSError as error:
-                if isinstance(trouble := file_error(error, path), TooManyOpen):
-                    raise trouble from error
                 raise UsageError(
                     path, f"cannot be made: {error.strerror}", "Name a directory you may write to."
                 ) from error

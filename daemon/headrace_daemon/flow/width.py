@@ -5,11 +5,11 @@ limits, as between machines of one rack, more connections only cost: what they h
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from headrace_daemon.flow.load import Load
+from headrace_daemon.flow.turns import MovingTurns
 
 FIRST: Final = 4
 """Parts of a job at once, to begin with."""
@@ -38,81 +38,52 @@ class Width:
 
     def __init__(self, look: Callable[[], Load]) -> None:
         self._look = look
-        self._limit = FIRST
-        self._under_way = 0
-        self._jobs: set[PartTurns] = set()  # in which parts wait
         self._timer: asyncio.TimerHandle | None = None
+        self._jobs: set[PartTurns] = set()  # of which parts are under way
+        self.limit = FIRST
 
-    @property
-    def limit(self) -> int:
-        """Parts that each job may have under way."""
-        return self._limit
-
-    def began(self) -> None:
-        """A part is under way."""
-        self._under_way += 1
-
-    def ended(self) -> None:
-        """It is no more."""
-        self._under_way -= 1
-        if not self._under_way:
-            self._limit = FIRST
-
-    def waits(self, turns: "PartTurns") -> None:
-        """Parts of this job wait; grew() is called when there may be more of them."""
+    def asked(self, turns: "PartTurns") -> None:
+        """A turn is about to be taken, or to be waited for."""
         self._jobs.add(turns)
-        if self._timer is None:
+        if turns.taken >= self.limit and self._timer is None:
             self._look()
-            self._timer = asyncio.get_running_loop().call_later(LOOK, self._grow)
+            self._arm()
+
+    def left(self, turns: "PartTurns") -> None:
+        """None of them is taken any more."""
+        self._jobs.discard(turns)
+        if not self._jobs:
+            self.limit = FIRST
+
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK, self._grow)
 
     def _grow(self) -> None:
         self._timer = None
-        self._limit = next_width(self._limit, self._look())
-        jobs, self._jobs = self._jobs, set()
-        for turns in jobs:
-            turns.grew()
+        if not any(turns.waited_for for turns in self._jobs):
+            return
+        self._arm()
+        self.limit = next_width(self.limit, self._look())
+        for turns in self._jobs:
+            turns.moved()
 
 
-class PartTurns:
-    """`async with turns`: as many parts of one job at once as the width allows, first come first served."""
+class PartTurns(MovingTurns):
+    """Of one job: as many of its parts at once as the width allows."""
 
     def __init__(self, width: Width) -> None:
+        super().__init__()
         self._width = width
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def limit(self) -> int:
+        return self._width.limit
 
     async def __aenter__(self) -> None:
-        if not self._waiting and self._taken < self._width.limit:
-            self._take()
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        self._width.waits(self)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back()  # cancelled between the hand-over and its arrival
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._give_back()
-
-    def grew(self) -> None:
-        """The width may be another."""
-        while self._waiting and self._taken < self._width.limit:
-            turn = self._waiting.popleft()
-            if not turn.done():  # else its caller was cancelled
-                self._take()
-                turn.set_result(None)
-        if self._waiting:
-            self._width.waits(self)
-
-    def _take(self) -> None:
-        self._taken += 1
-        self._width.began()
+        self._width.asked(self)
+        await super().__aenter__()
 
     def _give_back(self) -> None:
-        self._taken -= 1
-        self._width.ended()
-        self.grew()
+        super()._give_back()
+        if not self.taken:
+            self._width.left(self)

@@ -19,7 +19,6 @@ from headrace_daemon.files.names import (
     SourceChanged,
     SourceVanished,
     TooManyOpen,
-    file_error,
 )
 from headrace_daemon.files.released import Released, RestoreFailed
 from headrace_daemon.fsx.api import FsxBusy, FsxUnreachable
@@ -162,7 +161,7 @@ def waiting_text(error: Exception, text: str) -> str:
     if isinstance(error, RemoteDown):
         return error.message
     until = "; it goes on once they are renewed" if isinstance(error, CredentialsExpired) else ""
-    return f"{text} ({str(error).removeprefix(': ')}){until}"  # the root itself has no name
+    return f"{text} ({error}){until}"
 
 
 def ending_text(error: Exception) -> str:
@@ -215,14 +214,15 @@ def lacks(error: BaseException) -> str | None:
     is not what is wrong."""
     if disk_full(error):
         return f"the disk of queue and reports is full ({error})"
-    if isinstance(error, OSError) and error.errno in _NONE_LEFT:
-        return f"{_NO_MORE_FILES} ({error})"
+    for one in (error, error.__cause__):  # a root that cannot be opened is wrong use for any other reason
+        if isinstance(one, OSError) and one.errno in _NONE_LEFT:
+            return f"{_NO_MORE_FILES} ({one})"
     return None
 
 
 def _judge_os(error: OSError) -> Verdict:
     if error.errno in _NONE_LEFT:
-        return judge(file_error(error, error.filename or "a file"))
+        raise Pause(f"{_NO_MORE_FILES} ({error})", 10.0) from error
     if error.errno in _LOST_MOUNT:
         raise Pause(f"the file system is not there ({error})", 30.0) from error
     if disk_full(error):

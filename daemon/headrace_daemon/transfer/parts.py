@@ -5,7 +5,9 @@ from headrace_daemon.s3.profiles import Profile
 MIB = 2**20
 
 _LEAST_RANGES = 64
+"""Of an object whose ranges are longer than its parts would be: some for each of the connections that memory allows."""
 _LONGEST_RANGE = 4
+"""In parts. A range that breaks off is read again from its start."""
 
 
 def choose_part_size(size: int, wanted: int, profile: Profile, stripe: int = 0) -> int:
