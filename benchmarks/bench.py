@@ -63,8 +63,9 @@ def prepare(folders: Folders) -> None:
 def run_once(contender: Contender, stage: Stage) -> Usage:
     """One measured run, checked. Raises RunFailed."""
     prepare(stage.folders)
-    near, far = stage.near.counts(), stage.far.counts()
-    usage = contender.run(stage)
+    with contender.ready(stage) as work:
+        near, far = stage.near.counts(), stage.far.counts()
+        usage = work()
     check_done(
         stage.scenario, stage.near.counts().since(near), stage.far.counts().since(far), stage.folders.destination
     )

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.measure import Usage, run_measured
-from benchmarks.scenarios import Folders, Kind, Scenario
+from benchmarks.scenarios import Folders, Kind, Scenario, first_of, make_source
 from benchmarks.server import NullServer
 from benchmarks.serving import free_port, measure_job, serving
 
@@ -56,13 +58,13 @@ class Contender(Protocol):
 
     def can(self, kind: Kind) -> bool: ...
 
-    def run(self, stage: Stage) -> Usage:
-        """Does the row's work once. Raises RunFailed."""
+    def ready(self, stage: Stage) -> AbstractContextManager[Callable[[], Usage]]:
+        """Once all that goes before is done: what does the row's work once. Both raise RunFailed."""
         ...
 
 
 class Headrace:
-    """Ours: a daemon on a fresh state directory runs and takes one job."""
+    """Ours: a daemon that has done a first job of one object of the same kind takes the job that is measured."""
 
     name = "headrace"
 
@@ -72,19 +74,34 @@ class Headrace:
     def can(self, kind: Kind) -> bool:
         return True
 
-    def run(self, stage: Stage) -> Usage:
+    @contextmanager
+    def ready(self, stage: Stage) -> Iterator[Callable[[], Usage]]:
         work, environment = stage.folders.work, stage.environment()
         port = free_port()
         config = work / "config.toml"
         config.write_text(headrace_config(stage, port), encoding="utf-8")
-        given = ["--config", str(config)]
-        if stage.scenario.kind is Kind.IDLE:
-            return run_measured([str(SCRIPTS / "headraced"), "drain", *given], environment, work, work / "log")
-        headrace = str(SCRIPTS / "headrace")
-        with serving([str(SCRIPTS / "headraced"), "serve", *given], port, environment, work) as pid:
-            # the folder may lie in a clone of this repository
-            enqueue = [headrace, "sync", *given, "--allow-git", *headrace_locations(stage)]
-            return measure_job(pid, enqueue, f"sqlite://{work / 'state' / 'queue.db'}", environment, work)
+        headraced = [str(SCRIPTS / "headraced"), "--config", str(config)]
+        # the folder may lie in a clone of this repository
+        sync = [str(SCRIPTS / "headrace"), "sync", "--config", str(config), "--allow-git"]
+        enqueue = [*sync, *headrace_locations(stage)]
+        if stage.scenario.kind is Kind.START:
+            run_measured(enqueue, environment, work, work / "log")
+            yield lambda: run_measured([*headraced, "drain"], environment, work, work / "log")
+            return
+        with serving([*headraced, "serve"], port, environment, work) as pid:
+            run_measured([*sync, "--wait", *first_locations(stage)], environment, work, work / "log")
+            queue = f"sqlite://{work / 'state' / 'queue.db'}"
+            yield lambda: measure_job(pid, enqueue, queue, 2, environment, work)
+
+
+def first_locations(stage: Stage) -> tuple[str, str]:
+    """Source and destination of a daemon's first job, whose files lie in a folder of their own."""
+    folders = replace(stage.folders, root=stage.folders.root / "first")
+    first = replace(stage, scenario=first_of(stage.scenario), folders=folders)
+    if first.scenario.kind is Kind.UPLOAD:
+        make_source(folders.source(first.scenario), first.scenario.count, first.scenario.size)
+    folders.destination.mkdir(parents=True)
+    return headrace_locations(first)
 
 
 def headrace_locations(stage: Stage) -> tuple[str, str]:
@@ -93,7 +110,7 @@ def headrace_locations(stage: Stage) -> tuple[str, str]:
     match stage.scenario.kind:
         case Kind.UPLOAD:
             return stage.source_folder, "near://dst-0-0/"
-        case Kind.DOWNLOAD:
+        case Kind.DOWNLOAD | Kind.START:
             return bucket, stage.destination_folder
         case Kind.COPY:
             return bucket, "near://dst-0-0/"
@@ -126,9 +143,10 @@ class S5cmd:
         return first_line([self._binary, "version"]).split("-")[0].removeprefix("v")
 
     def can(self, kind: Kind) -> bool:
-        return kind not in (Kind.RELAY, Kind.IDLE)  # one endpoint a run: it cannot relay
+        return kind not in (Kind.RELAY, Kind.START)  # one endpoint a run: it cannot relay
 
-    def run(self, stage: Stage) -> Usage:
+    @contextmanager
+    def ready(self, stage: Stage) -> Iterator[Callable[[], Usage]]:
         bucket = f"s3://{stage.scenario.bucket}/*"
         words = {
             Kind.UPLOAD: ["cp", stage.source_folder, "s3://dst-0-0/"],
@@ -137,7 +155,7 @@ class S5cmd:
             Kind.NO_OP: ["sync", bucket, f"s3://{stage.scenario.bucket}/"],
         }[stage.scenario.kind]
         command = [self._binary, "--endpoint-url", stage.near.url, "--log", "error", *words]
-        return run_measured(command, stage.environment(), stage.folders.work, stage.folders.work / "log")
+        yield lambda: run_measured(command, stage.environment(), stage.folders.work, stage.folders.work / "log")
 
 
 class JuiceFS:
@@ -149,9 +167,10 @@ class JuiceFS:
         return first_line([str(SCRIPTS / "juicefs"), "version"]).split()[-1].split("+")[0]
 
     def can(self, kind: Kind) -> bool:
-        return kind not in (Kind.COPY, Kind.IDLE)  # it streams between buckets, always
+        return kind not in (Kind.COPY, Kind.START)  # it streams between buckets, always
 
-    def run(self, stage: Stage) -> Usage:
+    @contextmanager
+    def ready(self, stage: Stage) -> Iterator[Callable[[], Usage]]:
         near, far = self._location(stage.near), self._location(stage.far)
         source, empty = f"{near}/{stage.scenario.bucket}/", "dst-0-0/"
         ends = {
@@ -163,7 +182,8 @@ class JuiceFS:
         command = [str(SCRIPTS / "juicefs"), "sync", "--threads", str(THREADS), "--metrics", "127.0.0.1:0"]
         if not stage.scenario.tls:
             command.append("--no-https")
-        return run_measured([*command, *ends], stage.environment(), stage.folders.work, stage.folders.work / "log")
+        command += ends
+        yield lambda: run_measured(command, stage.environment(), stage.folders.work, stage.folders.work / "log")
 
     def _location(self, server: NullServer) -> str:
         return f"s3://{ACCESS_KEY}:{SECRET_KEY}@{server.url.partition('://')[2]}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.1  # more often it takes a share of the cores that can be measured
 LONGEST_RUN = 900.0
 
 

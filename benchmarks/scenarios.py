@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from benchmarks.measure import RunFailed
 from benchmarks.server import Counts
 
 BLOCK = 1 << 20
+FIRST_SIZE = 64 << 20
 
 
 class Kind(StrEnum):
@@ -21,7 +22,7 @@ class Kind(StrEnum):
     RELAY = "relay"  # bucket to bucket between two servers, through the client
     COPY = "server-side copy"  # bucket to bucket on one server
     NO_OP = "no-op sync"  # both sides hold the same keys
-    IDLE = "start and stop"  # a queue with nothing in it: what every run pays once
+    START = "start, one object, stop"  # what a daemon pays once
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Scenario:
     @property
     def title(self) -> str:
         scheme = "TLS" if self.tls else "plain"
-        if self.kind is Kind.IDLE:
+        if self.kind is Kind.START:
             return f"{self.kind}, {scheme}"
         if self.kind is Kind.NO_OP:
             return f"{self.kind}, {self.count:,} keys on both sides, {scheme}"
@@ -94,7 +95,8 @@ def in_units(size: int) -> str:
 
 def scenarios(scale: Scale) -> Iterator[Scenario]:
     """Every row of the table, in its order."""
-    yield Scenario(Kind.IDLE, 0, 0, tls=False)
+    for tls in (False, True):
+        yield Scenario(Kind.START, 1, scale.small[1], tls)
     for count, size in (scale.small, scale.large):
         for kind in (Kind.UPLOAD, Kind.DOWNLOAD, Kind.RELAY):
             for tls in (False, True):
@@ -102,6 +104,11 @@ def scenarios(scale: Scale) -> Iterator[Scenario]:
     # of large objects it would be two requests: nothing but the start of a program
     yield Scenario(Kind.COPY, *scale.small, tls=False)
     yield Scenario(Kind.NO_OP, scale.keys, 1024, tls=False)
+
+
+def first_of(scenario: Scenario) -> Scenario:
+    """One object of the same kind, in parts where the row's are: what a daemon does before it is measured."""
+    return replace(scenario, count=1, size=min(scenario.size, FIRST_SIZE))
 
 
 def make_source(folder: Path, count: int, size: int) -> None:
@@ -120,7 +127,7 @@ def check_done(scenario: Scenario, near: Counts, far: Counts, destination: Path)
     """Raises RunFailed where the servers did not see, or the destination does not hold, what the row is about."""
     total = scenario.count * scenario.size
     landing = far if scenario.kind is Kind.RELAY else near
-    if scenario.kind is Kind.DOWNLOAD:
+    if scenario.kind in (Kind.DOWNLOAD, Kind.START):
         sizes = [entry.stat().st_size for entry in os.scandir(destination)]
         expect("files", len(sizes), scenario.count)
         expect("bytes in files", sum(sizes), total)

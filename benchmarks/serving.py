@@ -16,7 +16,7 @@ from headrace_queue.states import FINAL, JobState
 from headrace_queue.store import open_store
 
 READY_SECONDS = 60.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1  # the moments that count are written down by the queue
 
 
 def cpu_seconds(pid: int) -> float:
@@ -68,17 +68,19 @@ def _ready(port: int) -> bool:
         return False
 
 
-def measure_job(pid: int, enqueue: list[str], queue: str, environment: Mapping[str, str], folder: Path) -> Usage:
+def measure_job(
+    pid: int, enqueue: list[str], queue: str, number: int, environment: Mapping[str, str], folder: Path
+) -> Usage:
     """wall: from enqueued to done, by the queue's own clock. cpu: the daemon's, and the enqueueing command's whole.
 
-    queue: its URL, which is looked at here, for another process would take its share of the cores. Raises RunFailed
-    where the job does not end well.
+    queue: its URL, which is looked at here, for another process would take its share of the cores. number: that the
+    job gets there. Raises RunFailed where the job does not end well.
     """
     before = cpu_seconds(pid)
     sampler = PeakSampler(pid)
     try:
         client = run_measured(enqueue, environment, folder, folder / "log")
-        job = _await_end(queue)
+        job = _await_end(queue, number)
         spent = cpu_seconds(pid) - before
     finally:
         peak = sampler.stop()
@@ -87,11 +89,11 @@ def measure_job(pid: int, enqueue: list[str], queue: str, environment: Mapping[s
     return Usage(job.finished - job.created, spent + client.cpu, peak)
 
 
-def _await_end(queue: str) -> Job:
+def _await_end(queue: str, number: int) -> Job:
     store = open_store(queue, read_only=True)
     try:
         deadline = time.monotonic() + LONGEST_RUN
-        while (job := store.job(1)).state not in FINAL:
+        while (job := store.job(number)).state not in FINAL:
             if time.monotonic() > deadline:
                 raise RunFailed(f"the job is still {job.state}")
             time.sleep(LOOK_SECONDS)

@@ -48,8 +48,8 @@ def figure(value: float | None, digits: int = 2) -> str:
 
 
 def object_ms(row: Row, usage: Usage) -> float | None:
-    """CPU milliseconds for one small object; large ones and listings are not counted so."""
-    small = 0 < row.scenario.size < SMALL and row.scenario.kind is not Kind.NO_OP
+    """CPU milliseconds for one small object; large ones, listings and a start are not counted so."""
+    small = row.scenario.size < SMALL and row.scenario.kind not in (Kind.NO_OP, Kind.START)
     return usage.cpu / row.scenario.count * 1000 if small else None
 
 
@@ -96,11 +96,12 @@ def page(rows: Sequence[Row], facts: Mapping[str, str], runs: int) -> str:
         "Written by `make bench`. Programs run by turns against an S3 endpoint on the same machine that keeps nothing"
         " (benchmarks/nulls3), so the figures are what the client costs, and the endpoint takes its share of the same"
         f" cores. Each figure is the median of {runs}; CPU is user and system time, peak RSS the most that all of a"
-        " program's processes held. Headrace is a running `headraced serve` with a fresh state directory that is given"
-        " one job: wall is from enqueued to done, CPU is the daemon's and that of the command that enqueues; with the"
-        " durable queue, CRC64NVME of every byte and fsync of every file, where the others sync no file. What starting"
-        " and stopping the daemon costs stands in a row of its own. s5cmd knows one endpoint a run and cannot relay;"
-        " juicefs has no server-side copy.",
+        " program's processes held. Headrace is a running `headraced serve` that has done one job before, of one object"
+        " (of 64 MiB at most) in the same direction, and is given the job that is measured: wall is from enqueued to"
+        " done, CPU is the daemon's and that of the command that enqueues; with the durable queue, CRC64NVME of every"
+        " byte and fsync of every file, where the others sync no file. What a daemon pays once, its start, its first"
+        " job and its stop, stands in rows of its own. s5cmd knows one endpoint a run and cannot relay; juicefs has no"
+        " server-side copy.",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "## Targets",
         "\n".join(targets(rows)),

@@ -41,6 +41,7 @@ WHOLE = 16 << 20
 """The longest upload, in bytes, that is handed over at once; cancelled, it may still be sent to its end."""
 PIECE = 4 << 20
 """Bytes of a longer upload handed over at once."""
+_SPARSE = 1 << 17  # bytes of a chunk below which the next ones are gathered
 _READ_AHEAD = 1 << 18  # measured: a stream holds 4 MiB with this, 8 MiB with four times as much, at more CPU
 _IDLE_SECONDS = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
 
@@ -197,28 +198,43 @@ class _Whole(_Answer):
 class _Open(_Answer):
     """An answer whose body is still coming."""
 
-    __slots__ = ()
+    __slots__ = ("_rest", "_sparse")
+
+    def __init__(self, response: LibraryResponse) -> None:
+        super().__init__(response)
+        self._rest: memoryview | None = None  # of a chunk that did not fit into a buffer
+        self._sparse = False
 
     async def read(self) -> Buffer:
         pieces = [bytes(piece) async for piece in self.chunks(_READ_AHEAD)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self, size: int) -> AsyncIterator[Buffer]:
+        while self._rest:  # into() was called before
+            chunk = memoryview(bytearray(size))
+            yield chunk[: await self.into(chunk)]
         reader = self._response.body_reader
         while (piece := await _read(reader.read(size))) is not None:
             yield piece
 
     async def into(self, buffer: memoryview, seen: Seen = unseen) -> int:
-        reader, filled = self._response.body_reader, 0
-        while filled < len(buffer):
-            piece = await _read(reader.read(min(_READ_AHEAD, len(buffer) - filled)))
-            if piece is None:
-                break
-            place = buffer[filled : filled + len(piece)]
-            place[:] = memoryview(piece)
+        filled = 0
+        while filled < len(buffer) and (piece := self._rest or await self._arrived()):
+            count = min(len(piece), len(buffer) - filled)
+            place = buffer[filled : filled + count]
+            place[:] = piece[:count]
             seen(place)
-            filled += len(piece)
+            filled += count
+            self._rest = piece[count:]
         return filled
+
+    async def _arrived(self) -> memoryview | None:
+        """What lies there, without the copy that gathering it takes. Where that is little, the next is gathered: a
+        piece costs some 40 µs, however small."""
+        reader = self._response.body_reader
+        piece = await _read(reader.read(_READ_AHEAD) if self._sparse else reader.read_chunk())
+        self._sparse = piece is not None and len(piece) < _SPARSE
+        return None if piece is None else memoryview(piece)
 
 
 async def _read(piece: Awaitable[Bytes | None]) -> Bytes | None:
