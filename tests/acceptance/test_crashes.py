@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import re
 import signal
 from collections.abc import Iterator
@@ -166,7 +167,7 @@ def test_a_download_goes_on_with_what_is_on_the_disk(
         lake = RemoteTable.of(seaweed, [proxy.url])
         with site_of(tmp_path, {"lake": lake}, LARGE_SETTINGS) as site:
             job_id = site.enqueue(f"lake://{large_bucket}/", target)
-            done = crash_in_the_middle(site, job_id, 1)
+            done = crash_in_the_middle(site, job_id, 30)
             assert 30 <= len(done) < PARTS
             assert len(temporary_files(target)) == 1
             proxy.proxy.requests.clear()
@@ -177,6 +178,27 @@ def test_a_download_goes_on_with_what_is_on_the_disk(
             assert missing <= len(fetched) <= missing + job.counters.retries
     assert sha256_of_file(target / "large.bin") == large.sha256
     assert temporary_files(target) == []
+
+
+@ONE_PROCESS
+def test_a_slow_download_is_recorded_every_few_seconds(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """Long before a whole group of parts has arrived."""
+    bucket = fresh_bucket(seaweed)
+    body = random.Random(7).randbytes(60 * MIB)
+    with closing(seaweed.client()) as client:
+        client.put_object(Bucket=bucket, Key="large.bin", Body=body)
+    target = tmp_path / "target"
+    slow = [*LARGE_SETTINGS, 'bandwidth = "5MiB/s"']
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, slow) as site:
+        job_id = site.enqueue(f"lake://{bucket}/", target)
+        daemon = site.serve()
+        site.until_parts(job_id, "large.bin", 1)
+        daemon.kill()
+        assert 1 <= len(recorded_parts(site, job_id)) < 12
+        site.configure(LARGE_SETTINGS)
+        site.serve()
+        site.finish(job_id)
+    assert (target / "large.bin").read_bytes() == body
 
 
 # -- an upload that is gone meanwhile -----------------------------------------------------------------------------

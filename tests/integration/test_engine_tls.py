@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -61,14 +62,68 @@ async def test_another_name(make_engine: Callable[[EngineOptions], Engine], auth
         assert await codes(make_engine(trusting(authority.cert_pem.bytes())), server.url + "/") == {"tls"}
 
 
-async def test_tls_to_a_server_without(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:
-    async def script(connection: Connection) -> None:
-        await connection.reader.read(1)
-        await connection.answer(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+async def without_tls(connection: Connection) -> None:
+    await connection.reader.read(1)
+    await connection.answer(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
 
-    async with serving(script) as server:
+
+async def test_tls_to_a_server_without(make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA) -> None:
+    async with serving(without_tls) as server:
         url = server.url.replace("http:", "https:")
         assert await codes(make_engine(trusting(authority.cert_pem.bytes())), url + "/") == {"tls"}
+
+
+async def message(engine: Engine, url: str) -> str:
+    with pytest.raises(TransportError) as caught:
+        await engine.small("GET", url, {})
+    await engine.close()
+    return caught.value.message
+
+
+async def test_why_there_is_no_tls_is_said_in_words(authority: trustme.CA) -> None:
+    """By the engine that has the last word where a ca_file is given."""
+
+    def exact(pem: bytes) -> Engine:
+        return AiohttpEngine(trusting(pem))
+
+    ours, other = authority.cert_pem.bytes(), trustme.CA().cert_pem.bytes()
+    async with serving(answering(EMPTY), tls_of(authority, "other.example")) as server:
+        assert "is not valid for '127.0.0.1'" in await message(exact(ours), server.url + "/")
+    async with serving(answering(EMPTY), tls_of(authority, "127.0.0.1")) as server:
+        assert (await message(exact(other), server.url + "/")).startswith("its certificate is not trusted: ")
+    async with serving(without_tls) as server:
+        url = server.url.replace("http:", "https:")
+        assert "is it http:// in place of https://?" in await message(exact(ours), url + "/")
+
+
+async def test_a_connection_that_is_cut_without_a_word(
+    make_engine: Callable[[EngineOptions], Engine], authority: trustme.CA
+) -> None:
+    """Without TLS's own farewell, that is: it is an answer cut short, as it is without TLS."""
+    body = OK + b"content-length: 3000000\r\n\r\n" + bytes(3_000_000)
+    async with serving(answering(body), tls_of(authority, "127.0.0.1")) as server:
+        port = urlsplit(server.url).port
+
+        async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+
+            async def forward() -> None:
+                while data := await reader.read(1 << 16):
+                    back.write(data)
+
+            forwarding = asyncio.create_task(forward())
+            try:
+                for _ in range(20):
+                    writer.write(await there.read(1 << 16))
+                    await writer.drain()
+            finally:
+                forwarding.cancel()
+                writer.close()
+                back.close()
+
+        async with await asyncio.start_server(cut, "127.0.0.1", 0) as proxy:
+            url = f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/"
+            assert await codes(make_engine(trusting(authority.cert_pem.bytes())), url) == {"truncated"}
 
 
 def test_a_ca_file_without_a_certificate_is_refused(engine_kind: str) -> None:

@@ -43,7 +43,10 @@ _UNREACHABLE: Final = {
     "dns": ("the host name cannot be resolved", "Correct endpoint_urls, or the host's DNS."),
     "connect_timeout": ("no connection within 5 s", "Check route and firewall: packets seem to be dropped."),
     "timeout": ("it took the connection and did not answer", "Look at the service itself."),
-    "tls": ("the TLS handshake failed", "Set ca_file of the remote to the certificate of the device or its authority."),
+    "tls": (
+        "the TLS handshake failed",
+        "Set ca_file of the remote to the certificate of the device, or to that of its authority if the name fits.",
+    ),
     "bad_response": ("what answers is no HTTP", "Is it https:// in place of http://, or another port?"),
 }
 _ADDRESSES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")

@@ -57,7 +57,8 @@ def connect(
         fast = LoopEngine(options, PyreqwestEngine(options))
         engines = Engines(fast, lambda: _aiohttp(options), pinned=options.ca_pem is not None)
     except ValueError as error:
-        raise UsageError(f"ca_file of remote {name}", str(error), "It needs certificates in PEM format.") from error
+        why = str(error).replace("ca_pem", str(config.ca_file))
+        raise UsageError(f"ca_file of remote {name}", why, "It needs certificates in PEM format.") from error
 
     def make_endpoints(urls: Sequence[str]) -> Endpoints:
         return Endpoints(name, urls, config.max_requests, facts, clocks.random)

@@ -20,7 +20,7 @@ from yarl import URL
 from headrace_daemon.s3.engine import Arriving, Body, Buffer, EngineOptions, Seen, Whole, unseen
 from headrace_daemon.s3.engine_body import Pieces, Source, announced, answer_seconds, content_length
 from headrace_daemon.s3.errors import Rejected, S3Error, TransportError
-from headrace_daemon.s3.pinning import authority_context, certificates_of, pinning_context
+from headrace_daemon.s3.pinning import authority_context, certificates_of, pinning_context, tls_reason
 
 T = TypeVar("T")
 
@@ -98,17 +98,27 @@ class AiohttpEngine:
             except TransportError as error:
                 if error.code != "tls":
                     raise
+                return await self._send_pinned(origin, method, url, headers, body, error)
         return await self._send_pinned(origin, method, url, headers, body)
 
     async def _send_pinned(
-        self, origin: tuple[str, int], method: str, url: URL, headers: Mapping[str, str], body: Body
+        self,
+        origin: tuple[str, int],
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: Body,
+        refused: TransportError | None = None,
     ) -> aiohttp.ClientResponse:
+        """refused: why the ordinary check failed, which says more than that no certificate is the very one."""
         assert self._pinned_context is not None
         try:
             response = await self._send_trusting(method, url, headers, body, self._pinned_context)
         except TransportError as error:
             if error.code == "tls":
                 self._pinned.discard(origin)  # the device has another certificate now: begin with the ordinary check
+                if refused is not None:
+                    raise refused from error
             raise
         self._pinned.add(origin)
         return response
@@ -289,6 +299,9 @@ def _message(error: Exception) -> str:
     """What the library says, where that does not hold the URL: a query may carry a signature."""
     if isinstance(error, aiohttp.ClientResponseError):
         return error.message
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    if isinstance(inner, ssl.SSLError):
+        return tls_reason(inner)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "no connection in time"
     if isinstance(error, aiohttp.ClientOSError) and not isinstance(error, aiohttp.ClientConnectorError):

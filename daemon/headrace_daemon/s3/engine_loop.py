@@ -20,7 +20,7 @@ from headrace_daemon.s3.engine_body import announced
 from headrace_daemon.s3.errors import TransportError
 from headrace_daemon.s3.http_connection import HttpConnection
 from headrace_daemon.s3.http_request import Origin, origin_of, request_head, split_url
-from headrace_daemon.s3.pinning import certificates_of
+from headrace_daemon.s3.pinning import certificates_of, tls_reason
 
 T = TypeVar("T")
 
@@ -216,5 +216,5 @@ def _translated(error: OSError | UnicodeError, *, tls: bool) -> TransportError:
     if isinstance(error, socket.gaierror | UnicodeError):
         return TransportError("dns", "no such host")
     if isinstance(error, ssl.SSLError) or (tls and isinstance(error, ConnectionResetError | ConnectionAbortedError)):
-        return TransportError("tls", getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error))
+        return TransportError("tls", tls_reason(error) if isinstance(error, ssl.SSLError) else str(error))
     return TransportError("connect_failed", os.strerror(error.errno) if error.errno else "no connection")

@@ -296,6 +296,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (library.ClientClosedError, "closed"),
 )
 _CONNECTING = "client error (Connect)"
+_IN_BODY = "error reading a body from connection"
+_NO_CLOSE_NOTIFY = "peer closed connection without sending TLS close_notify"
 
 
 def _translated(error: Exception, upload: Pieces | Source | None) -> Exception:
@@ -308,6 +310,8 @@ def _translated(error: Exception, upload: Pieces | Source | None) -> Exception:
         return Rejected("bad_request", str(error)) if isinstance(error, ValueError) else error
     causes = [cause["message"] for cause in error.details["causes"] or ()]
     message = causes[-1] if causes else ""
+    if message.startswith(_NO_CLOSE_NOTIFY):
+        message = "the connection was cut"
     if isinstance(error, library.BuilderError):
         return Rejected("bad_request", message)
     return TransportError(_code(error, causes), message)
@@ -318,6 +322,8 @@ def _code(error: Exception, causes: list[str]) -> str:
         return _connecting_code(error, causes)
     if causes and causes[-1] == "end of file before message length reached":
         return "truncated"
+    if causes and causes[-1].startswith(_NO_CLOSE_NOTIFY):
+        return "truncated" if _IN_BODY in causes else "reset"
     return next((code for kind, code in _CODES if isinstance(error, kind)), "bad_response")
 
 

@@ -37,6 +37,17 @@ def pinning_context(certificates: Sequence[str]) -> ssl.SSLContext:
     return context
 
 
+def tls_reason(error: ssl.SSLError) -> str:
+    """Why there is no TLS connection, for people."""
+    reason = getattr(error, "reason", None)  # OpenSSL's own errors have one
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return "what answers there speaks no TLS: is it http:// in place of https://?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = getattr(error, "verify_message", "") or "it is none of those in ca_file"
+        return f"its certificate is not trusted: {why}"
+    return reason or str(error)
+
+
 class _PinningObject(ssl.SSLObject):
     """One TLS connection that ends in its handshake unless the peer's certificate is pinned."""
 
@@ -44,7 +55,7 @@ class _PinningObject(ssl.SSLObject):
         super().do_handshake()
         context = self.context
         if not isinstance(context, _PinningContext) or self.getpeercert(binary_form=True) not in context.pinned:
-            raise ssl.SSLCertVerificationError("the peer's certificate is not one of ca_pem")
+            raise ssl.SSLCertVerificationError("none of those in ca_file")
 
 
 class _PinningContext(ssl.SSLContext):

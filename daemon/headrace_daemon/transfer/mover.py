@@ -19,7 +19,7 @@ from headrace_daemon.s3.errors import (
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.judge import Again, Vanished, judge, told
 from headrace_daemon.transfer.tally import Tally
-from headrace_queue.jobs import Item, Lease
+from headrace_queue.jobs import Item, JobSpec, Lease
 
 T = TypeVar("T")
 
@@ -90,6 +90,10 @@ class Mover(Protocol):
         ...
 
 
+def _remotes_of(spec: JobSpec) -> str:
+    return ",".join(end.partition("://")[0] for end in (spec.source, spec.destination) if "://" in end)
+
+
 async def attempt(
     once: Callable[[], Awaitable[Outcome]], work: Work, key: str, tally: Tally, whole: int = 0
 ) -> Outcome:
@@ -103,7 +107,7 @@ async def attempt(
         except Exception as error:  # noqa: BLE001 - judge raises again what is not the object's
             verdict = judge(error)  # raises what is more than this object's
             if isinstance(error, IntegrityError | BadDigest):
-                work.facts.integrity_failure(work.job.id, error.code, key)
+                work.facts.integrity_failure(work.job.id, _remotes_of(work.job.spec), key)
             if isinstance(verdict, Vanished):
                 return Outcome("vanished", message=str(error))
             if isinstance(verdict, Again) and number < work.config.attempts:

@@ -29,6 +29,9 @@ WRITE = 4 * 2**20
 SYNC_BYTES = 256 * 2**20
 """How much may have to be fetched again after a crash: parts are synced and recorded once so much is written."""
 
+SYNC_SECONDS = 5.0
+"""The same in time, for a slow network: what took so long is recorded with the next part that is written."""
+
 READ_AHEAD = 5 * 2**20
 """What the engine was measured to hold of one part under way, beside the block that is being filled or written."""
 
@@ -77,6 +80,7 @@ class _Receiver:
         self.stripe = stripe
         self.endpoints: set[str] = set()
         self._unsynced: list[PartRecord] = []
+        self._synced = asyncio.get_running_loop().time()
         self._syncing = asyncio.Lock()
         self._file: LargeFile | None = None
         self._turn = asyncio.Semaphore(1)
@@ -184,7 +188,8 @@ class _Receiver:
                 version=self.source.version_of(self.item),
             )
         self._unsynced.append(PartRecord(number, end - start, "", crc))
-        if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
+        waited = asyncio.get_running_loop().time() - self._synced
+        if waited >= SYNC_SECONDS or sum(part.size for part in self._unsynced) >= SYNC_BYTES:
             await self._sync(ledger, file)
 
     async def _fill_and_write(self, body: RangeBody, block: memoryview, file: LargeFile, offset: int) -> str:
@@ -199,6 +204,7 @@ class _Receiver:
     async def _sync(self, ledger: Ledger, file: LargeFile) -> None:
         async with self._syncing:
             parts, self._unsynced = self._unsynced, []
+            self._synced = asyncio.get_running_loop().time()
             if parts:
                 if self.work.config.fsync != "off":
                     await self.work.threads.run(file.sync)
