@@ -200,9 +200,11 @@ def test_the_end_of_a_job_comes_before_a_pause_and_that_before_the_rest() -> Non
 class Integrity(Facts):
     def __init__(self) -> None:
         self.keys: list[str] = []
+        self.remotes: list[str] = []
 
     def integrity_failure(self, job: int, remote: str, key: str) -> None:
         self.keys.append(key)
+        self.remotes.append(remote)
 
 
 @pytest.fixture
@@ -246,7 +248,7 @@ async def test_an_object_that_failed_once_is_tried_anew(work: Work) -> None:
     outcome = await attempt(once, work, "key", tally)
     assert (outcome.state, outcome.attempts, len(tried)) == ("transferred", 2 + 3, 2)
     assert isinstance(work.facts, Integrity)
-    assert work.facts.keys == ["key"]
+    assert (work.facts.keys, work.facts.remotes) == (["key"], ["s3"])
 
 
 async def test_an_object_fails_after_its_last_attempt_with_a_stable_word(work: Work) -> None:
