@@ -322,5 +322,6 @@ def test_a_ca_file_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         connect("snow", config, Facts())
     path.write_text("hello")
-    with pytest.raises(UsageError, match="PEM"):
+    with pytest.raises(UsageError, match="PEM") as caught:
         connect("snow", config, Facts())
+    assert f"{path} holds no certificate" in str(caught.value)
