@@ -1,7 +1,9 @@
 """Steps that many share: everybody gets what is theirs, whatever becomes of the others."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -98,8 +100,21 @@ async def test_a_step_that_cannot_begin_leaves_nobody_waiting() -> None:
     def closed(values: list[int]) -> "asyncio.Future[Sequence[int]]":
         raise RuntimeError("the file threads are closed")
 
+    gathered = Gathered(closed, 1, 4)
+    for result in await asyncio.gather(*(gathered.do([one]) for one in range(6)), return_exceptions=True):
+        assert isinstance(result, RuntimeError)
+
+
+async def test_an_error_that_was_told_is_not_told_again_when_memory_is_cleared() -> None:
+    def closed(values: list[int]) -> "asyncio.Future[Sequence[int]]":
+        raise RuntimeError("the file threads are closed")
+
+    untold: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: untold.append(context))
     with pytest.raises(RuntimeError, match="closed"):
         await Gathered(closed, 1, 4).do([1])
+    gc.collect()
+    assert untold == []
 
 
 @given(st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=30), st.integers(1, 3), st.integers(1, 8))

@@ -50,9 +50,9 @@ class Gathered(Generic[A, R]):
         while len(self._steps) < self._at_once and (group := self._next_group()):
             try:
                 step = self._run([value for brought in group for value in brought.values])
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001  # goes to those whose values these are, who all wait for it
                 _fail(group, error)
-                raise
+                continue
             self._steps.add(step)
             step.add_done_callback(partial(self._ended, group))
 
