@@ -15,6 +15,7 @@ import pytest
 from headrace_daemon.demo.servers import Keys, SeaweedFS
 from headrace_queue.jobs import Job
 from tests.support.buckets import fresh_bucket
+from tests.support.faults import Fault, Kind
 from tests.support.proxy_thread import ProxyThread
 from tests.support.site import RemoteTable, Site, ends_of, site_of, until
 from tests.support.snow import FakeSnow
@@ -181,23 +182,25 @@ def test_a_download_goes_on_with_what_is_on_the_disk(
 
 
 @ONE_PROCESS
-def test_a_slow_download_is_recorded_every_few_seconds(tmp_path: Path, seaweed: SeaweedFS) -> None:
+def test_a_part_that_is_here_is_recorded_while_the_next_does_not_come(tmp_path: Path, seaweed: SeaweedFS) -> None:
     """Long before a whole group of parts has arrived."""
     bucket = fresh_bucket(seaweed)
     body = random.Random(7).randbytes(60 * MIB)
     with closing(seaweed.client()) as client:
         client.put_object(Bucket=bucket, Key="large.bin", Body=body)
     target = tmp_path / "target"
-    slow = [*LARGE_SETTINGS, 'bandwidth = "5MiB/s"']
-    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, slow) as site:
-        job_id = site.enqueue(f"lake://{bucket}/", target)
-        daemon = site.serve()
-        site.until_parts(job_id, "large.bin", 1)
-        daemon.kill()
-        assert 1 <= len(recorded_parts(site, job_id)) < 12
-        site.configure(LARGE_SETTINGS)
-        site.serve()
-        site.finish(job_id)
+    with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
+        ranges = f"GET /{bucket}/large.bin"
+        proxy.add(Fault(Kind.DELAY, match=ranges, times=2), Fault(Kind.STALL, match=ranges, times=100))
+        with site_of(tmp_path, {"lake": RemoteTable.of(seaweed, [proxy.url])}, LARGE_SETTINGS) as site:
+            job_id = site.enqueue(f"lake://{bucket}/", target)
+            daemon = site.serve()
+            site.until_parts(job_id, "large.bin", 2)
+            daemon.kill()
+            assert len(recorded_parts(site, job_id)) == 2
+            proxy.clear()
+            site.serve()
+            site.finish(job_id)
     assert (target / "large.bin").read_bytes() == body
 
 

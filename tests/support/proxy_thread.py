@@ -31,6 +31,9 @@ class ProxyThread:
     def add(self, *faults: Fault) -> None:
         self._loop.call_soon_threadsafe(self.proxy.add, *faults)
 
+    def clear(self) -> None:
+        self._loop.call_soon_threadsafe(self.proxy.clear)
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 

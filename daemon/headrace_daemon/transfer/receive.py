@@ -5,7 +5,8 @@ goes on with exactly what is on the disk.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending
@@ -16,6 +17,7 @@ from headrace_daemon.s3.errors import IntegrityError, S3Error
 from headrace_daemon.s3.reading import RangeBody
 from headrace_daemon.s3.types import ObjectInfo
 from headrace_daemon.transfer.ends import BucketEnd, Work
+from headrace_daemon.transfer.judge import first_cause
 from headrace_daemon.transfer.lanes import in_lanes
 from headrace_daemon.transfer.ledger import Ledger, open_ledger
 from headrace_daemon.transfer.parts import choose_range_size
@@ -30,7 +32,7 @@ SYNC_BYTES = 256 * 2**20
 """How much may have to be fetched again after a crash: parts are synced and recorded once so much is written."""
 
 SYNC_SECONDS = 5.0
-"""The same in time, for a slow network: what took so long is recorded with the next part that is written."""
+"""The same in time, for a slow network: so often what was written since is synced and recorded."""
 
 READ_AHEAD = 5 * 2**20
 """What the engine was measured to hold of one part under way, beside the block that is being filled or written."""
@@ -80,7 +82,6 @@ class _Receiver:
         self.stripe = stripe
         self.endpoints: set[str] = set()
         self._unsynced: list[PartRecord] = []
-        self._synced = asyncio.get_running_loop().time()
         self._syncing = asyncio.Lock()
         self._file: LargeFile | None = None
         self._turn = asyncio.Semaphore(1)
@@ -98,7 +99,7 @@ class _Receiver:
             affordable = max(1, self.work.memory.limit // (WRITE + READ_AHEAD))
             missing = ledger.missing()
             lanes = max(1, min(len(missing), affordable, LANES))
-            await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
+            await self._receive(missing, lanes, ledger, file)
             await self._sync(ledger, file)
             crc = ledger.crc64nvme()
             proof = await self._prove(crc, file)
@@ -166,6 +167,26 @@ class _Receiver:
 
         return await open_ledger(self.work.queue, self.lease, plan, usable, begin, discard)
 
+    async def _receive(self, missing: Sequence[int], lanes: int, ledger: Ledger, file: LargeFile) -> None:
+        """All that is missing, recorded every few seconds: a part that is here must not wait for the next to come."""
+        over = asyncio.Event()
+
+        async def record() -> None:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(SYNC_SECONDS):
+                        await over.wait()
+                        return
+                await self._sync(ledger, file)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(record())
+                await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
+                over.set()  # not cancelled: what it is about to record would be lost
+        except BaseExceptionGroup as failures:
+            raise first_cause(failures) from failures
+
     async def _part(self, ledger: Ledger, file: LargeFile, number: int) -> None:
         start, end = ledger.range_of(number)
         await self.work.pace(end - start)
@@ -188,8 +209,7 @@ class _Receiver:
                 version=self.source.version_of(self.item),
             )
         self._unsynced.append(PartRecord(number, end - start, "", crc))
-        waited = asyncio.get_running_loop().time() - self._synced
-        if waited >= SYNC_SECONDS or sum(part.size for part in self._unsynced) >= SYNC_BYTES:
+        if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
             await self._sync(ledger, file)
 
     async def _fill_and_write(self, body: RangeBody, block: memoryview, file: LargeFile, offset: int) -> str:
@@ -203,12 +223,13 @@ class _Receiver:
 
     async def _sync(self, ledger: Ledger, file: LargeFile) -> None:
         async with self._syncing:
-            parts, self._unsynced = self._unsynced, []
-            self._synced = asyncio.get_running_loop().time()
-            if parts:
-                if self.work.config.fsync != "off":
-                    await self.work.threads.run(file.sync)
-                await ledger.add(parts)
+            parts = list(self._unsynced)  # what is finished while these are synced is for the next time
+            if not parts:
+                return
+            if self.work.config.fsync != "off":
+                await self.work.threads.run(file.sync)
+            del self._unsynced[: len(parts)]
+            await ledger.add(parts)
 
     async def _prove(self, crc: str, file: LargeFile) -> str:
         """By the source's CRC64NVME. Where it stores none, by the MD5 that the ETag of a single PUT is.
