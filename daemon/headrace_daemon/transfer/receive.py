@@ -82,7 +82,7 @@ class _Receiver:
         self.stripe = stripe
         self.endpoints: set[str] = set()
         self._unsynced: list[PartRecord] = []
-        self._syncing = asyncio.Lock()
+        self._due = asyncio.Event()  # enough is there to be recorded
         self._file: LargeFile | None = None
         self._turn = asyncio.Semaphore(1)
 
@@ -100,7 +100,7 @@ class _Receiver:
             missing = ledger.missing()
             lanes = max(1, min(len(missing), affordable, LANES))
             await self._receive(missing, lanes, ledger, file)
-            await self._sync(ledger, file)
+            await self._sync(ledger, file)  # what was finished while the last were synced
             crc = ledger.crc64nvme()
             proof = await self._prove(crc, file)
             mtime_ns, posix = attributes
@@ -169,21 +169,22 @@ class _Receiver:
 
     async def _receive(self, missing: Sequence[int], lanes: int, ledger: Ledger, file: LargeFile) -> None:
         """All that is missing, recorded every few seconds: a part that is here must not wait for the next to come."""
-        over = asyncio.Event()
+        over = False
 
         async def record() -> None:
-            while True:
+            while not over:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(SYNC_SECONDS):
-                        await over.wait()
-                        return
+                        await self._due.wait()
+                self._due.clear()
                 await self._sync(ledger, file)
 
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(record())
                 await in_lanes(missing, lanes, lambda number: self._part(ledger, file, number))
-                over.set()  # not cancelled: what it is about to record would be lost
+                over = True
+                self._due.set()  # not cancelled: what it is about to record would be lost
         except BaseExceptionGroup as failures:
             raise first_cause(failures) from failures
 
@@ -210,7 +211,7 @@ class _Receiver:
             )
         self._unsynced.append(PartRecord(number, end - start, "", crc))
         if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
-            await self._sync(ledger, file)
+            self._due.set()
 
     async def _fill_and_write(self, body: RangeBody, block: memoryview, file: LargeFile, offset: int) -> str:
         """The range's CRC64NVME as text. Block by block: few large writes from aligned memory cost the disk least."""
@@ -222,14 +223,14 @@ class _Receiver:
         return to_text(total.value)
 
     async def _sync(self, ledger: Ledger, file: LargeFile) -> None:
-        async with self._syncing:
-            parts = list(self._unsynced)  # what is finished while these are synced is for the next time
-            if not parts:
-                return
-            if self.work.config.fsync != "off":
-                await self.work.threads.run(file.sync)
-            del self._unsynced[: len(parts)]
-            await ledger.add(parts)
+        """By one task at a time."""
+        parts = list(self._unsynced)  # what is finished while these are synced is for the next time
+        if not parts:
+            return
+        if self.work.config.fsync != "off":
+            await self.work.threads.run(file.sync)
+        del self._unsynced[: len(parts)]
+        await ledger.add(parts)
 
     async def _prove(self, crc: str, file: LargeFile) -> str:
         """By the source's CRC64NVME. Where it stores none, by the MD5 that the ETag of a single PUT is.
