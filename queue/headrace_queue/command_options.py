@@ -37,6 +37,7 @@ TokenFile: TypeAlias = Annotated[
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON with stable fields.")]
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="JOB", parser=job_number, help="The number of a job.")]
+JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="JOB…", parser=job_number, help="Numbers of jobs.")]
 Source: TypeAlias = Annotated[str, typer.Argument(metavar="SRC", help="s3://bucket/prefix, NAME://… or a path.")]
 Destination: TypeAlias = Annotated[str, typer.Argument(metavar="DST", help="s3://bucket/prefix, NAME://… or a path.")]
 

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     from headrace_queue.over_http_jobs import RemoteJobs
 
 _FAILURES_SHOWN = 10
+
+Move: TypeAlias = Callable[[Any, int], Job]
+"""What is done to the job of a number; of a store or a daemon elsewhere."""
 
 Plain = Annotated[
     bool, typer.Option("--plain", help="Lines one below the other, nothing drawn over: for screen readers and logs.")
@@ -160,7 +163,7 @@ def watch(
 
 def wait(
     context: typer.Context,
-    job: Annotated[list[int], typer.Argument(metavar="JOB…", parser=job_number, help="Numbers of jobs.")],
+    job: given.JobIds,
     plain: Plain = False,
     config: given.ConfigFile = None,
     as_json: given.AsJson = False,
@@ -179,75 +182,67 @@ def wait(
 
 
 def pause(
-    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+    context: typer.Context, job: given.JobIds, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
-    """Start nothing more of a job; what is in flight finishes."""
-    reach = given.reach_of(context, config)
-    code = _change("pause", job, reach, as_json, lambda store: store.pause(job))
-    if not as_json:
-        with closing(reach.look()) as store:
-            in_flight = in_flight_text(job, store.situation(job), parts_of(store, [store.job(job)]).get(job, 0))
-        print(in_flight, end="\n" if in_flight else "")
-    return code
+    """Start nothing more of jobs; what is in flight finishes."""
+
+    def told(store: JobSource, row: Job) -> str:
+        in_flight = in_flight_text(row.id, store.situation(row.id), parts_of(store, [row]).get(row.id, 0))
+        return f"\n{in_flight}" if in_flight else ""
+
+    return _change(
+        "pause", job, given.reach_of(context, config), as_json, lambda store, number: store.pause(number), told
+    )
 
 
 def resume(
-    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+    context: typer.Context, job: given.JobIds, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
-    """Go on with a paused job."""
-    return _change("resume", job, given.reach_of(context, config), as_json, lambda store: store.resume(job))
+    """Go on with paused jobs."""
+    return _change("resume", job, given.reach_of(context, config), as_json, lambda store, number: store.resume(number))
 
 
 def cancel(
-    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+    context: typer.Context, job: given.JobIds, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
-    """End a job; objects that are there already stay."""
-    return _change("cancel", job, given.reach_of(context, config), as_json, lambda store: store.cancel(job))
+    """End jobs; objects that are there already stay."""
+    return _change("cancel", job, given.reach_of(context, config), as_json, lambda store, number: store.cancel(number))
 
 
 def retry(
-    context: typer.Context, job: given.JobId, config: given.ConfigFile = None, as_json: given.AsJson = False
+    context: typer.Context, job: given.JobIds, config: given.ConfigFile = None, as_json: given.AsJson = False
 ) -> int:
     """Try again, but only what failed or was never reached."""
-    left = 0
-
-    def again(store: JobSource) -> Job:
-        nonlocal left
-        row = retried(store)
-        left = row.counters.failed
-        return row
-
     reach = given.reach_of(context, config)
-    retried = _retry_here(context, job, config) if isinstance(reach, Here) else _retry_there(job)
-    code = _change("retry", job, reach, as_json, again)
-    if left and not as_json:
-        print(
-            f"{left:,} failures are of its listing: names that were not there or are no text, folders that could not be"
-            " read, objects that are too large. A retry lists nothing; to look again, enqueue the sync anew."
-        )
-    return code
+    retried = _retry_here(context, config) if isinstance(reach, Here) else _retry_there
+    return _change("retry", job, reach, as_json, retried, _left_alone)
 
 
-def _retry_here(context: typer.Context, job: int, config: Path | None) -> Callable[[Any], Job]:
+def _retry_there(jobs: "RemoteJobs", job_id: int) -> Job:
+    """The daemon looks for jobs that are in the way itself."""
+    return jobs.retry(job_id)
+
+
+def _left_alone(_store: JobSource, row: Job) -> str:
+    if not row.counters.failed:
+        return ""
+    return (
+        f"\n{row.counters.failed:,} failures are of its listing: names that were not there or are no text, folders that"
+        " could not be read, objects that are too large. A retry lists nothing; to look again, enqueue the sync anew."
+    )
+
+
+def _retry_here(context: typer.Context, config: Path | None) -> Move:
     # the models cost 80 ms to import, and of these commands only this one has to know which remotes are one service
     from headrace_queue.config import load_config
 
     services = Services(load_config(given.config_file(context, config)).remotes)
 
-    def again(store: Store) -> Job:
+    def again(store: Any, job_id: int) -> Job:
         with store.group():
-            row = store.retry(job)
+            row: Job = store.retry(job_id)
             refuse_collision(store, row, services)
         return row
-
-    return again
-
-
-def _retry_there(job: int) -> Callable[[Any], Job]:
-    """The daemon looks for jobs that are in the way itself."""
-
-    def again(jobs: "RemoteJobs") -> Job:
-        return jobs.retry(job)
 
     return again
 
@@ -330,17 +325,42 @@ def _lists(store: Store) -> Iterator[str]:
         before = page[-1].id
 
 
-def _change(event: str, job_id: int, reach: Reach, as_json: bool, act: Callable[[JobSource], Job]) -> int:
-    """One move of a job, and how it stands then; the exit code."""
-    try:
-        with closing(reach.change()) as store:
-            job = act(store)
-    except IllegalTransition as error:
-        raise UsageError(f"{event} {job_id}", str(error), f"`headrace status {job_id}` shows how it stands.") from None
-    if as_json:
-        print(to_text(job_json(job, time.time())))
-    else:
-        print(f"job {job.id}: {state_text(job)}")
+def _change(
+    event: str,
+    job_ids: Sequence[int],
+    reach: Reach,
+    as_json: bool,
+    move: Move,
+    more: Callable[[JobSource, Job], str] = lambda _store, _row: "",
+) -> int:
+    """One move of each job, and how it stands then. more: what else is to be said of it.
+
+    A job that does not exist is told before anything is moved; one that cannot be moved keeps no other from it.
+    """
+    moved: list[Job] = []
+    refusals: list[UsageError] = []
+    with closing(reach.change()) as store:
+        wanted = named_jobs(store, list(dict.fromkeys(job_ids)))()
+        for before in wanted:
+            try:
+                moved.append(move(store, before.id))
+            except IllegalTransition as error:
+                remedy = f"`headrace status {before.id}` shows how it stands."
+                refusals.append(UsageError(f"{event} {before.id}", str(error), remedy))
+            except UsageError as error:
+                refusals.append(error)
+            else:
+                if not as_json:
+                    print(f"job {before.id}: {state_text(moved[-1])}{more(store, moved[-1])}")
+    if as_json and moved:
+        rows = [job_json(job, time.time()) for job in moved]
+        print(to_text(rows[0] if len(wanted) == 1 else {"jobs": rows}))
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        why = f"{len(refusals)} of {len(wanted)} jobs are as they were"
+        details = tuple(f"{refusal.what}: {refusal.why}" for refusal in refusals)
+        raise UsageError(event, why, "`headrace status JOB` shows how each stands.", details)
     return 0
 
 

@@ -623,6 +623,25 @@ def test_jobs_are_steered(host: Host, hand: Hand) -> None:
     assert host.run("cancel", "1").stdout.startswith("job 1: cancel")
 
 
+def test_several_jobs_are_steered_at_once(host: Host) -> None:
+    for _ in range(4):
+        enqueued(host)
+    assert host.run("pause", "1", "3", "1").stdout == "job 1: paused\njob 3: paused\n"
+    assert [job["state"] for job in host.json("resume", "3", "1")["jobs"]] == ["queued", "queued"]
+    unknown = host.run("cancel", "1", "99", code=2)
+    assert (unknown.stdout, "job 99" in unknown.stderr) == ("", True)
+    assert host.json("status", "1")["state"] == "queued", "a typing error moves nothing"
+    host.run("cancel", "2")
+    some = host.run("cancel", "1", "2", "3", code=2)
+    assert some.stdout == "job 1: cancelled\njob 3: cancelled\n"
+    assert "why: a job that is cancelled cannot be cancelled" in some.stderr
+    none = host.run("cancel", "1", "2", "4", code=2)
+    assert none.stdout == "job 4: cancelled\n"
+    assert "why: 2 of 3 jobs are as they were" in none.stderr
+    assert "cancel 1: a job that is cancelled cannot be cancelled" in none.stderr
+    assert [job["state"] for job in host.json("retry", "1", "2")["jobs"]] == ["queued", "queued"]
+
+
 def test_a_report_is_printed_filtered_and_summed_up(host: Host) -> None:
     enqueued(host)
     assert host.run("report", "1").stdout == ""

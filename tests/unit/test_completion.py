@@ -122,7 +122,7 @@ def test_arguments_by_what_they_are() -> None:
         ("named", "datasets"),
     ]
     # an argument too many is nothing that could be completed
-    assert texts("resume", "12", "") == []
+    assert texts("status", "12", "") == []
 
 
 def test_presets_are_options_of_run() -> None:
