@@ -12,7 +12,7 @@ from headrace_daemon.doctor.identity import who_at_aws
 from headrace_daemon.s3.signing import Credentials
 from tests.support.buckets import fresh_bucket
 from tests.support.commands import call, complaint, remote_of
-from tests.support.site import Site, site_of
+from tests.support.site import RemoteTable, Site, site_of
 from tests.support.trees import fill_bucket, read_bucket
 
 pytestmark = pytest.mark.server
@@ -96,6 +96,20 @@ def test_other_services_are_tried_as_they_are(
         rows = doctor(site, f"other://{bucket}/p", "--write")
     assert rows[f"write other://{bucket}/p"]["detail"].endswith(found)
     assert read_bucket(server, bucket) == {}
+
+
+def test_http_to_a_door_that_wants_https_is_told_by_doctor_and_by_jobs(tmp_path: Path, seaweed_tls: SeaweedFS) -> None:
+    bucket = fresh_bucket(seaweed_tls)
+    url = seaweed_tls.endpoint_urls[0].replace("https:", "http:")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a").write_bytes(b"a")
+    with site_of(tmp_path / "site", {"weed": RemoteTable.of(seaweed_tls, [url])}) as site:
+        row = doctor(site, code=1)[f"endpoint {url} of weed"]
+        assert (row["status"], "TLS only" in row["detail"], "https://" in row["remedy"]) == ("fail", True, True)
+        for words in ((f"weed://{bucket}/", tmp_path / "out"), (tmp_path / "files", f"weed://{bucket}/")):
+            told = call(site, "headrace", "sync", *words, "--here", code=4).out
+            assert "what answers there speaks TLS only" in told
+            assert "do:  Write https:// in endpoint_urls of the remote" in told
 
 
 def test_what_is_wrong_is_told_with_a_remedy_and_exit_code_1(tmp_path: Path, seaweed: SeaweedFS) -> None:

@@ -38,6 +38,19 @@ def of(status: int, content: bytes = b"", *, head: bool = False, **headers: str)
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        b"Client sent an HTTP request to an HTTPS server.\n",  # Go
+        b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",  # nginx
+        b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",  # Apache
+    ],
+)
+def test_a_door_that_wants_tls_says_so_in_words_of_its_own(said: bytes) -> None:
+    assert (type(of(400, said)), of(400, said).code) == (Rejected, "wants_tls")
+    assert of(403, said).code == "403"
+
+
+@pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
         (503, "SlowDown", Throttled),

@@ -220,7 +220,7 @@ async def _warmed(remote: Remote, heard: _Heard) -> None:
         try:
             await remote.try_access()
         except S3Error as error:
-            if error.code in _UNKNOWN_KEY or not _is_answer(error, heard.status):
+            if error.code in _UNKNOWN_KEY or error.code == "wants_tls" or not _is_answer(error, heard.status):
                 raise
 
 
@@ -233,6 +233,8 @@ def _failed(name: str, error: S3Error, heard: _Heard) -> Check:
     if error.code in _UNKNOWN_KEY:
         remedy = "Correct the credentials of the remote; the endpoint itself answers."
         return Check(name, Status.FAIL, f"the credentials are not accepted ({error})", remedy)
+    if error.code == "wants_tls":
+        return Check(name, Status.FAIL, error.message, "Write https:// in endpoint_urls of the remote.")
     if heard.status >= 500:
         text = f"it answers with status {heard.status} ({error})"
         return Check(name, Status.FAIL, text, "Look at the service itself.")

@@ -36,6 +36,9 @@ _OF_LOCKS: Final = frozenset({"AccessDenied", "InvalidRequest", "MethodNotAllowe
 _says_locked: Final = re.compile(
     r"(protected|forbidden) by object.?lock|\bWORM\b|object is (under|locked)|legal hold|under retention", re.IGNORECASE
 ).search
+_wants_tls: Final = re.compile(
+    rb"HTTP request (was sent )?to (an )?HTTPS|plain HTTP to an SSL", re.IGNORECASE
+).search  # Go's servers and nginx; Apache
 
 BY_CODE: Final[dict[str, type[S3Error]]] = {
     # slow down
@@ -130,6 +133,8 @@ def classify(status: int, header: Callable[[str], str | None], body: Buffer, *, 
     error = parse_error(body) if len(body) else None
     code = error.code if error is not None and error.code else str(status)
     region = header("x-amz-bucket-region") or (error.region if error is not None else None)
+    if error is None and status == 400 and _wants_tls(bytes(body)):
+        return Rejected("wants_tls", "what answers there speaks TLS only, and was asked without", status)
     if error is None and region is not None and status in (301, 307, 400):
         kind: type[S3Error] = WrongRegion  # a HEAD has no other way to say it
     elif error is None and status == 503:

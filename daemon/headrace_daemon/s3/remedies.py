@@ -31,6 +31,7 @@ BY_CODE: Final[dict[str, str]] = {
     "TokenRefreshRequired": _RENEW,
     "RequestExpired": _CLOCK,
     "RequestTimeTooSkewed": _CLOCK,
+    "wants_tls": f"Write https:// in endpoint_urls of the remote, restart the daemon, {_AGAIN}.",
     "no_versions": "Leave out --as-of and --version-id, or use a service that keeps versions.",
     "AccountProblem": "Ask the provider of the account.",
     "AllAccessDisabled": "Ask the provider of the account.",
