@@ -138,6 +138,30 @@ def test_a_bad_network_costs_no_attempt(direction: str, tmp_path: Path, seaweed:
     assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
 
 
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_connections_that_break_for_everybody_are_nobodys_fault(
+    direction: str, tmp_path: Path, seaweed: SeaweedFS
+) -> None:
+    """More often than a request has attempts, while the endpoint answers every probe."""
+    files, back = write_tree(tmp_path / "files", {"d/a": b"a" * 5000}), tmp_path / "back"
+    bucket = fresh_bucket(seaweed)
+    fill_bucket(seaweed, bucket, {"d/a": b"a" * 5000} if direction == "download" else {})
+    resets = (
+        Fault(Kind.RESET, match=f"PUT /{bucket}/d", times=7, after=700, direction=Direction.UP),
+        Fault(Kind.RESET, match=f"GET /{bucket}/d", times=7, after=700),
+    )
+    with ProxyThread(seaweed.endpoint_urls[0]) as door:
+        door.add(*resets)
+        with site_of(tmp_path, {"lake": RemoteTable.of(seaweed, [door.url])}, ONE_ATTEMPT) as site:
+            words = (files, f"lake://{bucket}/") if direction == "upload" else (f"lake://{bucket}/", back)
+            job_id = site.enqueue(*words)
+            site.serve()
+            job = site.finish(job_id)
+            assert (job.counters.done, job.counters.failed) == (1, 0)
+        assert len(door.proxy.hits) == 7
+    assert (read_tree(back) if direction == "download" else read_bucket(seaweed, bucket)) == {"d/a": b"a" * 5000}
+
+
 def fault_below(fault: Fault, bucket: str) -> Fault:
     """Of objects, not of listings."""
     return replace(fault, match=f"{fault.match}{bucket}/d")

@@ -16,7 +16,7 @@ from headrace_daemon.s3.remote import Remote
 from headrace_daemon.s3.request import Clocks
 from headrace_queue.config import CredentialsConfig, RemoteConfig
 
-QUICK = Retry(random=random.random, base=0.001, cap=0.01)
+QUICK = Retry(random=random.random, base=0.001, cap=0.01, outage=0.0)
 """As the real policy, without its pauses."""
 
 

@@ -36,6 +36,16 @@ def test_what_may_work_next_time_is_sent_again_until_the_attempts_are_used_up(ki
     assert [again.delay if again else None for again in delays] == [0.05, 0.1, None]
 
 
+def test_while_connections_break_for_everybody_no_request_is_at_fault() -> None:
+    broken, tries = TransportError("reset", ""), Tries(started=0.0, answers=7)
+    for _ in range(9):
+        assert HALF.judge(broken, tries, HALF.outage - 0.1, 7) is not None
+    assert HALF.judge(broken, tries, HALF.outage, 7) is None
+    assert HALF.judge(broken, tries, 0.0, 8) is None, "others are answered"
+    faults = Tries(started=0.0, answers=7)
+    assert [HALF.judge(ServerFault("500", ""), faults, 0.0, 7) is None for _ in range(3)] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     "kind",
     [

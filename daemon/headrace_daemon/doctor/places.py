@@ -70,7 +70,7 @@ async def _place(config: Config, place: Location, *, write: bool) -> list[Check]
 
 
 def _quick() -> Retry:
-    return Retry(random.random, attempts=2, base=0.05, patience=0.0)
+    return Retry(random.random, attempts=2, base=0.05, patience=0.0, outage=0.0)
 
 
 def failed(name: str, error: S3Error) -> Check:

@@ -51,7 +51,7 @@ _UNREACHABLE: Final = {
 }
 _ADDRESSES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Of the AWS CLI and the SDKs (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html)."""
-_ONCE_MORE: Final = Retry(random.random, attempts=2, base=0.05, patience=0.0)
+_ONCE_MORE: Final = Retry(random.random, attempts=2, base=0.05, patience=0.0, outage=0.0)
 """Two attempts: a pinned certificate is judged by the second engine, which takes over after the first one refused."""
 
 

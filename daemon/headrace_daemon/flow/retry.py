@@ -22,9 +22,11 @@ from headrace_daemon.s3.errors import (
 
 @dataclass(slots=True)
 class Tries:
-    """What one request has been through. started: seconds of a steady clock, as `now` below."""
+    """What one request has been through. started: seconds of a steady clock, as `now` below. answers: of the remote to
+    other requests, when this one failed first."""
 
     started: float
+    answers: int = 0
     failed: int = 0
     throttled: int = 0
     outlasted: bool = False  # was given one more attempt after an outage of the whole remote
@@ -46,7 +48,8 @@ class Retry:
 
     attempts: how often a request may fail before its error is final. base, cap: seconds of the exponential bound.
     patience: seconds that throttling may go on; it uses up no attempt, but a caller that waits for ever holds a lease
-    for nothing. random: uniform in [0, 1).
+    for nothing. outage: the same where connections break and the remote answers nobody: then it is not this request
+    that is at fault. random: uniform in [0, 1).
     """
 
     random: Callable[[], float]
@@ -54,18 +57,21 @@ class Retry:
     base: float = 0.1
     cap: float = 20.0
     patience: float = 120.0
+    outage: float = 30.0
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after the `failures`-th failure, counted from 1."""
         return self.random() * min(self.cap, self.base * 2.0 ** min(failures - 1, 32))
 
-    def judge(self, error: S3Error, tries: Tries, now: float) -> Again | None:
-        """How to go on after `error`, None where it is final. Counts it in `tries`."""
+    def judge(self, error: S3Error, tries: Tries, now: float, answers: int = 0) -> Again | None:
+        """How to go on after `error`, None where it is final. Counts it in `tries`. answers: see Tries, by now."""
         if isinstance(error, Throttled):
             return self._after_throttling(error, tries, now)
         if isinstance(error, TransportError | ServerFault | BadDigest):
             tries.failed += 1
-            return Again(self.delay(tries.failed)) if tries.failed < self.attempts else None
+            silent = isinstance(error, TransportError) and answers == tries.answers
+            outage = silent and now - tries.started < self.outage
+            return Again(self.delay(tries.failed)) if outage or tries.failed < self.attempts else None
         if isinstance(error, CredentialsExpired | CredentialsRefused) and not tries.refreshed:
             tries.refreshed = True
             return Again(0.0, refresh=True)

@@ -82,7 +82,7 @@ class Endpoints:
     ) -> None:
         self.all = tuple(Endpoint(url, max_requests) for url in urls)
         self.down_since: float | None = None  # set while none is healthy
-        self.answered = False  # whether any of them ever answered
+        self.answers = 0  # of whatever kind, by any of them, but for those that probes got
         self.last_reason = ""
         self._remote = remote
         self._facts = facts
@@ -114,7 +114,7 @@ class Endpoints:
     def ended(self, endpoint: Endpoint, ending: Ending, reason: str, now: float) -> None:
         """A request that `take` let go is over. reason: what went wrong, for people."""
         endpoint.inflight -= 1
-        self.answered = self.answered or ending in (Ending.ANSWERED, Ending.THROTTLED, Ending.FAULT)
+        self.answers += ending in (Ending.ANSWERED, Ending.THROTTLED, Ending.FAULT)
         if ending is Ending.ANSWERED:
             endpoint.failures = endpoint.faults = 0
             endpoint.limiter.succeeded()

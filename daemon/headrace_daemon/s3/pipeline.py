@@ -126,8 +126,9 @@ class Pipeline:
             except S3Error as error:
                 self._failed(request, error, trace)
                 now = self._clocks.steady()
-                tries = tries or Tries(now)
-                await self._before_next(request, error, tries, trace, self._retry.judge(error, tries, now))
+                answers = place.pool.endpoints.answers
+                tries = tries or Tries(now, answers)
+                await self._before_next(request, error, tries, trace, self._retry.judge(error, tries, now, answers))
                 avoid, exactly = endpoint, trace.exactly
             except BaseException:  # cancelled, or the caller's own
                 self._ended(request, trace, Ending.UNKNOWN, "")

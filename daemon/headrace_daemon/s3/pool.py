@@ -118,7 +118,7 @@ class Pool:
         """When those who wait hear RemoteDown; None while an endpoint is healthy."""
         if self.endpoints.down_since is None:
             return None
-        patience = self._patience if self.endpoints.answered else min(self._patience, FIRST_PATIENCE)
+        patience = self._patience if self.endpoints.answers else min(self._patience, FIRST_PATIENCE)
         return self.endpoints.down_since + patience
 
     def _gave_up(self) -> bool:
