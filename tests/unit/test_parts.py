@@ -40,7 +40,7 @@ def test_the_wanted_size_is_taken_where_it_does(wanted: int, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("size", "ranges"),
-    [(1023 * MIB, 8 * MIB), (1024 * MIB, 16 * MIB), (1536 * MIB, 24 * MIB), (2048 * MIB, 32 * MIB), (TB, 96 * MIB)],
+    [(511 * MIB, 8 * MIB), (512 * MIB, 16 * MIB), (768 * MIB, 24 * MIB), (1024 * MIB, 32 * MIB), (TB, 96 * MIB)],
 )
 def test_large_objects_are_read_in_longer_ranges(size: int, ranges: int) -> None:
     assert choose_range_size(size, 8 * MIB, PROFILES["aws"]) == ranges
@@ -51,7 +51,7 @@ def test_ranges_are_no_shorter_than_parts_and_no_more(profile: Profile, wanted: 
     size = min(size, profile.max_object)
     part, ranges = choose_part_size(size, wanted, profile), choose_range_size(size, wanted, profile)
     assert part <= ranges <= max(part, 4 * wanted)
-    assert ranges == part or part_count(size, ranges) >= 64
+    assert ranges == part or part_count(size, ranges) >= 32
     assert part_count(size, ranges) <= profile.max_parts
 
 

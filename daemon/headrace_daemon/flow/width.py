@@ -79,6 +79,11 @@ class PartTurns(MovingTurns):
     def limit(self) -> int:
         return self._width.limit
 
+    @property
+    def few(self) -> bool:
+        """Whether as few as at first are enough, so that each may have more memory."""
+        return self.limit <= FIRST
+
     async def __aenter__(self) -> None:
         self._width.asked(self)
         await super().__aenter__()

@@ -4,7 +4,7 @@ from headrace_daemon.s3.profiles import Profile
 
 MIB = 2**20
 
-_LEAST_RANGES = 64
+_LEAST_RANGES = 32
 """Of an object whose ranges are longer than its parts would be: some for each of the connections that memory allows."""
 _LONGEST_RANGE = 4
 """In parts. A range that breaks off is read again from its start."""

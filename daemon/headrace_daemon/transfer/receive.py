@@ -34,7 +34,10 @@ SYNC_BYTES = 256 * 2**20
 SYNC_SECONDS = 5.0
 """The same in time, for a slow network: so often what was written since is synced and recorded."""
 
-READ_AHEAD = 5 * 2**20
+LARGE_WRITE = 2 * WRITE
+"""The same while few parts are under way at once: half as many steps, which together are 3 % of the time."""
+
+READ_AHEAD = 6 * 2**20
 """What the engine was measured to hold of one part under way, beside the block that is being filled or written."""
 
 LANES = 64
@@ -191,8 +194,9 @@ class _Receiver:
     async def _part(self, ledger: Ledger, file: LargeFile, number: int) -> None:
         start, end = ledger.range_of(number)
         await self.work.pace(end - start)
+        size = min(LARGE_WRITE if self.work.parts.few else WRITE, end - start)
 
-        async with self.work.parts, self.work.memory.buffer(min(WRITE, end - start), READ_AHEAD) as block:
+        async with self.work.parts, self.work.memory.buffer(size, READ_AHEAD) as block:
 
             async def write(body: RangeBody, endpoint: str) -> str:
                 crc = await self._fill_and_write(body, block, file, start)
