@@ -35,7 +35,7 @@ SYNC_SECONDS = 5.0
 """The same in time, for a slow network: so often what was written since is synced and recorded."""
 
 LARGE_WRITE = 2 * WRITE
-"""The same while few parts are under way at once: half as many steps off the loop, for memory that the others do not need."""
+"""The same while few parts are under way at once: half as many steps off the loop, in memory nobody else needs then."""
 
 READ_AHEAD = 6 * 2**20
 """What the engine was measured to hold of one part under way, beside the block that is being filled or written."""
