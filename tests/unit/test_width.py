@@ -70,9 +70,11 @@ async def test_an_idle_machine_is_filled() -> None:
     tasks = parts.begin(50)
     await parts.until(50)
     assert width.limit == 64
+    assert not parts.turns.few
     parts.end.set()
     await asyncio.gather(*tasks)
     assert width.limit == FIRST, "it is found anew"
+    assert parts.turns.few
 
 
 async def test_a_busy_one_is_not() -> None:

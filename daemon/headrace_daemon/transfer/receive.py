@@ -12,6 +12,7 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.files.landing import Landing, Pending
 from headrace_daemon.files.large import LargeFile
 from headrace_daemon.files.posix import Posix
+from headrace_daemon.flow.width import FIRST
 from headrace_daemon.s3.checksum import RunningSum, to_text
 from headrace_daemon.s3.errors import IntegrityError, S3Error
 from headrace_daemon.s3.reading import RangeBody
@@ -194,9 +195,8 @@ class _Receiver:
     async def _part(self, ledger: Ledger, file: LargeFile, number: int) -> None:
         start, end = ledger.range_of(number)
         await self.work.pace(end - start)
-        size = min(LARGE_WRITE if self.work.parts.few else WRITE, end - start)
 
-        async with self.work.parts, self.work.memory.buffer(size, READ_AHEAD) as block:
+        async with self.work.parts, self.work.memory.buffer(min(self._step(), end - start), READ_AHEAD) as block:
 
             async def write(body: RangeBody, endpoint: str) -> str:
                 crc = await self._fill_and_write(body, block, file, start)
@@ -216,6 +216,11 @@ class _Receiver:
         self._unsynced.append(PartRecord(number, end - start, "", crc))
         if sum(part.size for part in self._unsynced) >= SYNC_BYTES:
             self._due.set()
+
+    def _step(self) -> int:
+        """Bytes of a write: larger ones must not cost a part its turn."""
+        room_for_all = self.work.memory.limit >= FIRST * (LARGE_WRITE + READ_AHEAD)
+        return LARGE_WRITE if room_for_all and self.work.parts.few else WRITE
 
     async def _fill_and_write(self, body: RangeBody, block: memoryview, file: LargeFile, offset: int) -> str:
         """The range's CRC64NVME as text. Block by block: few large writes from aligned memory cost the disk least."""
