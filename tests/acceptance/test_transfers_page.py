@@ -2,10 +2,12 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from subprocess import PIPE
 from typing import NamedTuple
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from headrace_daemon.demo.process import PortClaim
 from headrace_queue.config import load_config
 from tests.support.buckets import fresh_bucket
+from tests.support.loaded import Ended
 from tests.support.outside import PART, SYSTEM, Outside
 from tests.support.require import require
 from tests.support.site import COMMAND_SECONDS
@@ -23,6 +26,8 @@ pytestmark = pytest.mark.server
 TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs" / "transfers.md"
 README = TOP / "README.md"
+EXAMPLE_SECONDS = 2 * COMMAND_SECONDS
+"""The public client looks for the end of a transfer after 1, 2, 4, … seconds: what takes 64 s is seen after 128."""
 NEEDS = ("curl", "wget", "split", "aws")
 
 
@@ -37,6 +42,27 @@ def examples(text: str) -> list[Example]:
     return [
         Example(words.split(), block) for words, block in re.findall(r"^```(.+)\n((?:.*\n)*?)```$", text, re.MULTILINE)
     ]
+
+
+def run_example(example: Example, environment: dict[str, str], folder: Path, outside: Outside) -> Ended:
+    """To its end; one that hangs says where, and what the daemon did meanwhile."""
+    command = [sys.executable, "-c"] if example.words[0] == "python" else ["/bin/sh", "-euc"]
+    with subprocess.Popen(
+        [*command, example.text],
+        env=environment | {"PYTHONFAULTHANDLER": "1"},
+        cwd=folder,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=EXAMPLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGABRT)
+            output, errors = process.communicate()
+            errors += f"\n{outside.site.run('headrace', 'ls')}\n{outside.daemon.log()[-20_000:]}"
+    return Ended(process.returncode, output, errors)
 
 
 def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
@@ -67,16 +93,8 @@ def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
     runnable = [example for example in examples(PAGE.read_text()) if "runnable" in example.words]
     assert len(runnable) >= 9
     for example in runnable:
-        command = [sys.executable, "-c"] if example.words[0] == "python" else ["/bin/sh", "-euc"]
-        ended = subprocess.run(
-            [*command, example.text],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-        )
-        assert ended.returncode == 0, f"{example.text}\n{ended.stdout}\n{ended.stderr}"
+        ended = run_example(example, environment, tmp_path, outside)
+        assert ended.code == 0, f"{example.text}\n{ended.output}\n{ended.errors}"
     copies = [
         "copy-python.bin",
         "copy-async.bin",

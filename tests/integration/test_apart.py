@@ -32,6 +32,7 @@ from headrace_daemon.files.posix import Posix
 from headrace_daemon.files.released import Hollow
 from headrace_daemon.files.root import Root
 from headrace_daemon.s3.checksum import crc64nvme, to_text
+from tests.support.descriptors import open_below
 
 MTIME = 1_700_000_000_123_456_789
 LIMIT = 1 << 20
@@ -87,12 +88,6 @@ async def eventually(look: Callable[[], T | None]) -> T:
 
 def files_below(folder: str | Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
-
-
-def descriptors(process: FileProcess, below: Path) -> int:
-    """How many descriptors the process has beneath this folder."""
-    folder = Path(f"/proc/{process.pid}/fd")
-    return sum(os.readlink(folder / name).startswith(str(below)) for name in os.listdir(folder))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -217,14 +212,14 @@ async def test_many_numbers_travel_in_several_requests(process: FileProcess, lan
 
 
 async def test_a_closed_tree_leaves_no_descriptor(process: FileProcess, landing: Landing, tmp_path: Path) -> None:
-    before = descriptors(process, tmp_path)
+    before = open_below(tmp_path, process.pid)
     tree = opened(process, landing.root, landing)
     step = tree.begin_write([Write("deep/a", b"1", None)], no_clobber=False)
     assert step is not None
     tree.close()  # while it is under way
     assert isinstance((await step)[0], Written)
     assert tree.begin_write([Write("b", b"1", None)], no_clobber=False) is None
-    assert await eventually(lambda: descriptors(process, tmp_path) == before)
+    assert await eventually(lambda: open_below(tmp_path, process.pid) == before)
 
 
 # -- where it is used -------------------------------------------------------------------------------------------------

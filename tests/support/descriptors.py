@@ -1,4 +1,4 @@
-"""What this process holds open. Counted for one place only: what other tests left behind is closed at any time."""
+"""What a process holds open. Counted for one place only: what other tests left behind is closed at any time."""
 
 import gc
 import os
@@ -9,16 +9,21 @@ from pathlib import Path
 import psutil
 
 
-def open_below(folder: Path | str) -> int:
-    """Descriptors of what lies in this folder, or is the folder itself, also where it has been removed since."""
+def open_below(folder: Path | str, process: int | None = None) -> int:
+    """Descriptors of what lies in this folder, or is the folder itself, also where it has been removed since.
+
+    process: another one than this.
+    """
     gc.collect()
     start = os.path.realpath(folder)
-    return sum(_target(name) == start or _target(name).startswith(start + "/") for name in os.listdir("/proc/self/fd"))
+    held = Path("/proc") / str(process or "self") / "fd"
+    targets = [_target(held / name) for name in os.listdir(held)]
+    return sum(target == start or target.startswith(start + "/") for target in targets)
 
 
-def _target(name: str) -> str:
+def _target(descriptor: Path) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{name}").removesuffix(" (deleted)")
+        return os.readlink(descriptor).removesuffix(" (deleted)")
     except FileNotFoundError:  # closed since it was listed
         return ""
 
