@@ -31,6 +31,9 @@ class Facts:
     def inflight(self, remote: str, endpoint: str, requests: int, limit: int) -> None:
         """How many requests an endpoint carries, and how many it may."""
 
+    def heard(self, remote: str, endpoint: str) -> None:
+        """Some of an answer's body came from an endpoint; told about once a second."""
+
     def clock_skew(self, remote: str, seconds: float) -> None:
         """The service's clock minus ours, from a Date header."""
 

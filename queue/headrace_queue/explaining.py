@@ -26,6 +26,8 @@ _NEAR: Final = 0.85
 _SOON_SECONDS: Final = 900.0
 _AT_ONCE_SECONDS: Final = 10.0
 _MOMENT: Final = 0.5
+_SILENT_SECONDS: Final = 10.0
+"""A service may think for some seconds over a large CompleteMultipartUpload or a listing."""
 _EVER: Final = 10 * 365 * 86400.0
 """Whatever is held until later than this is held until something else happens."""
 PLANS: Final = 4
@@ -245,6 +247,24 @@ def _by_endpoints(facts: Facts) -> Iterable[Finding]:
                 ", ".join(down),
                 "Check the service and the network: `headraced doctor`. Endpoints are tried again by themselves.",
             )
+        elif not facts.moved:
+            yield from _by_silence(facts, ends)
+
+
+def _by_silence(facts: Facts, ends: Sequence[Endpoint]) -> Iterable[Finding]:
+    """Requests that are under way, and nothing has come of any of them for a while."""
+    busy = [one for one in ends if one.healthy and one.in_flight and one.heard is not None]
+    silent = [one for one in busy if one.heard is not None and facts.now - one.heard >= _SILENT_SECONDS]
+    if not silent or len(silent) < len(busy):
+        return  # some of them answer: the job goes on
+    since = format_duration(facts.now - max(one.heard or 0.0 for one in silent))
+    seen = ", ".join(f"{count(one.in_flight, 'request')} under way at {one.url}" for one in silent)
+    yield Finding(
+        f"{silent[0].remote} is silent: nothing has come from it for {since}.",
+        seen,
+        "Look at the service and the network: `headraced doctor`. A request that gets nothing for read_timeout is sent "
+        "again. While a part is sent over a slow line it looks the same.",
+    )
 
 
 def _by_the_queue(facts: Facts, now: Situation) -> Iterable[Finding]:

@@ -29,7 +29,8 @@ Labels = tuple[tuple[str, str], ...]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One URL of a remote. in_flight and limit: requests; requests and errors: all so far. errors: no answer, 429, 5xx.
-    request_rate: a second, None before the second look."""
+    request_rate: a second, None before the second look. heard: when something last came from it, or the
+    first of the requests in flight began, in seconds since the epoch; None where there never was one."""
 
     remote: str
     url: str
@@ -39,6 +40,7 @@ class Endpoint:
     requests: int = 0
     errors: int = 0
     request_rate: float | None = None
+    heard: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,20 @@ class Scrape:
         healthy = _by_endpoint(self.samples.get("headrace_endpoint_healthy", {}))
         flying = _by_endpoint(self.samples.get("headrace_endpoint_inflight", {}))
         limits = _by_endpoint(self.samples.get("headrace_endpoint_limit", {}))
+        heard = _by_endpoint(self.samples.get("headrace_endpoint_heard_timestamp_seconds", {}))
         requests = self.samples.get("headrace_requests_total", {})
         sent = _by_endpoint(requests)
         wrong = _by_endpoint({labels: value for labels, value in requests.items() if _is_error(labels)})
         return [
             Endpoint(
-                *key,
-                healthy[key] > 0,
-                *(int(values.get(key, 0)) for values in (flying, limits, sent, wrong)),
+                remote=key[0],
+                url=key[1],
+                healthy=healthy[key] > 0,
+                in_flight=int(flying.get(key, 0)),
+                limit=int(limits.get(key, 0)),
+                requests=int(sent.get(key, 0)),
+                errors=int(wrong.get(key, 0)),
+                heard=heard.get(key),
             )
             for key in sorted(healthy)
         ]

@@ -1,5 +1,6 @@
 """What people read while a remote is down or lets nobody in, and how waiting ends."""
 
+import json
 import os
 import select
 import signal
@@ -20,7 +21,7 @@ from tests.support.buckets import fresh_bucket
 from tests.support.commands import Folder, Hub, call, complaint, json_lines, remote_of
 from tests.support.faults import Direction, Fault, Kind
 from tests.support.proxy_thread import ProxyThread
-from tests.support.site import COMMAND_SECONDS, DEADLINE, RemoteTable, Site, site_of, until
+from tests.support.site import COMMAND_SECONDS, DEADLINE, Daemon, RemoteTable, Site, site_of, until
 
 pytestmark = pytest.mark.server
 
@@ -69,6 +70,31 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, errors = process.communicate(timeout=COMMAND_SECONDS)
     assert "Traceback" not in errors
     return process.returncode, out, errors
+
+
+def test_explain_names_a_service_that_says_nothing(files: Folder, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """Its connections stand, and its requests wait for their time to be over."""
+    bucket = fresh_bucket(seaweed)
+    with (
+        ProxyThread(seaweed.endpoint_urls[0]) as door,
+        site_of(tmp_path, {"lake": RemoteTable.of(seaweed, [door.url])}) as site,
+    ):
+        door.add(Fault(Kind.SWALLOW, match="PUT /", times=ALWAYS))
+        daemon = site.serve()
+        job_id = site.enqueue(files.path, f"lake://{bucket}/")
+        told = until(lambda: next((one for one in findings(site, daemon, job_id) if "silent" in one["what"]), None))
+        assert told["what"].startswith("lake is silent: nothing has come from it for 1")
+        assert told["evidence"] == f"2 requests under way at {door.url}"
+        site.run("headrace", "cancel", job_id)
+
+
+def findings(site: Site, daemon: Daemon, job_id: int) -> list[dict[str, str]]:
+    """Of `headrace explain`, which asks this daemon of its endpoints."""
+    with site.popen("headrace", "explain", job_id, "--json", HEADRACE_DAEMON__LISTEN=daemon.url) as process:
+        code, out, errors = ended(process)
+    assert code == 0, errors
+    found: list[dict[str, str]] = json.loads(out)["findings"]
+    return found
 
 
 # -- a remote that is down -------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def free_port() -> int:
 
 
 async def test_the_endpoints_of_a_worker_of_this_queue_are_read_and_no_others() -> None:
-    metrics, listen = Metrics("0"), f"127.0.0.1:{free_port()}"
+    metrics, listen = Metrics("0", lambda: 1.75e9), f"127.0.0.1:{free_port()}"
     metrics.endpoint_known("lake", "https://a")
     metrics.endpoint_known("lake", "https://b")
     metrics.endpoint("lake", "https://b", healthy=False, reason="it is down")
@@ -32,7 +32,7 @@ async def test_the_endpoints_of_a_worker_of_this_queue_are_read_and_no_others() 
     try:
         found = await asyncio.to_thread(endpoints_of, listen, [another, ours])
         assert found == [
-            Endpoint("lake", "https://a", True, 3, 64, requests=4, errors=2),
+            Endpoint("lake", "https://a", True, 3, 64, requests=4, errors=2, heard=1.75e9),
             Endpoint("lake", "https://b", False),
         ]
         assert await asyncio.to_thread(endpoints_of, listen, [another]) is None, "somebody else's daemon"

@@ -234,6 +234,22 @@ async def test_the_whole_object_may_come_as_a_200() -> None:
             await remote.get_range("b", "k", 2, 2, if_match="e1", total=4, consume=joined)
 
 
+async def test_a_range_that_arrives_is_a_sign_of_life_before_its_end() -> None:
+    heard = Heard()
+
+    async def taking_some(chunks: AsyncIterator[Buffer], _endpoint: str) -> list[str]:
+        await anext(chunks)
+        arrived = list(heard.arrived)
+        async for _ in chunks:
+            pass
+        return arrived
+
+    reply = in_turn(answer(206, b"2345", **RANGE))
+    async with scripted(reply) as server, remote_to([server.url], heard) as remote:
+        told = await remote.get_range("b", "k", 2, 6, if_match="e1", total=10, consume=taking_some, chunk=2)
+        assert told == [server.url]
+
+
 async def test_an_error_of_the_consumer_is_the_callers_own() -> None:
     class DiskFull(Exception):
         pass

@@ -29,6 +29,7 @@ class Heard(Facts):
         self.health: list[tuple[str, bool]] = []
         self.inflight_now: dict[str, int] = {}
         self.skews: list[float] = []
+        self.arrived: list[str] = []
         self.bytes_received = 0
 
     def request(
@@ -45,6 +46,9 @@ class Heard(Facts):
 
     def inflight(self, remote: str, endpoint: str, requests: int, limit: int) -> None:
         self.inflight_now[endpoint] = requests
+
+    def heard(self, remote: str, endpoint: str) -> None:
+        self.arrived.append(endpoint)
 
     def clock_skew(self, remote: str, seconds: float) -> None:
         self.skews.append(seconds)

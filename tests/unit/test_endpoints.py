@@ -17,6 +17,10 @@ class Heard(Facts):
     def __init__(self) -> None:
         self.health: list[tuple[str, bool]] = []
         self.load: dict[str, tuple[int, int]] = {}
+        self.arrived: list[str] = []
+
+    def heard(self, remote: str, endpoint: str) -> None:
+        self.arrived.append(endpoint)
 
     def endpoint(self, remote: str, endpoint: str, healthy: bool, reason: str) -> None:
         self.health.append((endpoint, healthy))
@@ -82,6 +86,16 @@ def test_a_refused_connection_sets_aside_at_once_others_after_three_in_a_row() -
     endpoints.ended(b, Ending.FAILED, "reset", 0.0)
     assert healthy(b), "an answer in between starts the count anew"
     assert heard.health == [("http://a", False)]
+
+
+def test_what_arrives_is_told_about_once_a_second() -> None:
+    heard = Heard()
+    endpoints = three(heard)
+    a, b, _ = endpoints.all
+    for now in (0.0, 0.5, 0.9, 1.0, 1.9):
+        endpoints.arriving(a, now)
+    endpoints.arriving(b, 1.9)
+    assert heard.arrived == ["http://a", "http://a", "http://b"]
 
 
 def faulty(endpoints: Endpoints, endpoint: Endpoint, times: int, now: float = 0.0) -> None:

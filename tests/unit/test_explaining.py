@@ -162,6 +162,12 @@ TABLE: dict[str, tuple[Facts, str, str, str]] = {
         "https://two",
         "headraced doctor",
     ),
+    "silence": (
+        facts(endpoints=[replace(UP, in_flight=2, heard=NOW - 12), DOWN]),
+        "lake is silent: nothing has come from it for 12 s.",
+        "2 requests under way at https://one",
+        "headraced doctor",
+    ),
     "batches that sleep": (
         facts(situation=Situation(sleeping=3, wakes=NOW + 5)),
         "All of its batches sleep; the first is tried again in 5.0 s.",
@@ -325,6 +331,21 @@ def test_what_a_person_should_know_beside_it() -> None:
 
 def test_an_endpoint_among_others_holds_nothing() -> None:
     assert "Every endpoint" not in " ".join(words(facts(endpoints=[UP, DOWN])))
+
+
+@pytest.mark.parametrize(
+    ("ends", "moved"),
+    [
+        ([replace(UP, in_flight=2, heard=NOW - 9)], False),
+        ([replace(UP, in_flight=0, heard=NOW - 900)], False),
+        ([replace(UP, in_flight=2)], False),
+        ([replace(UP, in_flight=2, heard=NOW - 90), replace(DOWN, healthy=True, in_flight=1, heard=NOW)], False),
+        ([replace(UP, in_flight=2, heard=NOW - 90)], True),
+    ],
+    ids=["a moment", "idle", "never asked", "one of two", "the job moves"],
+)
+def test_what_is_no_silence(ends: list[Endpoint], moved: bool) -> None:
+    assert "silent" not in " ".join(words(facts(endpoints=ends, moved=moved)))
 
 
 @pytest.mark.parametrize("state", list(JobState))

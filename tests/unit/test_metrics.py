@@ -90,6 +90,28 @@ def test_every_fact_is_a_sample_that_prometheus_reads() -> None:
     assert value(samples, "headrace_up") == 1
 
 
+def test_silence_counts_from_the_last_answer_or_the_first_request_under_way() -> None:
+    now = 100.0
+    metrics = Metrics("0", lambda: now)
+
+    def since() -> float:
+        return value(scraped(metrics), "headrace_endpoint_heard_timestamp_seconds", remote="lake", endpoint=URL)
+
+    metrics.inflight("lake", URL, 1, 32)
+    now = 110.0
+    metrics.inflight("lake", URL, 2, 32)
+    assert since() == 100, "one more request is no sign of life"
+    metrics.inflight("lake", URL, 1, 32)
+    assert since() == 110
+    now = 120.0
+    metrics.heard("lake", URL)
+    assert since() == 120
+    metrics.inflight("lake", URL, 0, 32)
+    now = 500.0
+    metrics.inflight("lake", URL, 1, 32)
+    assert since() == 500, "nobody waited meanwhile"
+
+
 def test_histograms_are_cumulative_and_end_with_everything() -> None:
     samples = scraped(busy())
     bounds = {dict(labels)["le"]: count for (name, labels), count in samples.items() if name == BUCKETS}

@@ -14,6 +14,7 @@ headrace_endpoint_healthy{endpoint="https://b",remote="lake"} 0.0
 headrace_endpoint_healthy{endpoint="https://a",remote="lake"} 1.0
 headrace_endpoint_inflight{endpoint="https://a",remote="lake"} 12.0
 headrace_endpoint_limit{endpoint="https://a",remote="lake"} 64.0
+headrace_endpoint_heard_timestamp_seconds{endpoint="https://a",remote="lake"} 1.75e+09
 headrace_requests_total{endpoint="https://a",remote="lake",status="200"} 100.0
 headrace_requests_total{endpoint="https://a",remote="lake",status="404"} 10.0
 headrace_requests_total{endpoint="https://a",remote="lake",status="503"} 2.0
@@ -30,7 +31,7 @@ headrace_odd NaNaN
 def test_endpoints_are_read_with_their_load_and_errors() -> None:
     found = parse_metrics(PAGE)
     assert found.endpoints() == [
-        Endpoint("lake", "https://a", True, 12, 64, 115, 5),
+        Endpoint("lake", "https://a", True, 12, 64, 115, 5, heard=1.75e9),
         Endpoint("lake", "https://b", False, 0, 0, 7, 7),
     ]
     assert found.process_started == 1.5e9

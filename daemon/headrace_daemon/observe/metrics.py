@@ -4,9 +4,10 @@ What happens for every request and object is counted in plain integers and turne
 a prometheus counter takes a lock each time.
 """
 
+import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, GCCollector, Info, PlatformCollector, ProcessCollector
@@ -55,7 +56,9 @@ class _Wire:
 class Metrics(Facts):
     """The sink, and the registry that /metrics shows."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, clock: Callable[[], float] = time.time) -> None:
+        """clock: seconds since the epoch."""
+        self._clock = clock
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -75,6 +78,7 @@ class Metrics(Facts):
         self.schedule_events: dict[str, int] = defaultdict(int)
         self.schedule_times: Mapping[str, tuple[float | None, float | None]] = {}
         self.load: dict[tuple[str, str], tuple[int, int]] = {}
+        self.last_heard: dict[tuple[str, ...], float] = {}
         self.commit_seconds = _Histogram()
         self.fsync_seconds = _Histogram()
         self.committed_operations = 0
@@ -116,7 +120,13 @@ class Metrics(Facts):
         self._healthy.labels(remote, endpoint).set(healthy)
 
     def inflight(self, remote: str, endpoint: str, requests: int, limit: int) -> None:
+        before, _ = self.load.get((remote, endpoint), (0, 0))
+        if requests < before or not before:  # one ended, or the first began
+            self.heard(remote, endpoint)
         self.load[remote, endpoint] = (requests, limit)
+
+    def heard(self, remote: str, endpoint: str) -> None:
+        self.last_heard[remote, endpoint] = self._clock()
 
     def clock_skew(self, remote: str, seconds: float) -> None:
         self._skew.labels(remote).set(seconds)
@@ -226,6 +236,8 @@ class _Counted(Collector):
         ends = ("remote", "endpoint")
         yield _gauge("endpoint_inflight", "Requests under way.", ends, {key: now for key, (now, _) in load})
         yield _gauge("endpoint_limit", "Requests allowed at once.", ends, {key: limit for key, (_, limit) in load})
+        heard = "When it last answered, or the first of those under way began."
+        yield _gauge("endpoint_heard_timestamp_seconds", heard, ends, counts.last_heard)
         by_remote = {(remote,): wire.seconds for remote, wire in counts.wires.items()}
         yield _histogram("request_seconds", "Requests until their last byte.", ("remote",), by_remote)
         yield GaugeMetricFamily("headrace_up", "This worker runs.", 1)

@@ -20,6 +20,8 @@ FAULTS: Final = 6
 bear (an option it does not know) must not take the endpoint away from all others."""
 FIRST_PROBE: Final = 0.5
 LAST_PROBE: Final = 30.0
+HEARD: Final = 1.0
+"""Seconds between two facts of what arrives from an endpoint."""
 
 
 class Ending(Enum):
@@ -40,6 +42,7 @@ class Endpoint:
         "failures",
         "fault",
         "faults",
+        "heard",
         "host",
         "inflight",
         "interval",
@@ -60,6 +63,7 @@ class Endpoint:
         self.failures = 0
         self.faults = 0
         self.fault = ""  # the last of them, for people
+        self.heard = -HEARD  # when it was last told that something arrives
         self.trusted_until = 0.0  # a probe was answered a moment ago: faults until then are the requests' own
         self.turn = 0
         self.interval = FIRST_PROBE
@@ -124,6 +128,12 @@ class Endpoints:
         elif ending is not Ending.UNKNOWN:
             self._count_failure(endpoint, ending, reason, now)
         self._facts.inflight(self._remote, endpoint.url, endpoint.inflight, endpoint.limiter.limit)
+
+    def arriving(self, endpoint: Endpoint, now: float) -> None:
+        """Some of an answer came: whoever waits for the rest does not wait for a service that is silent."""
+        if now >= endpoint.heard + HEARD:
+            endpoint.heard = now
+            self._facts.heard(self._remote, endpoint.url)
 
     def _count_failure(self, endpoint: Endpoint, ending: Ending, reason: str, now: float) -> None:
         if ending is Ending.FAULT:

@@ -66,6 +66,10 @@ class Pool:
         elif self.endpoints.suspected(endpoint, now):
             self._confirm(endpoint)
 
+    def arriving(self, endpoint: Endpoint) -> None:
+        """Some of an answer came from an endpoint that was taken."""
+        self.endpoints.arriving(endpoint, self._clock())
+
     async def confirm(self, endpoint: Endpoint) -> None:
         """Returns once it is known whether an endpoint whose last answer was a fault is alive; it is set aside where
         not. At once where other requests were answered since."""

@@ -85,6 +85,7 @@ class RangeBody:
     def _count(self, received: int) -> None:
         self._left -= received
         self._trace.received += received
+        self._trace.place.pool.arriving(self._trace.endpoint)
         if self._left < 0:
             raise TransportError("too_long", f"{-self._left} bytes more than the range holds")
 
