@@ -28,3 +28,5 @@ fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r requirements.lock
 # the build backend is in the lock, so nothing is fetched here
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+# here, and not by the first who runs it: others may not write beside it, and would compile it anew at every start
+.venv/bin/python -m compileall -q daemon queue

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 
 from headrace_daemon.facts import Facts
+from headrace_daemon.flow.pulse import Pulse
 from headrace_queue.client import live_workers, process_started
 from headrace_queue.errors import QueueFull
 from headrace_queue.jobs import Worker
@@ -31,7 +32,9 @@ def this_worker() -> Worker:
 class Heartbeat:
     """Registers a worker and keeps it registered."""
 
-    def __init__(self, queue: Queue, worker: Worker, facts: Facts, now: Callable[[], float]) -> None:
+    def __init__(self, queue: Queue, worker: Worker, facts: Facts, now: Callable[[], float], pulse: Pulse) -> None:
+        """pulse: told of every beat."""
+        self._pulse = pulse
         self._queue = queue
         self._worker = worker
         self._facts = facts
@@ -57,7 +60,9 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Once. Raises QueueFull."""
-        if not await self._queue.write(lambda store: store.heartbeat(self._worker.id)):
+        alive = await self._queue.write(lambda store: store.heartbeat(self._worker.id))
+        self._pulse.beat(alive=alive)
+        if not alive:
             self._facts.job_event(0, "heartbeat_late", "another worker took this one for dead")
             await self._queue.write(lambda store: store.register(self._worker))
         await self.reap()

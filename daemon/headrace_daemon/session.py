@@ -17,6 +17,7 @@ from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth
 from headrace_daemon.flow.load import LoadMeter
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.pulse import Pulse
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.flow.width import PartTurns, Width
@@ -69,6 +70,7 @@ class Host:
     facts: Facts
     now: Callable[[], float]
     room: Room
+    pulse: Pulse = field(default_factory=Pulse)
     width: Width = field(default_factory=lambda: Width(LoadMeter().look))
     process: FileProcess | None = None  # for small files; None where threads handle them all
     tasks: "JobTasks | None" = None  # data repository tasks; None where config.toml names no [fsx]
@@ -120,6 +122,7 @@ class Session:
             facts=host.facts,
             scratch=self.scratch,
             standing=standing,
+            pulse=host.pulse,
             only_tasks=only_tasks(job.spec, host.config.fsx),
         )
         self._mover = _mover_for(self.work, self.source, self.destination)

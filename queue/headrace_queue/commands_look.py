@@ -13,6 +13,7 @@ import typer
 
 from headrace_queue import command_options as given
 from headrace_queue.looking_request import LookRequest, check_place, place_of
+from headrace_queue.python_child import module_command
 
 Place: TypeAlias = Annotated[
     str | None,
@@ -115,7 +116,7 @@ def _become_the_other(context: typer.Context, config: Path | None, request: Look
     """Raises UsageError."""
     check_place(request)
     file = given.config_file(context, config)
-    words = [sys.executable, "-m", "headrace_daemon", "look", request.to_text()]
+    words = module_command("headrace_daemon", "look", request.to_text())
     words += ["--config", os.fspath(file.absolute())] if file is not None else []
     words += ["--json"] if request.as_json else []
     sys.stdout.flush()

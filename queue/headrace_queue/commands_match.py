@@ -17,6 +17,7 @@ import typer
 from headrace_queue import command_options as given
 from headrace_queue.errors import UsageError
 from headrace_queue.jobs import Rule
+from headrace_queue.python_child import module_command
 from headrace_queue.selection import Bounds, bounds_of
 
 Excluded = Annotated[bool, typer.Option("--excluded", help="Print what is not selected instead.")]
@@ -77,7 +78,7 @@ def match(
         excluded=excluded or everything,
         as_json=as_json,
     )
-    words = [sys.executable, "-m", "headrace_daemon", "match", request.to_text()]
+    words = module_command("headrace_daemon", "match", request.to_text())
     words += ["--config", os.fspath(file.absolute())] if file is not None else []
     words += ["--json"] if as_json else []
     sys.stdout.flush()

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -18,6 +17,7 @@ from typing import Any, Final
 from headrace_queue.completion import Candidate
 from headrace_queue.config_source import read_source
 from headrace_queue.locations import REMOTE_NAME
+from headrace_queue.python_child import module_command
 from headrace_queue.states import FINAL, JobState
 
 ASK_SECONDS: Final = 2.0
@@ -158,7 +158,7 @@ class Here:
 
     def _ask(self, text: str) -> dict[str, Any]:
         """The daemon's program knows S3, which the client does not load."""
-        words = [sys.executable, "-m", "headrace_daemon.exploring.names", text]
+        words = module_command("headrace_daemon.exploring.names", text)
         words += [os.fspath(self._file.absolute())] if self._file is not None else []
         with suppress(OSError, ValueError, subprocess.SubprocessError):
             ran = subprocess.run(

@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from headrace_queue.errors import TRY_AGAIN_EXIT, HeadraceError, QueueError, QueueUnavailable, UsageError
+from headrace_queue.python_child import module_command
 
 _JOB_ENDED: Final = frozenset({0, 1, 3, 4})
 """Exit codes that repeat the state of the job, which the caller reads from the queue."""
@@ -26,7 +26,7 @@ class DrainChild:
 
     def __init__(self, job_id: int, config_file: Path | None, environ: Mapping[str, str]) -> None:
         self._name = f"headraced drain --job {job_id}"
-        words = [sys.executable, "-m", "headrace_daemon", "drain", "--job", str(job_id), "--parent", str(os.getpid())]
+        words = module_command("headrace_daemon", "drain", "--job", str(job_id), "--parent", str(os.getpid()))
         if config_file is not None:
             words += ["--config", os.fspath(config_file.absolute())]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child, and ends in close()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +13,20 @@ import pytest
 from headrace_daemon.apart.process import FileProcess, ProcessEnded
 from headrace_daemon.apart.tree import open_tree
 from headrace_daemon.dispatcher import Dispatcher
-from headrace_daemon.facts import Facts
+from headrace_daemon.facts import Facts, Outcome
 from headrace_daemon.files.room import Room
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.pulse import Pulse
 from headrace_daemon.flow.switching import BandwidthLimits
 from headrace_daemon.observe.report import ReportWriter
 from headrace_daemon.planning import run_plan
 from headrace_daemon.s3.connect import Remotes
 from headrace_daemon.session import Host, Session, Sessions
+from headrace_daemon.transfer.download import Download
 from headrace_daemon.transfer.ends import FilesEnd, NoFolder
+from headrace_daemon.transfer.mover import Numbered, Tell
 from headrace_queue.advice import split_advice
 from headrace_queue.config import Config, CredentialsConfig, RemoteConfig
 from headrace_queue.config_fsx import FsxConfig
@@ -259,6 +262,53 @@ async def test_a_worker_that_stops_while_a_session_opens_lets_go_of_the_batch(ho
     await dispatcher.finish(0.0)
     (batch,) = await host.queue.write(lambda store: store.claim("w", 10))
     assert batch.lease.attempt == 2, "its lease had come back"
+
+
+@pytest.mark.parametrize("beat_first", [True, False])
+async def test_a_worker_that_stood_still_names_nothing_that_is_anothers(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beat_first: bool
+) -> None:
+    """Its batch went to another while it was stopped between the bytes and their names."""
+    now, settled = 0.0, list[str]()
+    pulse = Pulse(lambda: now)
+    batch = await ready_batch(host, tmp_path / "target")
+    sessions = Sessions(replace(host, pulse=pulse))
+    run = await (await sessions.open(batch.job)).batch_run(batch)
+
+    async def stands_still(*_: object) -> None:
+        nonlocal now
+        now += 60.0
+        await host.queue.write(lambda store: store.expire(["w"]))
+        if beat_first:
+            pulse.beat(alive=False)
+
+    async def settles(*_: object) -> None:
+        settled.append("named")
+
+    monkeypatch.setattr(Download, "small", stands_still)
+    monkeypatch.setattr(Download, "settle", settles)
+    assert await run.run() is None
+    assert settled == []
+    await sessions.close()
+
+
+async def test_a_worker_that_was_only_slow_goes_on(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    batch = await ready_batch(host, tmp_path / "target")
+    sessions = Sessions(replace(host, pulse=Pulse(lambda: now)))
+    run = await (await sessions.open(batch.job)).batch_run(batch)
+
+    async def takes_long(_: object, group: Sequence[Numbered], tell: Tell) -> None:
+        nonlocal now
+        now += 60.0
+        for index, item in group:
+            await tell(index, item, Outcome("transferred"), 0)
+
+    monkeypatch.setattr(Download, "small", takes_long)
+    job = await run.run()
+    assert job is not None
+    assert job.counters.done == 1
+    await sessions.close()
 
 
 async def test_nobody_waits_for_ever_for_a_process_that_hangs(

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,14 @@ async def test_what_cannot_succeed_is_tried_once(work: Work) -> None:
 async def test_a_vanished_source_is_no_failure(work: Work) -> None:
     once, _ = trying(NotFound("NoSuchKey", "gone", 404))
     assert (await attempt(once, work, "key", new_tally())).state == "vanished"
+
+
+async def test_the_one_object_of_a_copy_that_vanished_is_a_failure(work: Work) -> None:
+    """Whoever waits for it must not go on without it."""
+    work = replace(work, job=replace(work.job, spec=replace(work.job.spec, kind=Kind.COPY)))
+    once, _ = trying(NotFound("NoSuchKey", "gone", 404))
+    outcome = await attempt(once, work, "key", new_tally())
+    assert (outcome.state, outcome.error, outcome.message) == ("failed", "vanished", "NoSuchKey: gone")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from headrace_daemon.files.released import MAX_TROUBLES, Restoring
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.memory import MemoryBudget
+from headrace_daemon.flow.pulse import Pulse
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.transfer.batch import BatchRun
 from headrace_daemon.transfer.ends import FilesEnd, Work
@@ -107,7 +108,7 @@ class Bench:
             job=batch.job, config=config, threads=self._threads, memory=MemoryBudget(2**20).share(), slots=Slots(4)
         )
         work.only_tasks = self.options.via is Via.DRA
-        work.pace, work.queue = self._pace, SimpleNamespace(write=self._write)
+        work.pace, work.queue, work.pulse = self._pace, SimpleNamespace(write=self._write), Pulse()
         landing = cast("Landing", SimpleNamespace(room=self.room))
         end = FilesEnd(self._root, "", landing, lustre=self.lustre, restoring=self.restoring)
         recorder = SimpleNamespace(done=self._done, complete=self._complete, flush=self._flush)

@@ -6,7 +6,6 @@ ended whatever it does, and the daemon's memory stays as it is.
 
 import asyncio
 import json
-import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from headrace_daemon.notices.apprise_child import FAILED, UNKNOWN
 from headrace_daemon.notices.delivery import Letter, NotDelivered
 from headrace_daemon.notices.secret import read_secret
 from headrace_queue.errors import UsageError
+from headrace_queue.python_child import module_command
 
 if TYPE_CHECKING:
     from headrace_queue.config_notices import NoticeConfig
@@ -54,7 +54,7 @@ class AppriseWay:
         """Raises NotDelivered; UsageError for a URL that Apprise does not know."""
         text = json.dumps({"url": self._url(), **request}).encode()
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "headrace_daemon.notices.apprise_child", stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+            *module_command("headrace_daemon.notices.apprise_child"), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
         )
         try:
             async with asyncio.timeout(SECONDS):

@@ -176,7 +176,7 @@ class Looks:
 
     async def _moved(self, transfer: Transfer, job: Job) -> None:
         if job.counters.done == 0:
-            await self._fail(transfer, _why_nothing(transfer, job))
+            await self._fail(transfer, f"{transfer.spec.path}: it exists already, and nothing was to be replaced")
             return
         entry = await asyncio.to_thread(_last_line, report_path(self._state_dir, job.id))
         proven = Changes(etag=entry.etag, crc64nvme=entry.crc64nvme) if entry else NO_CHANGES
@@ -243,12 +243,6 @@ class Looks:
     def _tell(self, transfer: Transfer) -> None:
         self._woken.discard(transfer.id)
         self._facts.transfer_event(transfer.id, transfer.spec.direction, transfer.state, transfer.error or "")
-
-
-def _why_nothing(transfer: Transfer, job: Job) -> str:
-    if job.counters.vanished:
-        return f"{transfer.spec.path}: it vanished before it was moved"
-    return f"{transfer.spec.path}: it exists already, and nothing was to be replaced"
 
 
 def _last_line(path: Path) -> ReportEntry | None:

@@ -16,7 +16,7 @@ from headrace_daemon.transfer.remove import remove
 from headrace_daemon.transfer.restore import restore
 from headrace_queue.advice import for_job, split_advice
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Action, Archived, Batch, Item, Job
+from headrace_queue.jobs import Action, Archived, Batch, Counters, Item, Job
 from headrace_queue.store import Store
 from headrace_queue.thaw import MOST_PARKED
 
@@ -97,6 +97,7 @@ class BatchRun:
         self._recorder = recorder
         self._facts = facts
         self._now = now
+        self._life = work.pulse.life
         self._told: set[int] = set()
         self._not_restored: list[Numbered] = []  # to be streamed
         self._coming: Pause | None = None  # the data of others is on its way
@@ -155,7 +156,14 @@ class BatchRun:
     async def _do(self, pieces: Sequence[Piece]) -> None:
         """All of them, and what they did is durable and told."""
         await in_lanes(pieces, max(1, min(self._work.config.objects, len(pieces))), self._piece)
+        await self._still_ours()
         await self._mover.settle(self._tell)
+
+    async def _still_ours(self) -> None:
+        """Raises LeaseLost where this worker stood still, and the batch was given to another meanwhile."""
+        if self._work.pulse.doubtful(self._life):
+            lease = self._batch.lease
+            await self._work.queue.write(lambda store: store.progress(lease, [], Counters(), []))
 
     async def _check_room(self, items: Sequence[Numbered]) -> None:
         """Before the first byte of small objects; a large one is checked when its file is made, for what a restart left
@@ -172,6 +180,7 @@ class BatchRun:
         if self._mover.streams and not (piece.large or piece.delete or piece.restore):
             await self._work.pace(piece.size)  # a large object waits part by part
         async with self._work.slots.one(self._batch.lease.batch_id):
+            await self._still_ours()
             if piece.delete:
                 await remove(self._work, self._destination, self._batch.lease, piece.group, self._tell)
             elif piece.restore:
@@ -194,6 +203,7 @@ class BatchRun:
                 self._not_restored.append(one)
 
     async def _tell(self, index: int, item: Item, outcome: Outcome, retries: int) -> None:
+        await self._still_ours()
         self._told.add(index)
         # what is moved to a trash lies at the destination, and nobody restores it there
         if outcome.error == ARCHIVED and outcome.state == "failed" and item.action is not Action.DELETE:

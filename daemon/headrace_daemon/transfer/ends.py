@@ -15,6 +15,7 @@ from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import FileThreads
 from headrace_daemon.flow.bandwidth import Bandwidth, take_all
 from headrace_daemon.flow.memory import MemoryShare
+from headrace_daemon.flow.pulse import Pulse
 from headrace_daemon.flow.slots import Slots
 from headrace_daemon.flow.turns import Turns
 from headrace_daemon.flow.width import PartTurns
@@ -123,6 +124,7 @@ class Work:
     facts: Facts
     scratch: Path  # for temporary files, on a local disk
     standing: Standing  # whose rights the steps in `threads` have
+    pulse: Pulse = field(default_factory=Pulse)
     only_tasks: bool = False  # what FSx does not move is not streamed in its place
 
     async def pace(self, size: int) -> None:

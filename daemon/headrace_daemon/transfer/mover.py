@@ -19,7 +19,7 @@ from headrace_daemon.s3.errors import (
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.judge import Again, Vanished, judge, told
 from headrace_daemon.transfer.tally import Tally
-from headrace_queue.jobs import Item, JobSpec, Lease
+from headrace_queue.jobs import Item, JobSpec, Kind, Lease
 
 T = TypeVar("T")
 
@@ -94,6 +94,13 @@ def _remotes_of(spec: JobSpec) -> str:
     return ",".join(end.partition("://")[0] for end in (spec.source, spec.destination) if "://" in end)
 
 
+def _gone(spec: JobSpec, message: str, attempts: int) -> Outcome:
+    """No failure of a sync, which brings what is there. Other jobs were asked for this one object."""
+    if spec.kind is not Kind.SYNC:
+        return Outcome("failed", error="vanished", message=message, attempts=attempts)
+    return Outcome("vanished", message=message)
+
+
 async def attempt(
     once: Callable[[], Awaitable[Outcome]], work: Work, key: str, tally: Tally, whole: int = 0
 ) -> Outcome:
@@ -109,7 +116,7 @@ async def attempt(
             if isinstance(error, IntegrityError | BadDigest):
                 work.facts.integrity_failure(work.job.id, _remotes_of(work.job.spec), key)
             if isinstance(verdict, Vanished):
-                return Outcome("vanished", message=str(error))
+                return _gone(work.job.spec, str(error), number)
             if isinstance(verdict, Again) and number < work.config.attempts:
                 tally.reason = verdict.word
                 work.charge(whole)
