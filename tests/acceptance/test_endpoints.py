@@ -1,6 +1,7 @@
 """Endpoints that die and return, and a network that breaks what it carries, before a daemon that is at work.
 
-Every site here has attempts = 1: an object or a batch that used one up would have failed.
+Every site here has attempts = 1, but for those whose bytes change on the way: an object or a batch that used one up
+would have failed.
 """
 
 import os
@@ -211,6 +212,31 @@ def test_a_flipped_byte_is_found_where_the_source_has_no_more_than_an_md5(tmp_pa
         assert entry.attempts > 1
         assert entry.proof == "md5"
     assert (back / "large.bin").read_bytes() == content
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay"])
+def test_an_object_that_arrived_damaged_does_not_stay(direction: str, tmp_path: Path, rclone_s3: RcloneS3) -> None:
+    """`rclone serve s3` takes any bytes, and its answer shows which. By their size they would pass for unchanged."""
+    tree = {"bent.bin": os.urandom(5000), "good.bin": os.urandom(5000)}
+    files, source, target = write_tree(tmp_path / "files", tree), fresh_bucket(rclone_s3), fresh_bucket(rclone_s3)
+    fill_bucket(rclone_s3, source, tree)
+    with doors(rclone_s3, 1) as (door,):
+        remotes = {"lake": RemoteTable.of(rclone_s3), "vault": RemoteTable.of(rclone_s3, [door.url])}
+        with site_of(tmp_path, remotes, ["attempts = 2"]) as site:
+            ends = ends_of(direction, files, source, target, tmp_path)
+            bent = f"PUT /{target}/bent.bin"
+            door.add(Fault(Kind.FLIP, match=bent, times=1000, after=3000, direction=Direction.UP))
+            job_id = site.enqueue(*ends)
+            site.run("headraced", "drain", code=1)
+            entry = site.report(job_id)["bent.bin"]
+            assert (entry.outcome, entry.error, entry.attempts) == ("failed", "integrity", 2)
+            assert read_bucket(rclone_s3, target) == {"good.bin": tree["good.bin"]}
+            assert entry.message.endswith("; what was written was removed")
+            door.clear()
+            again = site.enqueue(*ends)
+            site.run("headraced", "drain")
+            assert {key: one.outcome for key, one in site.report(again).items()} == {"bent.bin": "transferred"}
+    assert read_bucket(rclone_s3, target) == tree
 
 
 def test_an_answer_to_complete_that_was_lost_is_proven(tmp_path: Path, seaweed: SeaweedFS) -> None:

@@ -4,7 +4,7 @@ import time
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.engine import Buffer
-from headrace_daemon.s3.errors import PreconditionFailed
+from headrace_daemon.s3.errors import IntegrityError, PreconditionFailed
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.into_bucket import IntoBucket
 from headrace_daemon.transfer.kept import Brought, Kept
@@ -36,9 +36,12 @@ class FromFiles(IntoBucket):
             if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=size, message="exists already")
-        proof = prove(
-            item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
-        )
+        try:
+            proof = prove(
+                item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
+            )
+        except IntegrityError as damage:
+            raise await self._take_back(item, result, damage) from damage
         await self._kept.look_back(item, brought)
         return Outcome(
             "transferred",

@@ -7,7 +7,7 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.checksum import RunningSum, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
-from headrace_daemon.s3.errors import PreconditionFailed
+from headrace_daemon.s3.errors import IntegrityError, PreconditionFailed
 from headrace_daemon.s3.reading import RangeBody
 from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
 from headrace_daemon.transfer.attributes import Attributes
@@ -68,10 +68,13 @@ class Relay(IntoBucket):
             if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=len(data), message="exists already")
+        try:
+            proof = prove(
+                item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
+            )
+        except IntegrityError as damage:
+            raise await self._take_back(item, result, damage) from damage
         await self._attributes.look_back(item, brought)
-        proof = prove(
-            item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
-        )
         return Outcome(
             "transferred",
             size=len(data),
