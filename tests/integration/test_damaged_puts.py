@@ -37,11 +37,12 @@ def listed(key: str, body: bytes, etag: str) -> str:
 @dataclass
 class Bucket:
     """The buckets `from` and `to`, by path. damaged: of so many PUTs one bit is stored wrong. looked: called before a
-    HEAD of an object. by_crc: its ETags prove nothing, its CRC64NVME does."""
+    HEAD of an object. by_crc: its ETags prove nothing, its CRC64NVME does. kms: encrypts by itself, with such ETags."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     damaged: int = 0
     by_crc: bool = False
+    kms: bool = False
     denies: bool = False  # every deletion
     looked: Callable[[], None] = lambda: None
 
@@ -58,10 +59,12 @@ class Bucket:
             return error(404, "NoSuchKey") if asked.method == "GET" else answer(404)
         if asked.method == "HEAD":
             return answer(200, announced=str(len(body)), ETag=f'"{self.etag(body)}"')
+        if self.kms:
+            return answer(200, body, ETag=f'"{self.etag(body)}"', x_amz_server_side_encryption="aws:kms")
         return answer(200, body, ETag=f'"{self.etag(body)}"')
 
     def etag(self, body: bytes) -> str:
-        return hashlib.md5(body).hexdigest() + ("-1" if self.by_crc else "")
+        return hashlib.md5(body + b"encrypted" * self.kms).hexdigest() + ("-1" if self.by_crc else "")
 
     def _put(self, path: str, asked: Asked) -> bytes:
         if asked.headers.get("if-none-match") == "*" and path in self.objects:
@@ -72,6 +75,8 @@ class Bucket:
             body = bytes([body[0] ^ 1]) + body[1:]
         self.objects[path] = body
         tag = f'"{self.etag(body)}"'
+        if self.kms:
+            return answer(200, ETag=tag, x_amz_server_side_encryption="aws:kms")
         return answer(200, ETag=tag, x_amz_checksum_crc64nvme=crc_text(body)) if self.by_crc else answer(200, ETag=tag)
 
     def _of_bucket(self, asked: Asked, path: str) -> bytes:
@@ -170,3 +175,14 @@ async def test_a_removal_that_is_refused_leaves_the_failure_what_it_is(tmp_path:
         assert (entry.outcome, entry.error) == ("failed", "integrity")
         assert "; the damaged object is still there (AccessDenied: " in entry.message
         assert moves.there() is not None
+
+
+@pytest.mark.parametrize("direction", ["upload", "relay"])
+async def test_an_etag_of_an_encrypted_object_shows_no_damage(
+    direction: str, tmp_path: Path, loaded: LoadedCommand
+) -> None:
+    """Where the bucket encrypts by itself, nothing but the answer says that its ETag is no MD5."""
+    async with moves_of(direction, Bucket(), tmp_path, loaded) as moves:
+        moves.bucket.kms = True
+        entry = await moves.sync()
+        assert (entry.outcome, entry.proof, moves.there()) == ("transferred", "size", CONTENT)

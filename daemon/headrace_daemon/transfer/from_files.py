@@ -38,7 +38,12 @@ class FromFiles(IntoBucket):
             return Outcome("skipped", size=size, message="exists already")
         try:
             proof = prove(
-                item.key, data, crc, theirs_crc=result.crc64nvme, theirs_etag=result.etag, etag_is_md5=self._etag_is_md5
+                item.key,
+                data,
+                crc,
+                theirs_crc=result.crc64nvme,
+                theirs_etag=result.etag,
+                etag_is_md5=self._etag_is_md5 and not result.opaque_etag,
             )
         except IntegrityError as damage:
             raise await self._take_back(item, result, damage) from damage
