@@ -14,6 +14,7 @@ import pytest
 
 from headrace_daemon.demo.servers import RcloneS3, S3Server, SeaweedFS
 from headrace_queue.jobs import Job
+from headrace_queue.states import JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.faults import Direction, Fault, Kind
 from tests.support.proxy_thread import ProxyThread
@@ -255,3 +256,49 @@ def test_an_answer_to_complete_that_was_lost_is_proven(tmp_path: Path, seaweed: 
             assert len(created) <= 1
     assert read_bucket(seaweed, bucket) == tree
     assert open_uploads(seaweed, bucket) == []
+
+
+# -- what is no S3 service -----------------------------------------------------------------------------------------
+
+FOREIGN = Fault(Kind.ANSWER, times=10_000, status=404, body=b"<html><body>default backend - 404</body></html>")
+"""As a load balancer answers that has no backend."""
+
+
+@pytest.mark.parametrize("direction", ["download", "relay"])
+def test_an_endpoint_that_is_no_s3_service_hides_no_object(direction: str, tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree = make_tree(seed=4, objects=300) | {"large.bin": os.urandom(21 * MIB)}
+    source, target, back = fresh_bucket(seaweed, "source"), fresh_bucket(seaweed, "target"), tmp_path / "back"
+    fill_bucket(seaweed, source, tree)
+    with doors(seaweed, 2) as (good, foreign):
+        foreign.add(FOREIGN)
+        good.add(Fault(Kind.DELAY, match="GET /", times=10_000, seconds=0.05))  # it has not always room, the other has
+        lake = RemoteTable.of(seaweed, [foreign.url, good.url], "max_requests = 4")
+        remotes = {"lake": lake, "vault": RemoteTable.of(seaweed)}
+        with site_of(tmp_path, remotes, [*IN_PARTS, *ONE_ATTEMPT]) as site:
+            job_id = site.enqueue(*ends_of(direction, tmp_path, source, target, back))
+            site.serve()
+            job = site.finish(job_id)
+            counters = job.counters
+            assert (counters.done, counters.failed, counters.vanished) == (len(tree), 0, 0)
+        assert foreign.proxy.hits, "it was asked as well"
+    assert (read_tree(back) if direction == "download" else read_bucket(seaweed, target)) == tree
+
+
+def test_without_another_endpoint_objects_fail_and_say_what_to_do(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    bucket = fresh_bucket(seaweed)
+    fill_bucket(seaweed, bucket, {"d/a": b"a" * 5000, "d/large.bin": os.urandom(11 * MIB)})
+    with ExitStack() as stack:
+        (door,) = stack.enter_context(doors(seaweed, 1))
+        lake = RemoteTable.of(seaweed, [door.url])
+        site = stack.enter_context(site_of(tmp_path, {"lake": lake}, [*IN_PARTS, *ONE_ATTEMPT]))
+        job_id = site.enqueue(f"lake://{bucket}/", tmp_path / "back")
+        door.add(*(replace(FOREIGN, match=f"{method} /{bucket}/d") for method in ("GET", "HEAD")))
+        site.serve()
+        job = site.until_job(job_id, lambda job: job.state is JobState.INCOMPLETE)
+        assert (job.counters.done, job.counters.failed, job.counters.vanished) == (0, 2, 0)
+        for entry in site.report(job_id).values():
+            assert entry.error == "not_s3"
+            assert "endpoint_urls" in str(entry.message)
+        door.clear()
+        site.run("headrace", "retry", job_id)
+        assert site.finish(job_id).counters.done == 2

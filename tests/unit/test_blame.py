@@ -162,6 +162,17 @@ def test_what_ends_a_job_says_what_to_do(status: int, code: str, extra: str, wor
     assert remedy == remedy_for(error)
 
 
+def test_what_no_s3_service_said_fails_its_object_and_says_what_to_do() -> None:
+    error = classify(404, lambda _name: None, b"<html>no backend</html>", signed=True)
+    verdict = judge(error)
+    assert verdict == Failed("not_s3"), "it did not vanish"
+    why, remedy = split_advice(told(verdict, error))
+    assert why == "HTTP status 404, and the answer is no S3 error"
+    assert "endpoint_urls" in remedy
+    assert split_advice(ending_text(error)) == (f"not_s3: {why}", remedy)
+    assert passing_reason(error) is None, "a listing that waited for it would wait for ever"
+
+
 def test_advice_is_split_as_it_was_joined() -> None:
     assert split_advice(with_advice("why. do: not this", "that")) == ("why. do: not this", "that")
     assert split_advice("only why") == ("only why", "")

@@ -13,6 +13,7 @@ from headrace_daemon.s3.errors import (
     CredentialsRefused,
     NoSuchBucket,
     NotFound,
+    NotS3,
     NotSupported,
     PreconditionFailed,
     Rejected,
@@ -32,9 +33,9 @@ def body(code: str, extra: str = "") -> bytes:
     return f"<Error><Code>{code}</Code><Message>why</Message>{extra}</Error>".encode()
 
 
-def of(status: int, content: bytes = b"", *, head: bool = False, **headers: str) -> S3Error:
+def of(status: int, content: bytes = b"", *, head: bool = False, signed: bool = False, **headers: str) -> S3Error:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return classify(status, names.get, content, head=head)
+    return classify(status, names.get, content, head=head, signed=signed)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,37 @@ def test_a_503_that_s3_did_not_write_is_a_dead_backend_unless_it_says_when_to_co
     again = of(503, html, retry_after="3")
     assert isinstance(again, Throttled)
     assert again.retry_after == 3.0
+
+
+HTML = b"<html><head><title>404 Not Found</title></head><body>default backend - 404</body></html>"
+
+
+@pytest.mark.parametrize("content", [HTML, b"default backend - 404", b"", b'{"code": 404}', b"<Error><Code>NoSuchKey"])
+def test_a_404_that_s3_did_not_write_says_nothing_of_the_object(content: bytes) -> None:
+    error = of(404, content, signed=True)
+    assert type(error) is NotS3
+    assert isinstance(error, ServerFault), "which is tried again elsewhere"
+    assert (error.code, error.status) == ("not_s3", 404)
+    assert "404" in error.message
+    assert "no S3 error" in error.message
+    assert type(of(404, content)) is NotFound, "of operations that services answer so themselves"
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind"),
+    [
+        (404, body("NoSuchKey"), NotFound),
+        (404, body("NoSuchBucket"), NoSuchBucket),
+        (404, b"<Error/>", NotFound),
+        (403, HTML, AccessDenied),
+        (416, HTML, PreconditionFailed),
+        (400, HTML, Rejected),
+    ],
+)
+def test_only_a_404_without_an_error_document_is_somebody_elses(
+    status: int, content: bytes, kind: type[S3Error]
+) -> None:
+    assert type(of(status, content, signed=True)) is kind
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1.5", 1.5), ("-1", 0.0), ("nan", 0.0), ("Thu, 01 Jan 2026", None)])

@@ -121,6 +121,28 @@ def test_faults_in_a_row_make_an_endpoint_suspected_and_only_a_probe_sets_it_asi
     assert not endpoints.suspected(a, 9.0, faults=1)
 
 
+def test_a_404_to_a_head_does_not_make_up_for_faults() -> None:
+    endpoints = three()
+    a = endpoints.all[0]
+    for _ in range(FAULTS):
+        faulty(endpoints, a, 1)
+        a.inflight += 1
+        endpoints.ended(a, Ending.BARE, "", 0.0)
+    assert endpoints.suspected(a, 0.0)
+    assert (a.inflight, endpoints.answers) == (0, 2 * FAULTS)
+
+
+def test_the_last_endpoint_in_use_is_known() -> None:
+    endpoints = three()
+    a, b, c = endpoints.all
+    for other in (b, c):
+        assert not endpoints.is_last(a)
+        other.inflight += 1
+        endpoints.ended(other, Ending.REFUSED, "connect_failed", 0.0)
+    assert endpoints.is_last(a)
+    assert not endpoints.is_last(b)
+
+
 def test_a_suspect_that_answers_its_probe_is_trusted_for_a_moment() -> None:
     heard = Heard()
     endpoints = three(heard)

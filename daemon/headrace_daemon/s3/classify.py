@@ -17,6 +17,7 @@ from headrace_daemon.s3.errors import (
     CredentialsRefused,
     NoSuchBucket,
     NotFound,
+    NotS3,
     NotSupported,
     ObjectArchived,
     ObjectLocked,
@@ -128,13 +129,18 @@ BY_STATUS: Final[dict[int, type[S3Error]]] = {
 }
 
 
-def classify(status: int, header: Callable[[str], str | None], body: Buffer, *, head: bool = False) -> S3Error:
-    """The error of an answer of 300 and above. header: looks a name in lower case up. head: the request was a HEAD."""
+def classify(
+    status: int, header: Callable[[str], str | None], body: Buffer, *, head: bool = False, signed: bool = False
+) -> S3Error:
+    """The error of an answer of 300 and above. header: looks a name in lower case up. head: the request was a HEAD.
+    signed: S3 would not say 404 here without its error document, so that one without comes from somebody else."""
     error = parse_error(body) if len(body) else None
     code = error.code if error is not None and error.code else str(status)
     region = header("x-amz-bucket-region") or (error.region if error is not None else None)
     if error is None and status == 400 and _wants_tls(bytes(body)):
         return Rejected("wants_tls", "what answers there speaks TLS only, and was asked without", status)
+    if error is None and signed and status == 404:
+        return NotS3("not_s3", "HTTP status 404, and the answer is no S3 error", status)
     if error is None and region is not None and status in (301, 307, 400):
         kind: type[S3Error] = WrongRegion  # a HEAD has no other way to say it
     elif error is None and status == 503:

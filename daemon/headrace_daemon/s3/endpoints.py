@@ -28,6 +28,7 @@ class Ending(Enum):
     """How a request ended, as far as its endpoint is concerned."""
 
     ANSWERED = "answered"  # any answer below 500
+    BARE = "bare"  # 404 to a HEAD, which anything may have answered: a fault before it still counts
     THROTTLED = "throttled"
     FAULT = "fault"  # 5xx
     FAILED = "failed"  # no whole answer
@@ -118,14 +119,14 @@ class Endpoints:
     def ended(self, endpoint: Endpoint, ending: Ending, reason: str, now: float) -> None:
         """A request that `take` let go is over. reason: what went wrong, for people."""
         endpoint.inflight -= 1
-        self.answers += ending in (Ending.ANSWERED, Ending.THROTTLED, Ending.FAULT)
+        self.answers += ending in (Ending.ANSWERED, Ending.BARE, Ending.THROTTLED, Ending.FAULT)
         if ending is Ending.ANSWERED:
             endpoint.failures = endpoint.faults = 0
             endpoint.limiter.succeeded()
         elif ending is Ending.THROTTLED:
             endpoint.failures = endpoint.faults = 0
             endpoint.limiter.throttled(now)
-        elif ending is not Ending.UNKNOWN:
+        elif ending not in (Ending.BARE, Ending.UNKNOWN):
             self._count_failure(endpoint, ending, reason, now)
         self._facts.inflight(self._remote, endpoint.url, endpoint.inflight, endpoint.limiter.limit)
 
@@ -148,6 +149,10 @@ class Endpoints:
     def suspected(self, endpoint: Endpoint, now: float, faults: int = FAULTS) -> bool:
         """Whether only a probe can tell if this endpoint is broken: its last answers, so many at least, were faults."""
         return endpoint.healthy and endpoint.faults >= faults and now >= endpoint.trusted_until
+
+    def is_last(self, endpoint: Endpoint) -> bool:
+        """Whether this endpoint is in use and no other is."""
+        return endpoint.healthy and not any(other.healthy for other in self.all if other is not endpoint)
 
     def _set_aside(self, endpoint: Endpoint, reason: str, now: float) -> None:
         endpoint.interval = FIRST_PROBE

@@ -53,6 +53,11 @@ class ServerFault(S3Error):
     """5xx, or an error inside a 200: it may or may not have happened; prove, then send again."""
 
 
+class NotS3(ServerFault):
+    """A 404 that no S3 service wrote, such as a load balancer's without a backend: it tells nothing of the object.
+    Another endpoint may do; where none does, the object fails."""
+
+
 class CredentialsExpired(S3Error):
     """The signature's credentials or clock are stale: refresh once, then pause the remote."""
 

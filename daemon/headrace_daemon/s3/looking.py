@@ -6,10 +6,10 @@ from urllib.parse import unquote_plus
 from lxml import etree
 
 from headrace_daemon.s3.engine import Buffer, Response
-from headrace_daemon.s3.errors import AccessDenied, Rejected, ServerFault
+from headrace_daemon.s3.errors import ServerFault
 from headrace_daemon.s3.operations import Operations, version_query
 from headrace_daemon.s3.reading import check_version
-from headrace_daemon.s3.request import Request, Trace
+from headrace_daemon.s3.request import Request
 from headrace_daemon.s3.xml import MalformedXml, bare_etag, local_name, parse, parse_time, texts
 
 
@@ -66,27 +66,14 @@ class Looking(Operations):
         version: a version id, '' for the current one. Raises NotFound, AccessDenied, NotSupported
         where another version came, and other S3Errors.
         """
-        query = version_query(version)
         asking = {"x-amz-checksum-mode": "ENABLED"} if self.profile.checksums else {}
-        request = Request("HeadObject", "HEAD", bucket, key, query, asking)
+        request = Request("HeadObject", "HEAD", bucket, key, version_query(version), asking)
 
         def read(response: Response, _body: Buffer, _endpoint: str) -> dict[str, str]:
             check_version(response, version)
             return dict(response.headers())
 
-        try:
-            return await self._pipeline.small(request, read)
-        except (Rejected, AccessDenied) as error:
-            if error.status not in (400, 403):
-                raise
-        # a HEAD has no body that would say why, see Reading.head
-        one_byte = {"range": "bytes=0-0"}
-        await self._pipeline.stream(Request("GetObject", "GET", bucket, key, query, one_byte), _unread)
-        return await self._pipeline.small(request, read)
-
-
-async def _unread(_response: Response, _trace: Trace) -> None:
-    """Its status was all that mattered."""
+        return await self._head(request, read)
 
 
 def parse_found(body: Buffer, *, encoded: bool, limit: int = 1000) -> FoundPage:

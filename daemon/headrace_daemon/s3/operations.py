@@ -1,18 +1,30 @@
 """What all operations on a remote stand on, and what their answers have in common."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from headrace_daemon.s3.classify import classify_embedded
 from headrace_daemon.s3.describe import is_opaque
 from headrace_daemon.s3.engine import Body, Buffer, Response
-from headrace_daemon.s3.errors import AccessDenied, NotSupported, Rejected, ServerFault
+from headrace_daemon.s3.errors import (
+    AccessDenied,
+    NotFound,
+    NotS3,
+    NotSupported,
+    ObjectArchived,
+    PreconditionFailed,
+    Rejected,
+    ServerFault,
+)
 from headrace_daemon.s3.profiles import Profile
-from headrace_daemon.s3.request import Request, Sending
+from headrace_daemon.s3.request import Request, Sending, Trace
 from headrace_daemon.s3.signing import canonical_query, quote_key
 from headrace_daemon.s3.types import PutResult
 from headrace_daemon.s3.xml import ErrorBody, MalformedXml, bare_etag, parse_result
 from headrace_queue.access_points import ARN
+
+T = TypeVar("T")
 
 CRC: Final = "x-amz-checksum-crc64nvme"
 _WANTS_MD5: Final = frozenset({"MissingContentMD5", "MissingUploadObjectWithObjectLockHeaders"})
@@ -26,6 +38,36 @@ class Operations:
         self._pipeline = pipeline
         self._region = region
         self._wants_md5: set[str] = set()  # buckets that take nothing without Content-MD5
+
+    async def _head(self, request: Request, interpret: Callable[[Response, Buffer, str], T]) -> T:
+        """Sends a HEAD of an object.
+
+        It has no body: 400 and 403 do not say whether the credentials ended or the key is refused, and 404 not whether
+        S3 said it, or a load balancer without a backend. A GET of one byte does, and mends what can be mended on its
+        way.
+        """
+        try:
+            return await self._pipeline.small(request, interpret)
+        except (Rejected, AccessDenied, NotFound) as error:
+            if error.status not in (400, 403, 404):
+                raise
+        await self._get_one_byte(request)
+        try:
+            return await self._pipeline.small(request._replace(there=True), interpret)
+        except NotS3:
+            await self._get_one_byte(request)  # raises NotFound where it was removed meanwhile
+            raise
+
+    async def _get_one_byte(self, of: Request) -> None:
+        """Returns where the object is there, and raises what S3 says where not."""
+        one_byte = {"range": "bytes=0-0"}
+        try:
+            await self._pipeline.stream(Request("GetObject", "GET", of.bucket, of.key, of.query, one_byte), _unread)
+        except ObjectArchived:
+            pass  # it is there, only not to be read
+        except PreconditionFailed as error:
+            if error.status != 416:  # of an empty object: there is no first byte
+                raise
 
     def _body_headers(self, body: Body, size: int, crc64nvme: str) -> dict[str, str]:
         """The headers that go with a body of this size and CRC64NVME ('' where it is not known)."""
@@ -55,6 +97,10 @@ class Operations:
             if isinstance(error, Rejected) and not asks_for_md5(error):
                 raise
             raise NotSupported(error.code, error.message, error.status) from error
+
+
+async def _unread(_response: Response, _trace: Trace) -> None:
+    """Its status was all that mattered."""
 
 
 def written(response: Response, _body: Buffer, endpoint: str) -> PutResult:

@@ -13,12 +13,14 @@ from headrace_daemon.s3.carried import explain
 from headrace_daemon.s3.classify import classify
 from headrace_daemon.s3.credentials import CredentialSource
 from headrace_daemon.s3.endpoints import Ending, Endpoint
-from headrace_daemon.s3.engine import Arriving, Buffer, Engine, Response
+from headrace_daemon.s3.engine import Arriving, Buffer, Engine, Response, Whole
 from headrace_daemon.s3.engines import Engines
 from headrace_daemon.s3.errors import (
     CredentialsExpired,
     CredentialsRefused,
     NoSuchBucket,
+    NotFound,
+    NotS3,
     Rejected,
     RemoteDown,
     S3Error,
@@ -30,13 +32,16 @@ from headrace_daemon.s3.errors import (
 from headrace_daemon.s3.places import Place, Places
 from headrace_daemon.s3.request import Clocks, Exchange, Request, Signatory, Trace, payload_hash
 from headrace_daemon.s3.signing import canonical_query, quote_key
-from headrace_daemon.s3.xml import parse_http_date
+from headrace_daemon.s3.xml import parse_error, parse_http_date
 from headrace_queue.errors import UsageError
 
 T = TypeVar("T")
 
 PROBE_SECONDS: Final = 5.0
 SKEW_SAMPLE_SECONDS: Final = 60.0
+SIGNED: Final = frozenset({"CopyObject", "GetObject", "GetObjectTagging", "ListObjects", "UploadPartCopy"})
+"""Operations whose 404 would say that an object or a bucket is gone. Every service sends S3's error document with it:
+one without comes from a proxy, or from a load balancer without a backend."""
 
 
 class Pipeline:
@@ -175,7 +180,7 @@ class Pipeline:
     # -- one attempt --------------------------------------------------------------------------------------------------
 
     def _failed(self, request: Request, error: S3Error, trace: Trace) -> None:
-        ending = _ending_of(error)
+        ending = _ending_of(request, error)
         if isinstance(error, TransportError) and self._engines.yields(error.code):
             trace.exactly, ending = True, Ending.UNKNOWN
         self._ended(request, trace, ending, str(error))
@@ -224,12 +229,15 @@ class Pipeline:
             self._skew_due = now + SKEW_SAMPLE_SECONDS
             self._observe_clock(response)
         if status >= 300:
-            error = classify(status, response.header, body, head=request.method == "HEAD")
+            signed = request.there or request.operation in SIGNED
+            error = classify(status, response.header, body, head=request.method == "HEAD", signed=signed)
             if error.code == "RequestTimeTooSkewed":
                 # without this every request fails until somebody sets the host's clock
                 self._clock_offset = self._observe_clock(response) or self._clock_offset
             if not request.key or isinstance(error, NoSuchBucket):
                 error.tell_where(f"{self.name}://{request.bucket}")
+            if isinstance(error, NotS3):
+                error.tell_where(trace.endpoint.url)
             raise error
 
     def _observe_clock(self, response: Response) -> float | None:
@@ -282,22 +290,34 @@ class Pipeline:
     # -- probing ------------------------------------------------------------------------------------------------------
 
     async def probe(self, place: Place, endpoint: Endpoint) -> bool:
-        """Whether an endpoint answers a HEAD of the bucket used last below 500, whatever it says."""
-        request = Request("Probe", "HEAD" if self._last_bucket else "GET", self._last_bucket)
-        trace = Trace(place, endpoint, self._credentials.current, self._clocks.steady())
-        path, url, headers = self._signed(request, trace)
+        """Whether an endpoint answers a HEAD of the bucket used last below 500, whatever it says. One that is no S3
+        service does not count as answering, unless it is the last in use: then objects fail and say so."""
+        bucket = self._last_bucket
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                response = await self._engines.carrying(path).small(request.method, url, headers)
+                response = await self._ask(place, endpoint, Request("Probe", "HEAD" if bucket else "GET", bucket))
+                if response.status != 404 or not bucket:
+                    return response.status < 500
+                listing = Request("Probe", "GET", bucket, query=(("max-keys", "1"),))
+                response = await self._ask(place, endpoint, listing)
         except (S3Error, TimeoutError):
             return False
-        return response.status < 500
+        foreign = response.status == 404 and parse_error(response.body) is None
+        return response.status < 500 and (not foreign or place.pool.endpoints.is_last(endpoint))
+
+    async def _ask(self, place: Place, endpoint: Endpoint, request: Request) -> Whole:
+        """One request of a probe, which is neither counted nor sent again."""
+        trace = Trace(place, endpoint, self._credentials.current, self._clocks.steady())
+        path, url, headers = self._signed(request, trace)
+        return await self._engines.carrying(path).small(request.method, url, headers)
 
 
 _REGION: Final = "x-amz-bucket-region"
 
 
-def _ending_of(error: S3Error) -> Ending:
+def _ending_of(request: Request, error: S3Error) -> Ending:
+    if request.method == "HEAD" and isinstance(error, NotFound):
+        return Ending.BARE
     if isinstance(error, Throttled):
         return Ending.THROTTLED
     if isinstance(error, TransportError):

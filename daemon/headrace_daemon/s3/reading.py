@@ -6,10 +6,8 @@ from typing import TypeVar
 from headrace_daemon.s3.describe import content_range, object_info
 from headrace_daemon.s3.engine import Arriving, Buffer, Response, Seen, unseen
 from headrace_daemon.s3.errors import (
-    AccessDenied,
     NotSupported,
     PreconditionFailed,
-    Rejected,
     S3Error,
     ServerFault,
     TransportError,
@@ -98,23 +96,13 @@ class Reading(Operations):
 
     async def head(self, bucket: str, key: str, *, version: str = "") -> ObjectInfo:
         """Raises NotFound, AccessDenied and other S3Errors."""
-        query = version_query(version)
-        request = Request("HeadObject", "HEAD", bucket, key, query, self._asking({}))
+        request = Request("HeadObject", "HEAD", bucket, key, version_query(version), self._asking({}))
 
         def described(response: Response, body: Buffer, endpoint: str) -> ObjectInfo:
             check_version(response, version)
             return self._described(response, body, endpoint)
 
-        try:
-            return await self._pipeline.small(request, described)
-        except (Rejected, AccessDenied) as error:
-            if error.status not in (400, 403):
-                raise
-        # A HEAD has no body, so that 400 and 403 do not say whether the credentials ended or the key is refused: a GET
-        # of one byte does, and mends what can be mended on its way.
-        one_byte = {"range": "bytes=0-0"}
-        await self._pipeline.stream(Request("GetObject", "GET", bucket, key, query, one_byte), _unread)
-        return await self._pipeline.small(request, described)
+        return await self._head(request, described)
 
     async def get(
         self, bucket: str, key: str, *, size: int = 0, if_match: str | None = None, version: str = ""
@@ -194,10 +182,6 @@ class Reading(Operations):
         if length is None or not length.isdecimal():
             raise ServerFault("no_length", "the answer to HEAD names no content-length", response.status)
         return object_info(response, int(length), endpoint, self.profile)
-
-
-async def _unread(response: Response, trace: Trace) -> None:
-    """Its status was all that mattered."""
 
 
 def check_version(response: Response, version: str) -> None:

@@ -9,6 +9,7 @@ from headrace_daemon.s3.errors import (
     CredentialsRefused,
     NoSuchBucket,
     NotEncrypted,
+    NotS3,
     S3Error,
     WrongRegion,
 )
@@ -42,6 +43,8 @@ BY_KIND: Final[dict[type[S3Error], str]] = {
     f"s3:GetObject, s3:PutObject), or give the remote others. If it is a requester-pays bucket: --requester-pays, or "
     f"requester_pays = true for the remote; {_AGAIN}.",
     NotEncrypted: "Leave out --sse-c-key-file, or use a service that has SSE-C; delete what lies there in plain.",
+    NotS3: "Check endpoint_urls of the remote: something else than an S3 service answers there (a web server, a load "
+    f"balancer without a backend); correct them and restart the daemon, or bring the service back; {_AGAIN}.",
     CredentialsExpired: _RENEW,
     CredentialsRefused: _RENEW,
 }

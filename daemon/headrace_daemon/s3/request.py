@@ -15,7 +15,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 class Request(NamedTuple):
     """One request as the operations mean it. headers: names in lower case. size: bytes of the body. expected: bytes of
-    the answer's body as far as they are known."""
+    the answer's body as far as they are known. there: another answer has just shown that the object is there, so that a
+    404 comes from somebody else."""
 
     operation: str
     method: str
@@ -26,6 +27,7 @@ class Request(NamedTuple):
     body: Body = None
     size: int = 0
     expected: int = 0
+    there: bool = False
 
     @property
     def content(self) -> Body:

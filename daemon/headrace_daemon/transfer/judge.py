@@ -32,6 +32,7 @@ from headrace_daemon.s3.errors import (
     NoSuchBucket,
     NotEncrypted,
     NotFound,
+    NotS3,
     ObjectArchived,
     ObjectLocked,
     PreconditionFailed,
@@ -178,7 +179,7 @@ def passing_reason(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, FsxBusy | FsxUnreachable):
         return f"FSx does not say now what it can do ({error})"
-    if isinstance(error, TransportError | ServerFault):
+    if isinstance(error, TransportError | ServerFault) and not isinstance(error, NotS3):
         return f"the service does not answer as it should ({error})"
     for kind, (text, _) in _PAUSE.items():
         if isinstance(error, kind):
@@ -196,6 +197,8 @@ def told(verdict: Again | Failed, error: Exception) -> str:
         return str(error)
     if verdict.word == ARCHIVED:
         return with_advice(error.message, _RESTORE_IT)
+    if isinstance(error, NotS3):
+        return with_advice(error.message, remedy_for(error))
     same = _plain(error.code) == _plain(verdict.word)
     return error.message if same else str(error)
 
