@@ -46,6 +46,7 @@ OF_S3: dict[type[S3Error], Verdict | str] = {
     errors.TransportError: Failed("a_code"),
     errors.Throttled: PAUSES,
     errors.ServerFault: Failed("a_code"),
+    errors.NotS3: Failed("a_code"),
     errors.CredentialsExpired: PAUSES,
     errors.CredentialsRefused: ENDS_JOB,
     errors.AccessDenied: Failed("access_denied"),
