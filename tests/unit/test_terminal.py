@@ -13,9 +13,10 @@ def changed(number, frame):
     print("now", *os.get_terminal_size(), flush=True)
 signal.signal(signal.SIGWINCH, changed)
 print("first\\rFIRST\\nred \\x1b[31mword\\x1b[0m", flush=True)
-print("you said", input(), flush=True)
 try:
-    signal.pause() or signal.pause()
+    print("you said", input(), flush=True)
+    while True:
+        signal.pause()
 except KeyboardInterrupt:
     sys.exit(7)
 """
