@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 from headrace_daemon.files.lustre import is_hollow
 from headrace_daemon.files.names import FileError, SourceChanged, file_error
+from headrace_daemon.files.racy import CLOCK, Clock, wait_out
 from headrace_daemon.files.reading import fingerprint
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.tar import Member, MemberKind, header, header_size, padding, tar_size
@@ -109,7 +110,13 @@ class Layout:
 
 
 def fill(
-    root: Root, layout: Layout, start: int, buffer: memoryview, readable: Container[str] | None = None
+    root: Root,
+    layout: Layout,
+    start: int,
+    buffer: memoryview,
+    readable: Container[str] | None = None,
+    *,
+    clock: Clock = CLOCK,
 ) -> list[str]:
     """The bytes of the tar from `start` on, as many as the buffer takes.
 
@@ -127,7 +134,7 @@ def fill(
         _lay(head, place, start, buffer)
         begin = place + len(head)
         low, high = max(begin, start), min(begin + member.size, end)
-        if low < high and not _read(root, member, low - begin, buffer[low - start : high - start], readable):
+        if low < high and not _read(root, member, low - begin, buffer[low - start : high - start], readable, clock):
             left_out.append(member.name)
         _lay(bytes(padding(member.size)), begin + member.size, start, buffer)
     # behind the last member; a buffer that was used before holds something else
@@ -143,7 +150,9 @@ def _lay(piece: bytes, place: int, start: int, buffer: memoryview) -> None:
         buffer[low - start : high - start] = piece[low - place : high - place]
 
 
-def _read(root: Root, member: Member, offset: int, buffer: memoryview, readable: Container[str] | None) -> bool:
+def _read(
+    root: Root, member: Member, offset: int, buffer: memoryview, readable: Container[str] | None, clock: Clock
+) -> bool:
     """A range of one file, which has to be what it was when the tree was walked, before and after. False, and nothing
     is read, where that would bring back what Lustre has released."""
     try:
@@ -153,6 +162,8 @@ def _read(root: Root, member: Member, offset: int, buffer: memoryview, readable:
             _check_same(member, status)
             if readable is not None and is_hollow(status) and member.name not in readable:
                 return False
+            # until a write would show; all were last written before the walk: together no longer than once
+            wait_out([status], clock)
             while buffer:
                 count = os.preadv(fd, [buffer], offset)
                 if not count:

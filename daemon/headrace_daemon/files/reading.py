@@ -17,6 +17,7 @@ from headrace_daemon.files.names import (
     file_error,
     is_marker,
 )
+from headrace_daemon.files.racy import CLOCK, Clock, racy, wait_out
 from headrace_daemon.files.released import Hollow
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import SharedFd
@@ -54,32 +55,81 @@ def fingerprint(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
-def read_whole(root: Root, key: str, expected_size: int | None, limit: int, *, not_hollow: bool = False) -> ReadFile:
+class _Racy(SourceChanged):
+    """It was not read: the next write might leave no trace. Once the step of the clock is over, it can be."""
+
+    def __init__(self, key: str, status: os.stat_result) -> None:
+        super().__init__(key, "it was written a moment ago")
+        self.status = status
+
+
+def read_whole(
+    root: Root, key: str, expected_size: int | None, limit: int, *, not_hollow: bool = False, clock: Clock = CLOCK
+) -> ReadFile:
     """Open, read, compare before with after, close. expected_size, limit in bytes; None takes any size up to limit.
-    not_hollow: do not read what Lustre may have released.
+    not_hollow: do not read what Lustre may have released. One that was written a moment ago is waited for, once.
 
     Raises SourceVanished, SourceChanged (other size than expected, larger than limit, written meanwhile), Blocked
     (no regular file, a link that leads outside), AccessRefused, NameRefused, RootLost, FileFault, Hollow.
     """
-    if is_marker(key):
-        return _read_folder(root, key)
+    reading = _Reading(root, limit, not_hollow, clock)
     try:
-        if root.links == "store" and (link := root.link_target(key)) is not None:
-            return _as_read(*link)
-        fd = root.open(key, _READ)
+        return reading.read(key, expected_size)
+    except _Racy as found:
+        earlier = found.status
+    wait_out([earlier], clock)
+    return reading.read(key, expected_size, earlier)
+
+
+class _Reading(NamedTuple):
+    """What read_whole and read_many are asked for, but for the file."""
+
+    root: Root
+    limit: int
+    not_hollow: bool
+    clock: Clock
+
+    def read(self, key: str, expected_size: int | None, earlier: os.stat_result | None = None) -> ReadFile:
+        """earlier: what it was before it was waited for. Raises what read_whole raises; without `earlier`, _Racy."""
+        root = self.root
+        if is_marker(key):
+            return _read_folder(root, key)
         try:
-            before = _regular(os.fstat(fd), key, expected_size)
-            if not_hollow and is_hollow(before):
-                raise Hollow(key)
-            if before.st_size > limit:
-                raise SourceChanged(key, f"it has {before.st_size} bytes now, over the {limit} it was planned with")
-            data = _read_exactly(fd, before.st_size, 0, key)
-            _unchanged(before, os.fstat(fd), key)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise _reason(root, key, error) from error
-    return _as_read(data, before)
+            if root.links == "store" and (link := root.link_target(key)) is not None:
+                return _as_read(*link)
+            fd = root.open(key, _READ)
+            try:
+                before = self._readable(os.fstat(fd), key, expected_size)
+                if earlier is not None:
+                    _check_settled(earlier, before, key, self.clock)
+                elif racy(before, self.clock.time_ns()):
+                    raise _Racy(key, before)
+                data = _read_exactly(fd, before.st_size, 0, key)
+                _unchanged(before, os.fstat(fd), key)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise _reason(root, key, error) from error
+        return _as_read(data, before)
+
+    def _readable(self, status: os.stat_result, key: str, expected_size: int | None) -> os.stat_result:
+        _regular(status, key, expected_size)
+        if self.not_hollow and is_hollow(status):
+            raise Hollow(key)
+        if status.st_size > self.limit:
+            raise SourceChanged(key, f"it has {status.st_size} bytes now, over the {self.limit} it was planned with")
+        return status
+
+    def read_or_fault(
+        self, key: str, expected_size: int | None, earlier: os.stat_result | None = None
+    ) -> ReadFile | FileError:
+        """Raises RootLost."""
+        try:
+            return self.read(key, expected_size, earlier)
+        except RootLost:
+            raise
+        except FileError as error:
+            return error
 
 
 def _read_folder(root: Root, key: str) -> ReadFile:
@@ -96,28 +146,33 @@ def _read_folder(root: Root, key: str) -> ReadFile:
 
 
 def read_many(
-    root: Root, wanted: Sequence[tuple[str, int | None]], limit: int, *, not_hollow: bool = False
+    root: Root,
+    wanted: Sequence[tuple[str, int | None]],
+    limit: int,
+    *,
+    not_hollow: bool = False,
+    clock: Clock = CLOCK,
 ) -> list[ReadFile | FileError]:
-    """read_whole of each (key, expected_size) as one step: a hop between threads costs more than a small read.
+    """read_whole of each (key, expected_size) as one step: a hop between threads costs more than a small read. Those
+    that were written a moment ago come last, after one wait for all of them.
 
     What goes wrong with a file stands in its place. Raises RootLost.
     """
-    results: list[ReadFile | FileError] = []
-    for key, expected_size in wanted:
-        try:
-            results.append(read_whole(root, key, expected_size, limit, not_hollow=not_hollow))
-        except RootLost:
-            raise
-        except FileError as error:
-            results.append(error)
+    reading = _Reading(root, limit, not_hollow, clock)
+    results = [reading.read_or_fault(key, expected_size) for key, expected_size in wanted]
+    late = [(index, found.status) for index, found in enumerate(results) if isinstance(found, _Racy)]
+    if late:
+        wait_out([status for _, status in late], clock)
+    for index, status in late:
+        results[index] = reading.read_or_fault(*wanted[index], status)
     return results
 
 
 class OpenSource:
     """A large file, open for reading by ranges from many threads."""
 
-    def __init__(self, root: Root, key: str, expected_size: int | None = None) -> None:
-        """Raises what read_whole raises."""
+    def __init__(self, root: Root, key: str, expected_size: int | None = None, *, clock: Clock = CLOCK) -> None:
+        """One that was written a moment ago is waited for, once. Raises what read_whole raises."""
         self._root = root
         self._is_link = False
         try:
@@ -128,7 +183,7 @@ class OpenSource:
             raise _reason(root, key, error) from error
         try:
             if not self._is_link:
-                self._status = _regular(os.fstat(fd), key, expected_size)
+                self._status = _settled(fd, key, expected_size, clock)
         except BaseException:
             os.close(fd)
             raise
@@ -209,6 +264,24 @@ def _regular(status: os.stat_result, key: str, expected_size: int | None) -> os.
     if expected_size is not None and status.st_size != expected_size:
         raise SourceChanged(key, f"it has {status.st_size} bytes now, {expected_size} when it was listed")
     return status
+
+
+def _settled(fd: int, key: str, expected_size: int | None, clock: Clock) -> os.stat_result:
+    """The status to compare with after reading: every write from now on differs from it."""
+    status = _regular(os.fstat(fd), key, expected_size)
+    if not racy(status, clock.time_ns()):
+        return status
+    wait_out([status], clock)
+    newer = _regular(os.fstat(fd), key, expected_size)
+    _check_settled(status, newer, key, clock)
+    return newer
+
+
+def _check_settled(earlier: os.stat_result, newer: os.stat_result, key: str, clock: Clock) -> None:
+    """Between both lies a step of its clock. What is the same has settled, even where another host's clock is ahead of
+    this one, so that its times stay young."""
+    if racy(newer, clock.time_ns()) and fingerprint(earlier) != fingerprint(newer):
+        raise SourceChanged(key, "it is being written: it changed again while it was waited for")
 
 
 def _read_exactly(fd: int, size: int, offset: int, key: str) -> bytes:
