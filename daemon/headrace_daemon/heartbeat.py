@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from headrace_daemon.facts import Facts
 from headrace_daemon.flow.pulse import Pulse
+from headrace_daemon.transfer.recorder import Report, let_go
 from headrace_queue.client import live_workers, process_started
 from headrace_queue.errors import QueueFull
 from headrace_queue.jobs import Worker
@@ -32,11 +33,14 @@ def this_worker() -> Worker:
 class Heartbeat:
     """Registers a worker and keeps it registered."""
 
-    def __init__(self, queue: Queue, worker: Worker, facts: Facts, now: Callable[[], float], pulse: Pulse) -> None:
-        """pulse: told of every beat."""
+    def __init__(
+        self, queue: Queue, worker: Worker, report: Report, facts: Facts, now: Callable[[], float], pulse: Pulse
+    ) -> None:
+        """report: of objects that fail because their batch kills its workers. pulse: told of every beat."""
         self._pulse = pulse
         self._queue = queue
         self._worker = worker
+        self._report = report
         self._facts = facts
         self._now = now
 
@@ -74,9 +78,16 @@ class Heartbeat:
         alive = {worker.id for worker in living} | {self._worker.id}
         dead = [worker.id for worker in workers if worker.id not in alive]
         if dead:
-            count = await self._queue.write(lambda store: store.expire(dead))
-            if count:
-                self._facts.leases_expired(count)
+            await self._expire(dead)
+
+    async def _expire(self, dead: list[str]) -> None:
+        try:
+            count = await let_go(lambda store: store.expire(dead), self._queue, self._report, self._facts)
+        except OSError as error:  # no room for the lines of the report: the next beat tries again
+            self._facts.job_event(0, "warning", f"leases of dead workers are not taken over yet: {error}")
+            return
+        if count:
+            self._facts.leases_expired(count)
 
     async def retire(self) -> None:
         """Leave in peace: whatever is still leased goes back, its attempts too."""

@@ -313,7 +313,7 @@ async def _worker(
     try:
         host = _host(config, queue, remotes, threads, process, report, facts, tasks)
         row = this_worker()
-        heartbeat = Heartbeat(queue, row, facts, time.time, host.pulse)
+        heartbeat = Heartbeat(queue, row, report, facts, time.time, host.pulse)
         await heartbeat.start()
         dispatcher = Dispatcher(queue, row.id, Sessions(host), facts, time.time, only_job)
         janitor = Janitor(queue, Sessions(host), facts, time.time)

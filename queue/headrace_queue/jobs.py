@@ -330,6 +330,20 @@ class Failure(NamedTuple):
     attempts: int = 1
 
 
+class Buried(NamedTuple):
+    """A batch that ended dead, and what failed with it: the objects that were still open."""
+
+    job_id: int
+    failures: tuple[Failure, ...]
+
+
+class Returned(NamedTuple):
+    """How many leases came back to the queue, and the batches among them that are dead now."""
+
+    leases: int
+    buried: tuple[Buried, ...] = ()
+
+
 class PartRecord(NamedTuple):
     """One part that is safe at the destination. number counts from 1."""
 

@@ -29,6 +29,7 @@ from headrace_queue.jobs import (
     PlanLease,
     PlanStep,
     QueueDepth,
+    Returned,
     Worker,
 )
 from headrace_queue.schedules import Schedule, ScheduleSpec, Standing
@@ -267,7 +268,7 @@ class SqliteStore(SqliteNoticeStore, ThawMethods):
         with self._transaction:
             workers.retire(self._db, worker_id, self._clock())
 
-    def expire(self, worker_ids: Sequence[str]) -> int:
+    def expire(self, worker_ids: Sequence[str]) -> Returned:
         with self._transaction:
             return workers.expire(self._db, worker_ids, self._max_attempts, self._clock())
 
@@ -311,7 +312,7 @@ class SqliteStore(SqliteNoticeStore, ThawMethods):
         with self._transaction:
             batches.snooze(self._db, lease, until, reason, self._clock())
 
-    def give_back(self, lease: Lease, until: float, error: str) -> bool:
+    def give_back(self, lease: Lease, until: float, error: str) -> Returned:
         with self._transaction:
             return batches.give_back(self._db, lease, until, error, self._max_attempts, self._clock())
 

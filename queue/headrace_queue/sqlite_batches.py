@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from headrace_queue.errors import LeaseLost
-from headrace_queue.jobs import Batch, Bitmap, Counters, Failure, Job, Lease, decode_items
+from headrace_queue.jobs import Batch, Bitmap, Buried, Counters, Failure, Job, Lease, Returned, decode_items
 from headrace_queue.rules import Turn, take_turns
 from headrace_queue.sqlite_jobs import move, set_waiting, settle
 from headrace_queue.sqlite_limits import bear_failures
@@ -145,15 +145,15 @@ def snooze(db: apsw.Connection, lease: Lease, until: float, reason: str, now: fl
     settle(db, batch.job_id, now)
 
 
-def give_back(db: apsw.Connection, lease: Lease, until: float, error: str, max_attempts: int, now: float) -> bool:
+def give_back(db: apsw.Connection, lease: Lease, until: float, error: str, max_attempts: int, now: float) -> Returned:
     batch = held(db, lease)
-    lives = batch.tries < max_attempts
-    if lives:
+    buried: tuple[Buried, ...] = ()
+    if batch.tries < max_attempts:
         _make_ready(db, batch, "retry", batch.tries, until, now)
     else:
-        _bury(db, batch, "attempts_exhausted", error, now)
+        buried = (_bury(db, batch, "attempts_exhausted", error, now),)
     settle(db, batch.job_id, now)
-    return lives
+    return Returned(1, buried)
 
 
 def release_all(db: apsw.Connection, worker_id: str, now: float) -> int:
@@ -165,16 +165,18 @@ def release_all(db: apsw.Connection, worker_id: str, now: float) -> int:
     return len(batches)
 
 
-def expire_all(db: apsw.Connection, worker_id: str, max_attempts: int, now: float) -> int:
-    """Leases of a worker that died; how many. The attempt counts: a batch that kills its workers ends dead."""
+def expire_all(db: apsw.Connection, worker_id: str, max_attempts: int, now: float) -> Returned:
+    """Leases of a worker that died. The attempt counts: a batch that kills its workers ends dead."""
     batches = _held_by(db, worker_id)
+    buried: list[Buried] = []
     for batch in batches:
         if batch.tries < max_attempts:
             _make_ready(db, batch, "expire", batch.tries, 0.0, now)
         else:
-            _bury(db, batch, "worker_died", f"the worker died {batch.tries} times while it held this batch", now)
+            why = f"the worker died {batch.tries} times while it held this batch"
+            buried.append(_bury(db, batch, "worker_died", why, now))
         settle(db, batch.job_id, now)
-    return len(batches)
+    return Returned(len(batches), tuple(buried))
 
 
 def _held_by(db: apsw.Connection, worker_id: str) -> list[Held]:
@@ -186,16 +188,17 @@ def _make_ready(db: apsw.Connection, batch: Held, event: str, tries: int, until:
     db.execute(_LET_GO, (state, tries, until, max(until, now), batch.id))
 
 
-def _bury(db: apsw.Connection, batch: Held, error: str, message: str, now: float) -> None:
+def _bury(db: apsw.Connection, batch: Held, error: str, message: str, now: float) -> Buried:
     """Its open objects become failures; the empty row stays to be counted, until a retry or the purge of the job."""
     payload = query(db, "SELECT payload FROM batch WHERE id = ?", (batch.id,))[0][0]
     finished = Bitmap.from_bytes(batch.finished)
-    failures = [
+    failures = tuple(
         Failure(item, error, message, batch.tries)
         for index, item in enumerate(decode_items(payload))
         if index not in finished
-    ]
+    )
     db.execute(_BURY, (move_batch(BatchState.LEASED, "exhaust"), batch.id))
     add_counters(db, batch.job_id, Counters(), len(failures))
     insert_failures(db, batch.job_id, failures)
     bear_failures(db, batch.job_id, now)
+    return Buried(batch.job_id, failures)

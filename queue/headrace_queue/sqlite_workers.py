@@ -5,7 +5,7 @@ from typing import Final
 
 import apsw
 
-from headrace_queue.jobs import Worker
+from headrace_queue.jobs import Buried, Returned, Worker
 from headrace_queue.sqlite_batches import expire_all, release_all
 from headrace_queue.sqlite_plans import release_plans
 
@@ -35,10 +35,12 @@ def retire(db: apsw.Connection, worker_id: str, now: float) -> None:
     db.execute("DELETE FROM worker WHERE id = ?", (worker_id,))
 
 
-def expire(db: apsw.Connection, worker_ids: Sequence[str], max_attempts: int, now: float) -> int:
+def expire(db: apsw.Connection, worker_ids: Sequence[str], max_attempts: int, now: float) -> Returned:
     leases = 0
+    buried: list[Buried] = []
     for worker_id in worker_ids:
-        leases += expire_all(db, worker_id, max_attempts, now)
-        leases += release_plans(db, worker_id)
+        returned = expire_all(db, worker_id, max_attempts, now)
+        leases += returned.leases + release_plans(db, worker_id)
+        buried += returned.buried
         db.execute("DELETE FROM worker WHERE id = ?", (worker_id,))
-    return leases
+    return Returned(leases, tuple(buried))

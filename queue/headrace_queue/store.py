@@ -23,6 +23,7 @@ from headrace_queue.jobs import (
     PlanLease,
     PlanStep,
     QueueDepth,
+    Returned,
     Worker,
 )
 from headrace_queue.schedules import Schedule, ScheduleSpec, Standing
@@ -255,8 +256,8 @@ class Store(Looks, NoticeStore, StoresThaws, Protocol):
         """A worker that leaves in peace: its leases become ready, their attempts are given back."""
         ...
 
-    def expire(self, worker_ids: Sequence[str]) -> int:
-        """Workers that died: their leases become ready or, after the last attempt, dead; how many leases it were."""
+    def expire(self, worker_ids: Sequence[str]) -> Returned:
+        """Workers that died: their leases become ready or, after the last attempt, dead."""
         ...
 
     # -- planning -------------------------------------------------------------------------------------------------
@@ -326,9 +327,9 @@ class Store(Looks, NoticeStore, StoresThaws, Protocol):
         """Try again then; the attempt is given back. reason becomes the job's waiting text. Raises LeaseLost."""
         ...
 
-    def give_back(self, lease: Lease, until: float, error: str) -> bool:
-        """The batch failed as a whole and the attempt counts; False where it was the last: it is dead now, its open
-        objects stand among the failures. Raises LeaseLost."""
+    def give_back(self, lease: Lease, until: float, error: str) -> Returned:
+        """The batch failed as a whole and the attempt counts; after the last one it is dead, its open objects stand
+        among the failures. Raises LeaseLost."""
         ...
 
     # -- large objects --------------------------------------------------------------------------------------------

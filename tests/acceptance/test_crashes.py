@@ -1,6 +1,7 @@
 """kill -9 of the daemon: the next one goes on where the queue says, and sends nothing twice that was recorded."""
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from headrace_daemon.demo.servers import Keys, SeaweedFS
 from headrace_queue.jobs import Job
+from headrace_queue.states import JobState
 from tests.support.buckets import fresh_bucket
 from tests.support.faults import Fault, Kind
 from tests.support.proxy_thread import ProxyThread
@@ -311,3 +313,29 @@ def assert_all_reported(site: Site, job: Job, tree: Tree) -> None:
     assert (counters.failed, counters.vanished) == (0, 0)
     assert {key: entry.bytes for key, entry in report.items()} == {key: len(body) for key, body in tree.items()}
     assert {entry.outcome for entry in report.values()} == {"transferred"}
+
+
+# -- a batch that kills its worker --------------------------------------------------------------------------------
+
+
+def test_every_object_of_a_batch_that_kills_its_worker_is_reported(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    tree, bucket = make_tree(seed=8, objects=40), fresh_bucket(seaweed)
+    files = write_tree(tmp_path / "files", tree)
+    with ProxyThread(seaweed.endpoint_urls[0]) as proxy:
+        put = f"PUT /{bucket}/"
+        proxy.add(Fault(Kind.STALL, match=put, times=1000))
+        lake = RemoteTable.of(seaweed, [proxy.url])
+        with site_of(tmp_path, {"lake": lake}, ["attempts = 2"]) as site:
+            job_id = site.enqueue(files, f"lake://{bucket}/")
+            for _ in range(2):
+                proxy.proxy.requests.clear()
+                daemon = site.serve()
+                until(lambda: any(put in request for request in proxy.proxy.requests), what=site.logs)
+                daemon.kill()
+            site.serve()
+            job = site.until_job(job_id, lambda row: row.state is JobState.INCOMPLETE)
+            assert (job.counters.done, job.counters.failed) == (0, len(tree))
+            printed = site.run("headrace", "report", job_id, "--failed", "--json").splitlines()
+            lines = [json.loads(line) for line in printed]
+            assert sorted(line["key"] for line in lines) == sorted(tree)
+            assert {(line["outcome"], line["error"]) for line in lines} == {("failed", "worker_died")}

@@ -430,7 +430,7 @@ async def test_who_lost_its_lease_leaves_the_upload_to_who_goes_on(make: Callabl
             sent.append(request)
             if len(sent) == 2:
                 with closing(open_store(f"sqlite://{buckets.site.state / 'queue.db'}")) as store:
-                    assert store.expire([worker.id for worker in store.workers()]) == 1
+                    assert store.expire([worker.id for worker in store.workers()]).leases == 1
 
     wire.refuse = taken_away
     await buckets.sync("--via", "stream")

@@ -144,7 +144,7 @@ def test_its_jobs_go_on(store: SqliteStore) -> None:
     assert store.depth().batches == {BatchState.READY: 1, BatchState.LEASED: 1, BatchState.DEAD: 0}
     again, is_new = store.enqueue(job.spec)
     assert (again.id, is_new) == (3, False), "its submission id is still taken"
-    assert store.expire(["w1"]) == 2, "a batch and a plan"
+    assert store.expire(["w1"]).leases == 2, "a batch and a plan"
     bench = Bench(store, Clock())
     plan = store.claim_plan("w2", 99, 3)
     assert plan is not None

@@ -162,7 +162,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(bench: Bench, path: Path) ->
             child.kill()
             while (line := child.line()) is not None:  # said before it died
                 acknowledged.update(number for number in line if isinstance(number, int))
-        assert bench.store.expire(["child-0"]) == 1
+        assert bench.store.expire(["child-0"]).leases == 1
         batch = bench.claim()
         finished = {index for index in range(MANY) if index in batch.finished}
         assert acknowledged <= finished

@@ -8,6 +8,7 @@ import pytest
 from headrace_queue.errors import IllegalTransition, LeaseLost, UnknownJob, UsageError
 from headrace_queue.jobs import (
     Action,
+    Buried,
     Counters,
     Failure,
     Item,
@@ -18,6 +19,7 @@ from headrace_queue.jobs import (
     PartRecord,
     Phase,
     PlanStep,
+    Returned,
     Rule,
 )
 from headrace_queue.states import FINAL, JOB_MOVES, BatchState, JobState
@@ -366,7 +368,7 @@ def test_workers_beat_and_go(bench: Bench) -> None:
     beats = {each.id: each.heartbeat for each in bench.store.workers()}
     assert beats == {"w1": bench.clock.now - 7, "w2": bench.clock.now}
     bench.store.retire("w1")
-    assert bench.store.expire(["w2", "nobody"]) == 0
+    assert bench.store.expire(["w2", "nobody"]).leases == 0
     assert bench.store.workers() == []
     assert not bench.store.heartbeat("w2")
 
@@ -389,7 +391,7 @@ def test_the_leases_of_a_dead_worker_go_to_others(bench: Bench) -> None:
     mine = bench.claim("w1")
     plan = bench.plan_lease(unplanned, "w1")
     bench.store.progress(mine.lease, [0], Counters(done=1), [])
-    assert bench.store.expire(["w1"]) == 2
+    assert bench.store.expire(["w1"]) == Returned(2)
     theirs = bench.claim("w2")
     assert theirs.open_items() == [(1, mine.items[1])]
     assert bench.plan_lease(unplanned, "w2").attempt > plan.attempt
@@ -407,7 +409,9 @@ def test_a_batch_that_kills_its_workers_ends_dead(bench: Bench) -> None:
         batch = bench.claim("w1")
         if attempt == 0:
             bench.store.progress(batch.lease, [1], Counters(done=1), [])
-        assert bench.store.expire(["w1"]) == 1
+        returned = bench.store.expire(["w1"])
+        assert returned.leases == 1
+        assert bool(returned.buried) is (attempt == MAX_ATTEMPTS - 1)
     assert bench.store.depth().batches[BatchState.DEAD] == 1
     after = bench.store.job(job.id)
     assert (after.state, after.counters) == (JobState.INCOMPLETE, Counters(planned=3, done=1, failed=2))
@@ -415,6 +419,7 @@ def test_a_batch_that_kills_its_workers_ends_dead(bench: Bench) -> None:
     assert {(failure.error, failure.attempts) for _, failure in bench.store.failures(job.id)} == {
         ("worker_died", MAX_ATTEMPTS)
     }
+    assert returned.buried == (Buried(job.id, tuple(failure for _, failure in bench.store.failures(job.id))),)
 
 
 # -- planning -----------------------------------------------------------------------------------------------------
@@ -601,7 +606,8 @@ def test_a_snooze_gives_the_attempt_back_but_not_the_fence(bench: Bench) -> None
         bench.store.register(worker("w1"))
     assert len(seen) == 2 * (MAX_ATTEMPTS + 2)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        assert bench.store.give_back(bench.claim().lease, 0.0, "broken") is (attempt < MAX_ATTEMPTS)
+        buried = bench.store.give_back(bench.claim().lease, 0.0, "broken").buried
+        assert bool(buried) is (attempt == MAX_ATTEMPTS)
 
 
 def test_a_batch_that_fails_as_a_whole_ends_dead(bench: Bench) -> None:
@@ -609,13 +615,14 @@ def test_a_batch_that_fails_as_a_whole_ends_dead(bench: Bench) -> None:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         batch = bench.claim()
         assert batch.items[0].key == "k00000"
-        alive = bench.store.give_back(batch.lease, 0.0, "source unreadable")
-        assert alive is (attempt < MAX_ATTEMPTS)
+        returned = bench.store.give_back(batch.lease, 0.0, "source unreadable")
+        assert bool(returned.buried) is (attempt == MAX_ATTEMPTS)
         assert bench.store.job(job.id).state is JobState.RUNNING
         with pytest.raises(LeaseLost):
             bench.store.give_back(batch.lease, 0.0, "again")
     failures = [failure for _, failure in bench.store.failures(job.id)]
     assert [failure.item for failure in failures] == items(3)
+    assert returned == Returned(1, (Buried(job.id, tuple(failures)),))
     assert {failure[1:] for failure in failures} == {("attempts_exhausted", "source unreadable", MAX_ATTEMPTS)}
     assert bench.finish(bench.claim()).state is JobState.INCOMPLETE
     assert bench.store.depth().batches[BatchState.DEAD] == 1

@@ -31,7 +31,7 @@ def test_batches_are_told_by_what_they_wait_for(bench: Bench) -> None:
 def test_dead_batches_are_told(bench: Bench) -> None:
     job = bench.job()
     bench.plan(job, items(1))
-    while bench.store.give_back(bench.claim().lease, 0.0, "io"):
+    while not bench.store.give_back(bench.claim().lease, 0.0, "io").buried:
         pass
     assert bench.store.situation(job.id) == Situation(dead=1)
 

@@ -215,7 +215,8 @@ class QueueModel(RuleBasedStateMachine):
         mine = [(job, batch) for job in self.jobs.values() for batch in job.held if batch.worker == name]
         plans = [job for job in self.jobs.values() if job.planner is not None and job.plan_worker == name]
         if dies:
-            assert self.store.expire([name]) == len(mine) + len(plans)
+            returned = self.store.expire([name])
+            assert returned.leases == len(mine) + len(plans)
         else:
             self.store.retire(name)
         for job, batch in sorted(mine, key=lambda pair: pair[1].age):
@@ -377,7 +378,7 @@ class QueueModel(RuleBasedStateMachine):
             return
         lives = self.let_go(*found, counts=counts, until=until)
         if counts:
-            assert self.store.give_back(batch.lease, until, "broken") is lives
+            assert bool(self.store.give_back(batch.lease, until, "broken").buried) is not lives
         else:
             self.store.snooze(batch.lease, until, "throttled")
 

@@ -185,6 +185,35 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_loses_none(tmp_path: Path) ->
     assert keys(tmp_path, 7) == ["before", *expected]
 
 
+def test_lines_from_another_thread_leave_those_that_are_kept(tmp_path: Path) -> None:
+    """A thread that is in the middle of a transaction cannot wait for the loop to write them."""
+    writer = ReportWriter(tmp_path)
+    writer.write(7, Item("first", 1, 0), outcome())
+    writer.flush(7)
+    writer.write(7, Item("kept", 1, 0), outcome())
+    ends = [(Item(key, 1, 0), outcome("failed", error="worker_died")) for key in ("a", "b")]
+    thread = threading.Thread(target=writer.append, args=(7, ends))
+    thread.start()
+    thread.join()
+    assert keys(tmp_path, 7) == ["first", "a", "b"]
+    assert open_below(tmp_path) == 1
+    writer.close()
+    assert keys(tmp_path, 7) == ["first", "a", "b", "kept"]
+
+
+def test_half_a_line_of_another_writer_swallows_none_of_ours(tmp_path: Path) -> None:
+    writer = ReportWriter(tmp_path)
+    writer.write(7, Item("before", 1, 0), outcome())
+    writer.flush(7)
+    written = report_path(tmp_path, 7).stat().st_size
+    with files_of_at_most(written + written // 2), pytest.raises(OSError, match="too large"):
+        writer.append(7, [(Item("torn", 1, 0), outcome())])
+    assert report_path(tmp_path, 7).stat().st_size > written, "half a line is there"
+    writer.write(7, Item("after", 1, 0), outcome())
+    writer.close()
+    assert keys(tmp_path, 7) == ["before", "after"]
+
+
 def test_closing_on_a_full_disk_closes_everything_and_says_so(tmp_path: Path) -> None:
     writer = ReportWriter(tmp_path)
     for job in (1, 2):

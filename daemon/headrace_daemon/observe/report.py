@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring_ascii as _text
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class ReportWriter:
         data = ("\n".join(lines) + "\n").encode()
         fd = self._open(job)
         try:
+            _end_torn_line(fd)  # every time: another writer may have left one since
             while data:
                 data = data[os.write(fd, data) :]
         except OSError:
@@ -44,13 +45,19 @@ class ReportWriter:
             raise
         del self._lines[job]
 
+    def append(self, job: int, ends: Iterable[tuple[Item, Outcome]]) -> None:
+        """Lines that are in the file on return. From any thread, for it touches nothing that this writer keeps: another
+        opens the file as another daemon does. Raises OSError."""
+        with contextlib.closing(ReportWriter(self._state_dir, self._clock)) as other:
+            for item, outcome in ends:
+                other.write(job, item, outcome)
+
     def _open(self, job: int) -> int:
         fd = self._files.get(job)
         if fd is None:
             path = report_path(self._state_dir, job)
             make_folder(path.parent)
             fd = _open_or_make(path)
-            _end_torn_line(fd)
             self._files[job] = fd
             if len(self._files) > MAX_OPEN:
                 os.close(self._files.popitem(last=False)[1])
@@ -89,7 +96,7 @@ def _line(key: str, outcome: Outcome, time: float) -> str:
 
 
 def _end_torn_line(fd: int) -> None:
-    """A crash may have left half a line: end it, so that it swallows no line that follows."""
+    """A crash or a full disk may have left half a line: end it, so that it swallows no line that follows."""
     size = os.fstat(fd).st_size
     if size and os.pread(fd, 1, size - 1) != b"\n":
         os.write(fd, b"\n")

@@ -17,7 +17,6 @@ from headrace_daemon.transfer.restore import restore
 from headrace_queue.advice import for_job, split_advice
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Action, Archived, Batch, Counters, Item, Job
-from headrace_queue.store import Store
 from headrace_queue.thaw import MOST_PARKED
 
 GROUP_OBJECTS = 32
@@ -227,7 +226,7 @@ class BatchRun:
         lease, until = self._batch.lease, self._now() + pause.seconds
         self._facts.job_event(self._batch.job.id, "waiting", pause.reason)
         await self._leave()
-        await self._let_go(lambda store: store.snooze(lease, until, pause.reason))
+        await self._let_go(lambda: self._work.queue.write(lambda store: store.snooze(lease, until, pause.reason)))
 
     async def _job_failed(self, failure: JobFailed) -> None:
         job_id = self._batch.job.id
@@ -239,11 +238,11 @@ class BatchRun:
 
     async def _crashed(self, error: Exception) -> None:
         """A fault of ours, or of the machine: the attempt counts, so that it cannot go on for ever."""
-        lease, until = self._batch.lease, self._now() + CRASH_PAUSE
+        until = self._now() + CRASH_PAUSE
         text = f"{type(error).__name__}: {error}"
         self._facts.job_event(self._batch.job.id, "batch_failed", text)
         await self._leave()
-        await self._let_go(lambda store: store.give_back(lease, until, text))
+        await self._let_go(lambda: self._recorder.give_back(until, text))
 
     async def _stopped(self) -> None:
         """Cancelled from outside: by the user, then nothing is kept; by the end of a drain, then the next worker
@@ -261,11 +260,11 @@ class BatchRun:
         lease, now = self._batch.lease, self._now()
         await self._quietly(self._work.queue.write(lambda store: store.snooze(lease, now, reason)))
 
-    async def _let_go(self, step: Callable[[Store], object]) -> None:
+    async def _let_go(self, step: Callable[[], Awaitable[object]]) -> None:
         """The lease goes back. A full disk is waited for: a lease that stays is lost for as long as this worker lives,
         and so is what was done and not recorded."""
         # no event tells that a disk has space again
-        while await self._quietly(self._recorder.flush()) or await self._quietly(self._work.queue.write(step)):  # noqa: ASYNC110
+        while await self._quietly(self._recorder.flush()) or await self._quietly(step()):  # noqa: ASYNC110
             await asyncio.sleep(FULL_PAUSE)
 
     async def _quietly(self, step: Awaitable[object]) -> bool:

@@ -4,12 +4,13 @@ The report's lines are written before the queue records the objects: after a cra
 twice (the last line counts), and none is ever recorded without a line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace_daemon.facts import Facts, Outcome
-from headrace_queue.jobs import Batch, Counters, Failure, Item, Job
+from headrace_daemon.transfer.judge import lacks
+from headrace_queue.jobs import Batch, Counters, Failure, Item, Job, Returned
 from headrace_queue.store import Store
 from headrace_queue.writer import Queue
 
@@ -24,6 +25,10 @@ class Report(Protocol):
 
     def flush(self, job: int) -> None:
         """Returns when the lines are in the file. Raises OSError."""
+        ...
+
+    def append(self, job: int, ends: Iterable[tuple[Item, Outcome]]) -> None:
+        """Lines that are in the file on return; may be called from any thread. Raises OSError."""
         ...
 
 
@@ -149,3 +154,40 @@ class Recorder:
         await self.flush()
         lease = self._batch.lease
         return await self._queue.write(lambda store: store.complete(lease))
+
+    async def give_back(self, until: float, error: str) -> None:
+        """The batch failed as a whole, perhaps for the last time. Raises LeaseLost, QueueError, OSError."""
+        lease = self._batch.lease
+        await let_go(lambda store: store.give_back(lease, until, error), self._queue, self._report, self._facts)
+
+
+async def let_go(step: Callable[[Store], Returned], queue: Queue, report: Report, facts: Facts) -> int:
+    """A step that may end batches as dead; how many leases it let go. What failed with them has its lines in the report
+    before the step is committed.
+
+    Within its transaction, for what is about to be buried must not go on elsewhere meanwhile. Raises what the step
+    raises, and OSError where the host has no room for the lines: nothing has happened then. Lines that cannot be
+    written for another reason are told, and lost, or a job whose report is out of reach would never end.
+    """
+    unwritten: list[tuple[int, OSError]] = []
+
+    def with_lines(store: Store) -> int:
+        returned = step(store)
+        for batch in returned.buried:
+            try:
+                report.append(batch.job_id, map(_end_of, batch.failures))
+            except OSError as error:
+                if lacks(error) is not None:
+                    raise
+                unwritten.append((batch.job_id, error))
+        return returned.leases
+
+    leases = await queue.write(with_lines)
+    for job_id, error in unwritten:
+        facts.job_event(job_id, "warning", f"objects failed that its report does not name: {error}")
+    return leases
+
+
+def _end_of(failure: Failure) -> tuple[Item, Outcome]:
+    item, error, message, attempts = failure
+    return item, Outcome("failed", error=error, message=message, attempts=attempts)
