@@ -326,9 +326,9 @@ class SqliteStore(SqliteNoticeStore, ThawMethods):
         with self._transaction:
             large_objects.begin_multipart(self._db, lease, multipart)
 
-    def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord]) -> None:
+    def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord], *, resumed: bool = False) -> None:
         with self._transaction:
-            large_objects.add_parts(self._db, lease, key, parts)
+            large_objects.add_parts(self._db, lease, key, parts, resumed)
 
     def end_multipart(self, job_id: int, key: str, token: str | None = None) -> None:
         with self._transaction:

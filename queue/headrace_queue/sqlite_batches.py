@@ -48,6 +48,9 @@ _HELD_BY: Final = "SELECT id, job_id, items, finished, tries FROM batch WHERE wo
 _LET_GO: Final = """
     UPDATE batch SET state = ?, worker_id = NULL, tries = ?, not_before = ?, ready_since = ? WHERE id = ?
 """
+# the claim that it is held by goes on counting: whoever gives an attempt back takes it off again
+_FINISHED: Final = "UPDATE batch SET finished = ?, tries = 1 WHERE id = ?"
+_GETS_ON: Final = "UPDATE batch SET tries = 1 WHERE id = ?"
 _ASLEEP: Final = "SELECT 1 FROM batch WHERE job_id = ? AND state = 'ready' AND not_before > ? LIMIT 1"
 _BURY: Final = "UPDATE batch SET state = ?, worker_id = NULL, payload = x'', finished = x'' WHERE id = ?"
 
@@ -117,15 +120,28 @@ def progress(
     if finished:
         if min(finished) < 0 or max(finished) >= batch.items:
             raise ValueError(f"batch {batch.id} has {batch.items} objects, none of index {max(finished)}")
-        bitmap = Bitmap.from_bytes(batch.finished)
-        bitmap.add(finished)
-        db.execute("UPDATE batch SET finished = ? WHERE id = ?", (bitmap.to_bytes(), batch.id))
+        add_finished(db, batch, finished)
         if first(db, _ASLEEP, (batch.job_id, now)) is None:
             set_waiting(db, batch.job_id, None)
     add_counters(db, batch.job_id, counters, len(failures))
     insert_failures(db, batch.job_id, failures)
     if failures:
         bear_failures(db, batch.job_id, now)
+
+
+def add_finished(db: apsw.Connection, batch: Held, indexes: Sequence[int]) -> None:
+    """Objects of it that need no more work. A batch of which something is finished since it was claimed is none that
+    kills its worker, and its attempts count anew. That comes to an end: an object is finished once."""
+    bitmap = Bitmap.from_bytes(batch.finished)
+    bitmap.add(indexes)
+    finished = bitmap.to_bytes()
+    if finished != batch.finished:
+        db.execute(_FINISHED, (finished, batch.id))
+
+
+def gets_on(db: apsw.Connection, batch: Held) -> None:
+    """As with a finished object, its attempts count anew."""
+    db.execute(_GETS_ON, (batch.id,))
 
 
 def complete(db: apsw.Connection, lease: Lease, now: float) -> Job:
@@ -166,7 +182,8 @@ def release_all(db: apsw.Connection, worker_id: str, now: float) -> int:
 
 
 def expire_all(db: apsw.Connection, worker_id: str, max_attempts: int, now: float) -> Returned:
-    """Leases of a worker that died. The attempt counts: a batch that kills its workers ends dead."""
+    """Leases of a worker that died. The attempt counts: a batch that kills its workers ends dead, and what was recorded
+    of others since they were claimed keeps them alive."""
     batches = _held_by(db, worker_id)
     buried: list[Buried] = []
     for batch in batches:

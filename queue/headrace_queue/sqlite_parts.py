@@ -8,13 +8,14 @@ import apsw
 
 from headrace_queue.errors import LeaseLost
 from headrace_queue.jobs import Lease, Multipart, PartRecord
-from headrace_queue.sqlite_batches import held
+from headrace_queue.sqlite_batches import gets_on, held
 from headrace_queue.sqlite_rows import Row, decode_key, encode_key, first, query
 
 _COLUMNS: Final = "key, token, size, part_size, fingerprint, write_token"
 _ONE: Final = f"SELECT id, {_COLUMNS} FROM multipart WHERE job_id = ? AND key = ?"
 _ALL: Final = f"SELECT {_COLUMNS} FROM multipart WHERE job_id = ? ORDER BY id"
 _PARTS: Final = "SELECT number, size, etag, crc64nvme FROM part WHERE multipart_id = ? ORDER BY number"
+_PART: Final = "SELECT 1 FROM part WHERE multipart_id = ? AND number = ?"
 _DELETE: Final = "DELETE FROM multipart WHERE job_id = ? AND key = ?"
 _INSERT: Final = f"INSERT INTO multipart (job_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_PART: Final = "INSERT OR REPLACE INTO part (multipart_id, number, size, etag, crc64nvme) VALUES (?, ?, ?, ?, ?)"
@@ -46,11 +47,14 @@ def begin_multipart(db: apsw.Connection, lease: Lease, record: Multipart) -> Non
     _put_parts(db, db.last_insert_rowid(), record.parts)
 
 
-def add_parts(db: apsw.Connection, lease: Lease, key: str, parts: Sequence[PartRecord]) -> None:
-    job_id = held(db, lease).job_id
-    row = first(db, "SELECT id FROM multipart WHERE job_id = ? AND key = ?", (job_id, encode_key(key)))
+def add_parts(db: apsw.Connection, lease: Lease, key: str, parts: Sequence[PartRecord], resumed: bool) -> None:
+    batch = held(db, lease)
+    row = first(db, "SELECT id FROM multipart WHERE job_id = ? AND key = ?", (batch.job_id, encode_key(key)))
     if row is None:
-        raise ValueError(f"job {job_id} has no large object {key!r} under way")
+        raise ValueError(f"job {batch.job_id} has no large object {key!r} under way")
+    # an object that is begun anew may have been given up whole in every attempt before: its parts would never end
+    if resumed and batch.tries > 1 and any(first(db, _PART, (row[0], part.number)) is None for part in parts):
+        gets_on(db, batch)
     _put_parts(db, row[0], parts)
 
 

@@ -11,7 +11,7 @@ import apsw
 from headrace_queue.errors import UnknownThaw
 from headrace_queue.jobs import Bitmap, Counters, Failure, Item, Lease
 from headrace_queue.rules import RETRY_ITEMS, pack
-from headrace_queue.sqlite_batches import held
+from headrace_queue.sqlite_batches import add_finished, held
 from headrace_queue.sqlite_jobs import settle
 from headrace_queue.sqlite_limits import bear_failures
 from headrace_queue.sqlite_rows import Row, add_counters, decode_item, first, insert_batch, insert_failures, query
@@ -51,8 +51,7 @@ def park(db: apsw.Connection, lease: Lease, objects: Sequence[tuple[int, Item]],
         raise ValueError(f"batch {batch.id} has {batch.items} objects, none of index {max(indexes)}")
     finished = Bitmap.from_bytes(batch.finished)
     fresh = [item for index, item in objects if index not in finished]
-    finished.add(indexes)
-    db.execute("UPDATE batch SET finished = ? WHERE id = ?", (finished.to_bytes(), batch.id))
+    add_finished(db, batch, indexes)
     rows = [(batch.job_id, json.dumps(item.row()), item.size, now) for item in fresh]
     db.executemany(_ADD, rows)
 

@@ -309,7 +309,8 @@ class Store(Looks, NoticeStore, StoresThaws, Protocol):
 
     def progress(self, lease: Lease, finished: Sequence[int], counters: Counters, failures: Sequence[Failure]) -> None:
         """Objects of a batch that are finished, well or not, by index; ends what the job was waiting for, unless
-        another batch of it still sleeps.
+        another batch of it still sleeps. Where one is finished that was not, the attempts of the batch count anew from
+        the present one.
 
         Counters.failed is counted from failures, whatever counters says. Raises LeaseLost; ValueError for an index
         that the batch does not have.
@@ -340,8 +341,10 @@ class Store(Looks, NoticeStore, StoresThaws, Protocol):
         """Committed before part 1 is sent; replaces an older one of the same job and key. Raises LeaseLost."""
         ...
 
-    def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord]) -> None:
-        """Parts that are safe at the destination. Raises LeaseLost; ValueError where none of this key was begun."""
+    def add_parts(self, lease: Lease, key: str, parts: Sequence[PartRecord], *, resumed: bool = False) -> None:
+        """Parts that are safe at the destination. resumed: of an object that is gone on with where it was left; a new
+        part then makes the attempts count anew, as progress does. Raises LeaseLost; ValueError where none of this
+        key was begun."""
         ...
 
     def end_multipart(self, job_id: int, key: str, token: str | None = None) -> None:

@@ -339,3 +339,39 @@ def test_every_object_of_a_batch_that_kills_its_worker_is_reported(tmp_path: Pat
             lines = [json.loads(line) for line in printed]
             assert sorted(line["key"] for line in lines) == sorted(tree)
             assert {(line["outcome"], line["error"]) for line in lines} == {("failed", "worker_died")}
+
+
+def test_small_objects_get_on_however_often_the_worker_is_killed(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """Of one batch: another one that the worker holds, and gets nowhere with, counts its deaths."""
+    tree, bucket = make_tree(seed=9, objects=90, sizes=(1, 300)), fresh_bucket(seaweed)
+    files = write_tree(tmp_path / "files", tree)
+    slow = ["attempts = 2", 'bandwidth = "2kB/s"']
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, slow) as site:
+        job_id = site.enqueue(files, f"lake://{bucket}/")
+        for _ in range(3):
+            before = site.job(job_id).counters.done
+            daemon = site.serve()
+            site.until_job(job_id, partial(has_done, before + 1))
+            daemon.kill()
+        site.configure(["attempts = 2"])
+        site.serve()
+        assert_all_reported(site, site.finish(job_id), tree)
+    assert read_bucket(seaweed, bucket) == tree
+
+
+def test_a_large_object_gets_on_however_often_the_worker_is_killed(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    bucket, tree = fresh_bucket(seaweed), tmp_path / "tree"
+    sha256 = write_large(tree / "large.bin", 8 * PART // MIB, seed=5)
+    settings = [*LARGE_SETTINGS, "attempts = 2"]
+    with site_of(tmp_path, {"lake": RemoteTable.of(seaweed)}, [*settings, 'bandwidth = "8MiB/s"']) as site:
+        job_id = site.enqueue(tree, f"lake://{bucket}/")
+        for _ in range(3):
+            record = site.multipart(job_id, "large.bin")
+            daemon = site.serve()
+            site.until_parts(job_id, "large.bin", 1 + (0 if record is None else len(record.parts)))
+            daemon.kill()
+        site.configure(settings)
+        site.serve()
+        job = site.finish(job_id)
+        assert (job.counters.done, job.counters.failed) == (1, 0)
+    assert sha256_of_object(seaweed, bucket, "large.bin") == sha256

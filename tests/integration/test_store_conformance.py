@@ -8,6 +8,7 @@ import pytest
 from headrace_queue.errors import IllegalTransition, LeaseLost, UnknownJob, UsageError
 from headrace_queue.jobs import (
     Action,
+    Batch,
     Buried,
     Counters,
     Failure,
@@ -420,6 +421,96 @@ def test_a_batch_that_kills_its_workers_ends_dead(bench: Bench) -> None:
         ("worker_died", MAX_ATTEMPTS)
     }
     assert returned.buried == (Buried(job.id, tuple(failure for _, failure in bench.store.failures(job.id))),)
+
+
+def get_on(bench: Bench, batch: Batch, how: str) -> None:
+    """What shows that a batch was worked on: one more of its objects is done or parked, or a part of one is safe."""
+    index, item = batch.open_items()[0]
+    if how == "progress":
+        bench.store.progress(batch.lease, [index], Counters(done=1), [])
+    elif how == "failure":
+        bench.store.progress(batch.lease, [index], Counters(), [Failure(item, "denied", "no")])
+    elif how == "park":
+        bench.store.park(batch.lease, [(index, item)])
+    else:
+        part = PartRecord(batch.lease.attempt, 10, "e", "c")
+        if bench.store.multipart(batch.job.id, item.key) is None:
+            large = Multipart(batch.job.id, item.key, "upload", 100, 10, "etag", "token")
+            bench.store.begin_multipart(batch.lease, large)
+            bench.store.add_parts(batch.lease, item.key, [part])
+        else:
+            bench.store.add_parts(batch.lease, item.key, [part], resumed=True)
+
+
+def die(bench: Bench) -> Returned:
+    bench.store.register(worker("w2"))
+    returned = bench.store.expire(["w1"])
+    bench.store.register(worker("w1"))
+    return returned
+
+
+@pytest.mark.parametrize("how", ["progress", "failure", "park", "part"])
+def test_a_batch_that_gets_on_does_not_kill_its_workers(bench: Bench, how: str) -> None:
+    """A host that is restarted again and again in the middle of healthy work."""
+    bench.plan(bench.job(), items(9))
+    for _ in range(MAX_ATTEMPTS + 3):
+        get_on(bench, bench.claim(), how)
+        assert die(bench) == Returned(1)
+    lives = [bool(bench.claim()) and not die(bench).buried for _ in range(MAX_ATTEMPTS - 1)]
+    assert lives == [True] * (MAX_ATTEMPTS - 2) + [False], "the last attempt that got on counts too"
+
+
+@pytest.mark.parametrize("how", ["progress", "failure", "park", "part"])
+def test_an_attempt_that_got_on_can_be_given_back(bench: Bench, how: str) -> None:
+    bench.plan(bench.job(), items(9))
+    for _ in range(MAX_ATTEMPTS + 1):
+        batch = bench.claim()
+        get_on(bench, batch, how)
+        bench.store.snooze(batch.lease, 0.0, "throttled")
+    get_on(bench, bench.claim(), how)
+    bench.store.retire("w1")
+    bench.store.register(worker("w1"))
+    died = [bool(bench.claim()) and bool(die(bench).buried) for _ in range(MAX_ATTEMPTS)]
+    assert died == [False] * (MAX_ATTEMPTS - 1) + [True]
+
+
+def test_what_was_recorded_before_is_nothing_to_get_on_by(bench: Bench) -> None:
+    bench.plan(bench.job(), items(3))
+    for attempt in range(MAX_ATTEMPTS):
+        batch = bench.claim()
+        bench.store.progress(batch.lease, [0], Counters(), [])
+        if attempt == 0:
+            large = Multipart(batch.job.id, "k00001", "upload", 100, 10, "etag", "token")
+            bench.store.begin_multipart(batch.lease, large)
+        bench.store.add_parts(batch.lease, "k00001", [PartRecord(1, 10, "e", "c")], resumed=attempt > 0)
+        assert bool(die(bench).buried) is (attempt == MAX_ATTEMPTS - 1)
+
+
+def test_a_large_object_that_is_begun_anew_every_time_comes_to_an_end(bench: Bench) -> None:
+    """Its parts were all sent, and given up for a fault that comes again after the last one."""
+    bench.plan(bench.job(), items(1))
+    for attempt in range(MAX_ATTEMPTS):
+        batch = bench.claim()
+        large = Multipart(batch.job.id, "k00000", f"upload-{attempt}", 20, 10, "etag", "token")
+        bench.store.begin_multipart(batch.lease, large)
+        bench.store.add_parts(batch.lease, "k00000", [PartRecord(1, 10, "e", "c")])
+        bench.store.add_parts(batch.lease, "k00000", [PartRecord(2, 10, "e", "c")])
+        bench.store.end_multipart(batch.job.id, "k00000")
+        returned = bench.store.give_back(batch.lease, 0.0, "broken")
+        assert bool(returned.buried) is (attempt == MAX_ATTEMPTS - 1)
+
+
+def test_a_fault_that_lets_objects_pass_one_by_one_comes_to_an_end(bench: Bench) -> None:
+    job = bench.plan(bench.job(), items(4))
+    attempts = 0
+    while bench.store.job(job.id).state is JobState.RUNNING or not attempts:
+        batch = bench.claim()
+        attempts += 1
+        if len(batch.open_items()) > 1:
+            get_on(bench, batch, "progress")
+        bench.store.give_back(batch.lease, 0.0, "broken")
+    assert attempts == 3 + MAX_ATTEMPTS - 1
+    assert bench.store.job(job.id).counters == Counters(planned=4, done=3, failed=1)
 
 
 # -- planning -----------------------------------------------------------------------------------------------------

@@ -353,6 +353,8 @@ class QueueModel(RuleBasedStateMachine):
         failures = [Failure(Item(key, 1, 1), "denied", "no") for key in failed]
         self.store.progress(batch.lease, finished, Counters(done=len(finished) - len(failed)), failures)
         mine.open -= set(finished)
+        if finished:
+            mine.tries = 1
         job.failed.extend(failed)
         job.done += len(finished) - len(failed)
 

@@ -13,11 +13,13 @@ from headrace_queue.writer import Queue
 
 
 class Ledger:
-    """One Multipart of the queue. `record` is what was committed before the first part was sent."""
+    """One Multipart of the queue. `record` is what was committed before the first part was sent; resumed: it
+    was found, and not made now."""
 
-    def __init__(self, queue: Queue, lease: Lease, record: Multipart) -> None:
+    def __init__(self, queue: Queue, lease: Lease, record: Multipart, *, resumed: bool) -> None:
         self._queue = queue
         self._lease = lease
+        self._resumed = resumed
         self.record = record
         self._parts = {part.number: part for part in record.parts}
 
@@ -36,8 +38,8 @@ class Ledger:
 
     async def add(self, parts: Sequence[PartRecord]) -> None:
         """Parts that are safe now; durable on return. Raises LeaseLost."""
-        lease, key = self._lease, self.record.key
-        await self._queue.write(lambda store: store.add_parts(lease, key, parts))
+        lease, key, resumed = self._lease, self.record.key, self._resumed
+        await self._queue.write(lambda store: store.add_parts(lease, key, parts, resumed=resumed))
         self._parts.update((part.number, part) for part in parts)
 
     def parts(self) -> list[PartRecord]:
@@ -75,9 +77,9 @@ async def open_ledger(
     if old is not None:
         same = (old.fingerprint, old.size) == (plan.fingerprint, plan.size)
         if same and await usable(old):
-            return Ledger(queue, lease, old)
+            return Ledger(queue, lease, old, resumed=True)
         await discard(old)
     token = await begin()
     record = Multipart(plan.job_id, plan.key, token, plan.size, plan.part_size, plan.fingerprint, plan.write_token)
     await queue.write(lambda store: store.begin_multipart(lease, record))
-    return Ledger(queue, lease, record)
+    return Ledger(queue, lease, record, resumed=False)
