@@ -180,7 +180,9 @@ async def test_what_a_batch_leaves_that_used_up_its_attempts_is_reported(scene: 
     report = ReportWriter(scene.state)
     recorder = Recorder(batch, scene.queue, report, scene.heard, "upload", lambda: 0.0)
     memory, config = MemoryBudget(2**20).share(), TransferConfig()
-    work = SimpleNamespace(job=batch.job, config=config, memory=memory, slots=Slots(4), queue=scene.queue)
+    work = SimpleNamespace(
+        job=batch.job, config=config, memory=memory, slots=Slots(4), queue=scene.queue, pulse=Pulse()
+    )
     run = BatchRun(
         batch,
         cast("Work", work),

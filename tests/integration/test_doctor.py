@@ -197,9 +197,24 @@ def no_http(_: Asked) -> bytes:
     return b"SSH-2.0-OpenSSH content-length: 0\r\n\r\n"
 
 
+def web_page(_: Asked) -> bytes:
+    return answer(200, b"<html><body>It works!</body></html>")
+
+
+def default_backend(_: Asked) -> bytes:
+    return answer(404, b"<html><body>default backend</body></html>")
+
+
+def redirecting(_: Asked) -> bytes:
+    return answer(302, b"", location="https://example.org/login")
+
+
 @pytest.mark.parametrize(
     ("script", "status", "text"),
     [
+        (web_page, Status.WARN, "seems to be no S3 service (HTTP status 200"),
+        (default_backend, Status.WARN, "seems to be no S3 service (HTTP status 404"),
+        (redirecting, Status.WARN, "seems to be no S3 service (HTTP status 302"),
         (forbidden, Status.OK, "answers in"),
         (unknown_operation, Status.OK, "answers in"),
         (throttling, Status.OK, "answers in"),
@@ -220,7 +235,7 @@ async def test_what_counts_as_an_answer(
     check = by_name(checks)[f"endpoint {server.url} of lake"]
     assert check.status is status, check
     assert text in check.detail
-    assert bool(check.remedy) == (status is Status.FAIL)
+    assert bool(check.remedy) == (status is not Status.OK)
 
 
 async def test_a_clock_that_is_wrong(config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from headrace_daemon.facts import Facts
 from headrace_daemon.flow.retry import Retry
 from headrace_daemon.s3.connect import DEFAULT_REMOTE, connect, endpoints_of
 from headrace_daemon.s3.credentials import loader
-from headrace_daemon.s3.errors import NotSupported, S3Error, Throttled
+from headrace_daemon.s3.errors import NotS3, NotSupported, S3Error, Throttled
 from headrace_daemon.s3.profiles import Profile, profile_for
 from headrace_daemon.s3.remote import Remote
 from headrace_daemon.s3.signing import Credentials
@@ -214,13 +214,19 @@ async def _endpoint(asked: _Asked, url: str) -> Check:
     return answered(name, heard.seconds, heard.skew)
 
 
+def _is_foreign(error: S3Error) -> bool:
+    """Whether no S3 service wrote this answer: a refusal of one has an error document, whose code is no number."""
+    return isinstance(error, NotS3) or (300 <= error.status < 500 and error.code == str(error.status))
+
+
 async def _warmed(remote: Remote, heard: _Heard) -> None:
     """Twice: the first request pays for the connection, the second one is what a request takes. Raises S3Error."""
     for _ in range(2):
         try:
             await remote.try_access()
         except S3Error as error:
-            if error.code in _UNKNOWN_KEY or error.code == "wants_tls" or not _is_answer(error, heard.status):
+            known = error.code in _UNKNOWN_KEY or error.code == "wants_tls" or _is_foreign(error)
+            if known or not _is_answer(error, heard.status):
                 raise
 
 
@@ -235,6 +241,9 @@ def _failed(name: str, error: S3Error, heard: _Heard) -> Check:
         return Check(name, Status.FAIL, f"the credentials are not accepted ({error})", remedy)
     if error.code == "wants_tls":
         return Check(name, Status.FAIL, error.message, "Write https:// in endpoint_urls of the remote.")
+    if _is_foreign(error):
+        text = f"what answers there seems to be no S3 service (HTTP status {heard.status}, and nothing that S3 says)"
+        return Check(name, Status.WARN, text, "Check endpoint_urls of the remote: a web server, or a load balancer?")
     if heard.status >= 500:
         text = f"it answers with status {heard.status} ({error})"
         return Check(name, Status.FAIL, text, "Look at the service itself.")

@@ -12,9 +12,12 @@ FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_root(path: str) -> int:
-    """Raises UsageError where there is no such directory."""
+    """Raises UsageError where there is no such directory, or none for us."""
     try:
         return os.open(path, FOLDER)
+    except PermissionError as error:
+        remedy = "Whoever the worker runs as (systemd: User=) has to be let in there, and through the folders above it."
+        raise UsageError(path, error.strerror or "", remedy) from error
     except OSError as error:
         reason = error.strerror or "cannot be opened"
         raise UsageError(path, reason, "Name an existing directory; is its file system mounted?") from error

@@ -108,7 +108,7 @@ class LogFacts(Facts):
     def job_event(self, job: int, event: str, detail: str) -> None:
         bad = event in ("failed", "batch_failed", "cleanup_failed", "worker_fault", "heartbeat_late", "task_trouble")
         bad = bad or event in ("notice_given_up", "notice_trouble")
-        emit = self._log.error if bad else self._log.warning if event == "warning" else self._log.info
+        emit = self._log.error if bad else self._log.warning if event in ("warning", "queue_full") else self._log.info
         emit(f"job_{event}", job=job, detail=detail)
 
     def transfer_event(self, transfer: int, direction: str, state: str, detail: str) -> None:

@@ -3,7 +3,7 @@
 from headrace_daemon.s3.bucket_facts import BucketFacts
 from headrace_daemon.s3.customer_key import CustomerKey
 from headrace_daemon.s3.engine import Buffer, Response
-from headrace_daemon.s3.errors import NotFound, NotSupported, Rejected, ServerFault, UploadLost
+from headrace_daemon.s3.errors import NotFound, NotS3, NotSupported, Rejected, ServerFault, UploadLost
 from headrace_daemon.s3.lifecycle import Lifecycle
 from headrace_daemon.s3.listing import Listing
 from headrace_daemon.s3.looking import Looking
@@ -58,9 +58,19 @@ class Remote(Listing, Reading, Writing, Multipart, Tagging, Versions, Lifecycle,
     async def try_access(self) -> None:
         """One signed request that needs no bucket (ListBuckets), to see whether an endpoint answers and knows the key.
 
-        Raises AccessDenied also where the key is fine and may not list buckets: the code tells; other S3Errors.
+        Raises AccessDenied also where the key is fine and may not list buckets: the code tells; NotS3 where something
+        else answers with 200; other S3Errors.
         """
-        await self._pipeline.small(Request("ListBuckets", "GET"), lambda *_: None)
+
+        def check(response: Response, body: Buffer, endpoint: str) -> None:
+            try:
+                name = local_name(parse(body))
+            except MalformedXml:
+                name = ""
+            if name != "ListAllMyBucketsResult":
+                raise NotS3("not_s3", "HTTP status 200, and the answer is no S3 document", response.status)
+
+        await self._pipeline.small(Request("ListBuckets", "GET"), check)
 
     async def close(self) -> None:
         await self._pipeline.close()
