@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -115,6 +116,25 @@ def restart_sends_the_rest(site: Site, job_id: int, done: set[int], requests: li
     return job
 
 
+def test_the_queue_knows_of_an_upload_before_its_first_part_is_sent(tmp_path: Path, seaweed: SeaweedFS) -> None:
+    """Else a crash at that moment would leave an upload behind that nobody knows of."""
+    bucket, source = fresh_bucket(seaweed), tmp_path / "source"
+    source.mkdir()
+    write_large(source / "large.bin", 12, seed=2)
+    with (
+        ProxyThread(seaweed.endpoint_urls[0]) as proxy,
+        site_of(tmp_path, {"lake": RemoteTable.of(seaweed, [proxy.url])}, LARGE_SETTINGS) as site,
+    ):
+        proxy.add(Fault(Kind.SWALLOW, match="partNumber=", times=100))
+        job_id = site.enqueue(source, f"lake://{bucket}/")
+        daemon = site.serve()
+        first = until(lambda: next((one for one in proxy.proxy.requests if PART_NUMBER.match(one)), None))
+        daemon.kill()
+        record = site.multipart(job_id, "large.bin")
+        assert record is not None
+        assert (record.token in unquote(first), record.size, record.part_size) == (True, 12 * MIB, PART)
+
+
 @ONE_PROCESS
 def test_an_upload_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large: Large) -> None:
     bucket = fresh_bucket(seaweed)
@@ -145,9 +165,11 @@ def test_a_relay_of_100_parts_goes_on(tmp_path: Path, seaweed: SeaweedFS, large:
 
 
 @ONE_PROCESS
+@pytest.mark.parametrize("relayed", [False, True], ids=["upload", "relay"])
 def test_a_device_without_list_parts_gets_the_rest(
-    tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str
+    tmp_path: Path, seaweed: SeaweedFS, large: Large, large_bucket: str, relayed: bool
 ) -> None:
+    source = f"lake://{large_bucket}/" if relayed else large.linked(tmp_path / "source")
     with FakeSnow(SNOW_KEYS) as snow:
         snow.make_bucket("box")
         remotes = {
@@ -155,7 +177,7 @@ def test_a_device_without_list_parts_gets_the_rest(
             "snow": RemoteTable.of(snow, snow.endpoint_urls, 'profile = "snowball"'),
         }
         with site_of(tmp_path, remotes, LARGE_SETTINGS) as site:
-            job_id = site.enqueue(f"lake://{large_bucket}/", "snow://box/")
+            job_id = site.enqueue(source, "snow://box/")
             done = crash_in_the_middle(site, job_id, 30)
             restart_sends_the_rest(site, job_id, done, snow.requests)
         assert hashlib.sha256(snow.buckets["box"]["large.bin"].body).hexdigest() == large.sha256

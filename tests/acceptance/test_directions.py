@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from headrace_daemon.demo.servers import RcloneS3, SeaweedFS
+from tests.support.buckets import fresh_bucket
 from tests.support.commands import MIB, PART, THRESHOLD, Bucket, Folder, Hub, call, noise, outcomes, remote_of, sent
 from tests.support.faults import Fault, Kind
 from tests.support.proxy_thread import ProxyThread
 from tests.support.remotes import crc_text
-from tests.support.site import Site, site_of
-from tests.support.trees import Tree, open_uploads, temporary_files
+from tests.support.site import RemoteTable, Site, site_of
+from tests.support.trees import Tree, fill_bucket, open_uploads, temporary_files
 
 pytestmark = pytest.mark.server
 
@@ -162,6 +164,25 @@ def test_objects_are_relayed(start: str, end: str, hub: Hub, samples: Tree) -> N
     assert {proofs(hub, job)[key] for key in set(samples) - BIG} == {expected}
     # who filled the source left no CRC64NVME there: nothing shows that a range was read as it is stored
     assert {proofs(hub, job)[key] for key in BIG} == {"size"}
+
+
+def test_a_relay_leaves_the_disk_alone(tmp_path: Path, seaweed: SeaweedFS, rclone_s3: RcloneS3) -> None:
+    """Only the queue and the report are written."""
+    source, target = fresh_bucket(seaweed), fresh_bucket(rclone_s3)
+    fill_bucket(seaweed, source, {"large": noise(48 * MIB), "small": noise(1000)})
+    remotes = {"weed": RemoteTable.of(seaweed), "clone": RemoteTable.of(rclone_s3)}
+    with site_of(tmp_path, remotes, ['part_size = "5MiB"', 'multipart_threshold = "5MiB"']) as site:
+        daemon = site.serve()
+        processes = [daemon.pid, *daemon.children()]
+        before = sum(map(bytes_to_disk, processes))
+        assert site.finish(site.enqueue(f"weed://{source}/", f"clone://{target}/")).counters.done == 2
+        assert sum(map(bytes_to_disk, processes)) - before < 8 * MIB
+
+
+def bytes_to_disk(pid: int) -> int:
+    """As proc(5) counts them: what a process caused to be sent to the storage layer."""
+    fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(fields["write_bytes"])
 
 
 @pytest.mark.parametrize(("end", "proof"), [("clonetls", "parts"), ("weedtls", "crc64nvme")])
