@@ -65,6 +65,7 @@ def run_example(example: Example, environment: dict[str, str], folder: Path, out
     return Ended(process.returncode, output, errors)
 
 
+@pytest.mark.timeout(2 * EXAMPLE_SECONDS)
 def test_the_examples_of_the_page(outside: Outside, tmp_path: Path) -> None:
     """In their order, in one folder, as one person."""
     folders = {str(Path(require(program)).parent): None for program in NEEDS}

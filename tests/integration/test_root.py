@@ -4,6 +4,7 @@ Everything runs twice: with openat2, and with the walk by components that stands
 """
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from headrace_daemon.files.names import (
     SourceChanged,
     SourceVanished,
 )
+from headrace_daemon.files.opening_folders import open_root
 from headrace_daemon.files.reading import OpenSource, ReadFile, read_many, read_whole
 from headrace_daemon.files.root import Root
 from headrace_daemon.files.threads import DaemonPool, FileThreads, SharedFd, fan_out
@@ -422,3 +424,16 @@ def test_a_pool_that_is_joined_has_done_all_its_steps() -> None:
     pool.shutdown(wait=True)
     assert sorted(done) == list(range(50))
     assert all(future.done() for future in futures)
+
+
+def test_a_folder_that_lets_nobody_in_is_not_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root, who may run this, is let in everywhere."""
+
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(UsageError) as caught:
+        open_root("/fsx/theirs")
+    assert caught.value.why == "Permission denied"
+    assert "let in" in caught.value.remedy

@@ -110,6 +110,14 @@ def test_libraries_that_use_the_standard_library_are_redacted(stream: io.StringI
     assert "too quiet" not in written(stream, "signed with", "someone", "SignedHeaders=host")
 
 
+@pytest.mark.parametrize(("event", "level"), [("started", "info"), ("queue_full", "warning"), ("failed", "error")])
+def test_what_somebody_has_to_see_is_no_mere_information(event: str, level: str) -> None:
+    stream = io.StringIO()
+    set_up(stream)
+    LogFacts().job_event(0, event, "x")
+    assert json.loads(stream.getvalue())["level"] == level
+
+
 def test_json_is_one_object_a_line() -> None:
     stream = io.StringIO()
     set_up(stream)

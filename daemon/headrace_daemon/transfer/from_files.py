@@ -4,13 +4,11 @@ import time
 
 from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.engine import Buffer
-from headrace_daemon.s3.errors import IntegrityError, PreconditionFailed
+from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.into_bucket import IntoBucket
 from headrace_daemon.transfer.kept import Brought, Kept
 from headrace_daemon.transfer.mover import at_destination
-from headrace_daemon.transfer.options import etag_is_md5
-from headrace_daemon.transfer.proof import prove
 from headrace_queue.jobs import Item
 
 
@@ -20,7 +18,6 @@ class FromFiles(IntoBucket):
     def __init__(self, work: Work, target: BucketEnd, kept: Kept) -> None:
         super().__init__(work, target)
         self._kept = kept
-        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def _put(self, item: Item, data: Buffer, crc: str, brought: Brought) -> Outcome:
         """crc: base64 of the data's. Raises S3Error, IntegrityError where the service has other bytes."""
@@ -36,17 +33,7 @@ class FromFiles(IntoBucket):
             if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=size, message="exists already")
-        try:
-            proof = prove(
-                item.key,
-                data,
-                crc,
-                theirs_crc=result.crc64nvme,
-                theirs_etag=result.etag,
-                etag_is_md5=self._etag_is_md5 and not result.opaque_etag,
-            )
-        except IntegrityError as damage:
-            raise await self._take_back(item, result, damage) from damage
+        proof = await self._prove_put(item, data, crc, result)
         await self._kept.look_back(item, brought)
         return Outcome(
             "transferred",

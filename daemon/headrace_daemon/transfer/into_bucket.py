@@ -4,10 +4,13 @@ object that arrived damaged."""
 from collections.abc import Awaitable, Callable, Sequence
 
 from headrace_daemon.facts import Outcome
+from headrace_daemon.s3.engine import Buffer
 from headrace_daemon.s3.errors import IntegrityError, NotFound
 from headrace_daemon.s3.types import PutResult
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.mover import Numbered, Tell, attempt
+from headrace_daemon.transfer.options import etag_is_md5
+from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.tally import new_tally
 from headrace_daemon.transfer.uploads import give_up_uploads
 from headrace_queue.errors import HeadraceError
@@ -20,6 +23,7 @@ class IntoBucket:
     def __init__(self, work: Work, target: BucketEnd) -> None:
         self._work = work
         self._target = target
+        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def _try_large(self, one: Numbered, once: Callable[[], Awaitable[Outcome]], tell: Tell) -> None:
         """To its end. What failed for good leaves no parts. Raises Pause, JobFailed, and what giving up raises."""
@@ -29,6 +33,21 @@ class IntoBucket:
         if outcome.state == "failed":
             await give_up_uploads(self._work, self._target, [item])
         await tell(index, item, outcome, tally.take())
+
+    async def _prove_put(self, item: Item, data: Buffer, crc: str, written: PutResult) -> str:
+        """The proof of one PUT, by its answer. crc: base64 of the data's. Raises IntegrityError; what was written is
+        removed then."""
+        try:
+            return prove(
+                item.key,
+                data,
+                crc,
+                theirs_crc=written.crc64nvme,
+                theirs_etag=written.etag,
+                etag_is_md5=self._etag_is_md5 and not written.opaque_etag,
+            )
+        except IntegrityError as damage:
+            raise await self._take_back(item, written, damage) from damage
 
     async def _take_back(self, item: Item, written: PutResult, damage: IntegrityError) -> IntegrityError:
         """Removes the damaged object that one PUT made, and gives the failure that says what became of it.

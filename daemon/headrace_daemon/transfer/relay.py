@@ -7,14 +7,13 @@ from headrace_daemon.facts import Outcome
 from headrace_daemon.s3.archived import refuse_archived
 from headrace_daemon.s3.checksum import RunningSum, crc64nvme, to_text
 from headrace_daemon.s3.engine import Buffer
-from headrace_daemon.s3.errors import IntegrityError, PreconditionFailed
+from headrace_daemon.s3.errors import PreconditionFailed
 from headrace_daemon.s3.reading import RangeBody
 from headrace_daemon.s3.types import ObjectInfo, PutResult, WriteOptions
 from headrace_daemon.transfer.attributes import Attributes
 from headrace_daemon.transfer.ends import BucketEnd, Work
 from headrace_daemon.transfer.into_bucket import IntoBucket
 from headrace_daemon.transfer.mover import Numbered, Tell, at_destination, attempt
-from headrace_daemon.transfer.options import etag_is_md5
 from headrace_daemon.transfer.proof import prove
 from headrace_daemon.transfer.send import send_object
 from headrace_daemon.transfer.tally import new_tally
@@ -31,7 +30,6 @@ class Relay(IntoBucket):
         super().__init__(work, target)
         self._source = source
         self._attributes = attributes
-        self._etag_is_md5 = etag_is_md5(work.job.spec.options, target.remote.profile)
 
     async def small(self, group: Sequence[Numbered], tell: Tell) -> None:
         tally = new_tally()
@@ -68,17 +66,7 @@ class Relay(IntoBucket):
             if not brought.options.if_none_match:
                 raise
             return Outcome("skipped", size=len(data), message="exists already")
-        try:
-            proof = prove(
-                item.key,
-                data,
-                crc,
-                theirs_crc=result.crc64nvme,
-                theirs_etag=result.etag,
-                etag_is_md5=self._etag_is_md5 and not result.opaque_etag,
-            )
-        except IntegrityError as damage:
-            raise await self._take_back(item, result, damage) from damage
+        proof = await self._prove_put(item, data, crc, result)
         await self._attributes.look_back(item, brought)
         return Outcome(
             "transferred",
